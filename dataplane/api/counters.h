@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "dataplane/api/drop.h"
+
+namespace meshgate {
+
+constexpr unsigned kMaxWorkers = 32;
+constexpr unsigned kMaxPorts = 16;
+
+// One writer (the worker that owns it), any reader. Relaxed: a reader may see one counter ahead of
+// another, never a torn value. A load and a store, no locked instruction.
+class Counter {
+public:
+    void add(uint64_t n) noexcept {
+        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+    void set(uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
+    uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+private:
+    std::atomic<uint64_t> value_{0};
+};
+
+enum class Stage : uint8_t {
+    rx,
+    classify,
+    index,
+    open,
+    replay,
+    source_check,
+    route,
+    mss_clamp,
+    fragment,
+    seal,
+    encap,
+    icmp_error,
+    l2,
+    punt,
+    tx,
+    nb_stages,
+};
+const char* to_string(Stage stage) noexcept;  // the metric label
+
+struct PortCounters {
+    Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
+struct StageCounters {
+    Counter batches, packets, cycles;  // cycles: TSC clocks spent inside the stage
+};
+
+// Written by one worker only. Conservation, over the sum of all workers (docs/packet-path.md):
+//   rx_packets + injected_packets + originated_packets = tx_packets + sum(drops) + sum(punts)
+// where handovers between workers cancel out.
+struct alignas(64) WorkerCounters {
+    Counter rx_packets;          // from ports
+    Counter injected_packets;    // taken from the ring that control fills
+    Counter originated_packets;  // made here: ICMP errors, further fragments
+    Counter tx_packets;          // given to ports
+    Counter handover_out_packets, handover_in_packets;
+    Counter turns, busy_cycles, idle_cycles, sleeps;
+    std::array<Counter, kNbDrops> drops;
+    std::array<Counter, kNbPunts> punts;
+    std::array<PortCounters, kMaxPorts> ports;
+    std::array<StageCounters, static_cast<size_t>(Stage::nb_stages)> stages;
+};
+
+// What one worker saw of one peer; control sums over workers. Times are TSC clocks, 0 is never.
+// Bytes are those of WireGuard datagrams (UDP payload), as `wg show` counts (W05).
+struct alignas(64) PeerActivity {
+    Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
+    Counter last_data_rx_tsc;  // authenticated and not empty
+    Counter last_data_tx_tsc;
+    Counter last_any_rx_tsc;  // authenticated, keepalives included
+    Counter last_any_tx_tsc;
+};
+static_assert(sizeof(PeerActivity) == 64, "one cache line per peer and worker");
+
+}  // namespace meshgate

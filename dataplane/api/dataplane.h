@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dataplane/api/counters.h"
+#include "dataplane/api/keypair.h"
+#include "dataplane/api/note.h"
+#include "dataplane/api/packet.h"
+#include "dataplane/api/path.h"
+#include "dataplane/api/snapshot.h"
+
+namespace meshgate {
+
+enum class DeviceKind : uint8_t { pci, af_packet, af_xdp, tap, memif, vdev };
+
+struct PortOptions {
+    std::string name;  // as in the box file
+    DeviceKind device = DeviceKind::af_packet;
+    std::string device_argument;  // PCI address, interface, socket path, raw vdev string
+    PortRole role = PortRole::lan;
+    uint16_t vlan = kNoVlan;
+    uint16_t mtu_bytes = 1500;
+    std::optional<MacAddress> mac;  // none: the device's own (tap: one derived from it)
+};
+
+enum class IdleMode : uint8_t { busy, adaptive };
+enum class MemoryMode : uint8_t { automatic, hugepages, no_huge };
+enum class AeadChoice : uint8_t { automatic, ipsec_mb, libsodium };
+
+struct DataplaneOptions {
+    std::vector<PortOptions> ports;
+    unsigned nb_workers = 1;      // 1 .. kMaxWorkers
+    std::vector<unsigned> cores;  // empty: workers float; else one per worker
+    IdleMode idle = IdleMode::adaptive;
+    MemoryMode memory = MemoryMode::automatic;
+    AeadChoice aead = AeadChoice::automatic;
+    unsigned memory_mib = 256;
+    unsigned nb_mbufs = 32768;
+    PeerId max_peers = 16384;
+};
+
+enum class LinkState : uint8_t { down, up };
+
+struct PortStatus {
+    std::string name;
+    std::string device;  // "af_packet:eth0"
+    std::string driver;  // "net_af_packet"
+    PortRole role;
+    MacAddress mac;
+    LinkState link;
+    uint64_t link_changes;
+    unsigned nb_rx_queues, nb_tx_queues;
+    bool rss, tx_checksum_offload, vlan_strip_offload;
+    uint64_t rx_missed, rx_errors, rx_nombuf, tx_errors;  // as the driver counts them
+};
+
+struct WorkerStatus {
+    unsigned id;
+    int core;  // -1: floats
+    bool asleep;
+};
+
+// The gateway's packet side as control sees it. One per process (the EAL is a process-wide thing).
+// Every member function: control thread only, unless it says otherwise.
+class Dataplane {
+public:
+    // Starts the EAL, allocates all memory, opens and starts the ports, checks the AEAD engines.
+    // Workers do not run yet. Errors name the port and the cause.
+    static Result<std::unique_ptr<Dataplane>> create(const DataplaneOptions& options);
+    virtual ~Dataplane() = default;
+
+    // Workers begin to poll; the first snapshot must have been published.
+    virtual void start() = 0;
+    // Workers finish what is queued, then stop; ports are closed by the destructor.
+    virtual void stop() = 0;
+
+    // ---- down, by pointer ----
+    // Swaps the snapshot; the old one is retired.
+    virtual void publish(std::shared_ptr<const Snapshot> next) = 0;
+    virtual const Snapshot& snapshot() const = 0;
+
+    // A free peer slot with no session and no path; kNoPeer when all max_peers are in use.
+    virtual PeerId add_peer() = 0;
+    // Clears the slot; it and its counters are given out again only after a grace period. The
+    // caller has removed the peer's keypairs and published a snapshot without it.
+    virtual void remove_peer(PeerId peer) = 0;
+    virtual PeerSlot& peer(PeerId peer) = 0;
+    // Sum over workers of bytes and packets, maximum of times. `None` fields are 0.
+    struct Activity {
+        uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+        uint64_t last_data_rx_tsc, last_data_tx_tsc, last_any_rx_tsc, last_any_tx_tsc;
+    };
+    virtual Activity activity(PeerId peer) const = 0;
+
+    // Enters a keypair under its local_index; false when the index is taken or the table is full
+    // (the keypair is then wiped). Does not make it the sending one: that is PeerSlot::sending.
+    virtual bool install(std::unique_ptr<Keypair> keypair) = 0;
+    // Null when there is none.
+    virtual Keypair* keypair(uint32_t local_index) = 0;
+    // Takes it out of the table and, if it is the peer's sending one, out of the slot; wiped and
+    // freed after a grace period.
+    virtual void remove_keypair(uint32_t local_index) = 0;
+
+    // Frees `object` once no worker can hold a pointer to it.
+    virtual void retire(std::shared_ptr<const void> object) = 0;
+    // Frees what has passed its grace period; returns how many still wait. Call now and then.
+    virtual size_t reclaim() = 0;
+
+    // ---- up and down, by ring ----
+    // Readable when punts or notes wait and arm_wakeup() was called since the last empty read.
+    virtual int wakeup_fd() const = 0;
+    // Declares that control is about to sleep. False when something already waits: poll again.
+    virtual bool arm_wakeup() = 0;
+    virtual Packet next_punt() = 0;  // empty when none
+    virtual std::optional<Note> next_note() = 0;
+    // An empty packet with room for `len` bytes and full headroom; empty when the pool is.
+    virtual Packet allocate(uint16_t len) = 0;
+    // Hands it to a worker; false (and dropped, counted) when its ring is full. Packets with the
+    // same `order` keep their order.
+    virtual bool send(Packet packet, uint32_t order = 0) = 0;
+
+    // ---- what is going on ----
+    virtual const DataplaneOptions& options() const = 0;
+    virtual PortStatus port_status(PortId port) const = 0;
+    virtual WorkerStatus worker_status(unsigned worker) const = 0;
+    virtual const WorkerCounters& counters(unsigned worker) const = 0;
+    // What control itself dropped of the packets it was given, by reason.
+    virtual WorkerCounters& control_counters() = 0;
+    virtual std::string aead_engine() const = 0;         // "ipsec-mb/avx512"
+    virtual std::string aead_reason() const = 0;         // why this one
+    virtual std::string memory_description() const = 0;  // "512 MiB in hugepages"
+    virtual unsigned mbufs_in_use() const = 0;
+    // TSC clocks per second, and now.
+    virtual uint64_t tsc_hz() const = 0;
+    virtual uint64_t tsc_now() const = 0;
+};
+
+}  // namespace meshgate

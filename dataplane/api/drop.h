@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace meshgate {
+
+// Why a packet died. One counter per reason; the name is the metric label (dots and capitals never
+// appear). The order is the order of `meshgate show drops`.
+enum class Drop : uint8_t {
+    // rx, classify
+    too_short,    // the frame ends inside a header
+    truncated,    // the IP length exceeds the frame, such as a cut super-packet
+    foreign_mac,  // not addressed to this port
+    wrong_vlan,
+    unknown_ethertype,
+    bad_ip_header,  // version, header length, total length
+    bad_ip_checksum,
+    martian,         // source multicast, loopback, unspecified or our own
+    multicast,       // nobody here listens to that group
+    outer_fragment,  // a fragment on the underlay
+    not_for_us,      // underlay destination is not an address of ours, or not UDP
+    not_wireguard,   // UDP, but not to the listen port
+    bad_udp,         // length field, or no checksum over IPv6 (W44)
+    bad_message,     // not a WireGuard type and length (W01)
+    // index, open, replay, source check
+    unknown_index,
+    expired_key,
+    bad_tag,
+    replayed,
+    keepalive,           // empty data packet: consumed, nothing to forward; not an error
+    bad_inner,           // the plaintext is not an IP packet of plausible length (W40)
+    source_not_allowed,  // the inner source does not belong to the sending peer
+    // route and onwards
+    no_route,
+    blackhole,
+    ttl_expired,
+    too_big,              // larger than the way onwards allows and not to be fragmented
+    no_session,           // no session and the waiting room is full
+    no_endpoint,          // the peer has no known endpoint
+    unresolved_neighbor,  // next hop does not answer, or its waiting room is full
+    local_no_listener,    // to an address of ours, but nothing answers there
+    error_suppressed,     // an ICMP error that may not be sent: about an error, or over the rate
+    // rings and tx
+    no_mbuf,
+    handover_full,
+    punt_full,
+    tx_full,
+    nb_reasons,
+};
+constexpr size_t kNbDrops = static_cast<size_t>(Drop::nb_reasons);
+
+// Why a packet goes up to control.
+enum class Punt : uint8_t {
+    handshake,            // initiation, response, cookie reply; bytes start at the message
+    arp,                  // bytes start at the Ethernet header
+    neighbor_discovery,   // bytes start at the Ethernet header
+    icmp_to_us,           // echo request to an address of ours; bytes start at the IP header
+    underlay_icmp,        // ICMP error on a wan port; bytes start at the IP header
+    no_session,           // inner packet waiting for a session; bytes start at the inner IP header
+    unresolved_neighbor,  // inner packet waiting for its next hop; bytes start at the IP header
+    nb_reasons,
+};
+constexpr size_t kNbPunts = static_cast<size_t>(Punt::nb_reasons);
+
+const char* to_string(Drop reason) noexcept;  // "bad_tag"
+const char* stage_of(Drop reason) noexcept;   // "open"
+const char* help_for(Drop reason) noexcept;   // one sentence for the operator
+const char* to_string(Punt reason) noexcept;
+
+}  // namespace meshgate

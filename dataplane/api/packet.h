@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/address.h"
+#include "dataplane/api/drop.h"
+#include "dataplane/api/path.h"
+
+struct rte_mbuf;
+
+namespace meshgate {
+
+// What a worker shall do with a packet from control.
+enum class Inject : uint8_t {
+    frame,  // bytes are a whole Ethernet frame: give it to `port` as it is
+    route,  // bytes are an inner IP packet: look up its destination
+    seal,   // bytes are an inner IP packet, or none (a keepalive): seal for `peer`
+    wan,    // bytes are a WireGuard message: prepend the outer headers of `link` and send
+};
+
+// Travels with a packet across the boundary; which fields hold depends on `punt` or `inject`.
+struct PacketInfo {
+    Punt punt = Punt::nb_reasons;
+    Inject inject = Inject::frame;
+    PortId port = kNoPort;  // arrival port going up, departure port going down
+    PeerId peer = kNoPeer;  // no_session, icmp_to_us out of a session, seal
+    uint16_t vlan = kNoVlan;
+    MacAddress source_mac;       // icmp_to_us, arp, neighbor_discovery: who sent the frame
+    Endpoint remote;             // handshake: outer source
+    Endpoint local;              // handshake: outer destination
+    IpAddress next_hop;          // unresolved_neighbor
+    uint8_t dscp_ecn = 0;        // wan: the outer TOS or traffic class (W41)
+    const Link* link = nullptr;  // wan: valid until retired after this packet was sent
+};
+
+// An mbuf that control owns. Empty after a move.
+class Packet {
+public:
+    Packet() noexcept = default;
+    explicit Packet(rte_mbuf* mbuf) noexcept : mbuf_{mbuf} {}
+
+    explicit operator bool() const noexcept { return mbuf_ != nullptr; }
+    std::span<uint8_t> bytes() noexcept;
+    std::span<const uint8_t> bytes() const noexcept;
+    PacketInfo& info() noexcept;
+    const PacketInfo& info() const noexcept;
+    // Makes room in front, from the headroom; null when it does not fit.
+    uint8_t* prepend(uint16_t len) noexcept;
+    rte_mbuf* release() noexcept { return mbuf_.release(); }
+
+private:
+    struct Free {
+        void operator()(rte_mbuf* mbuf) const noexcept;
+    };
+    std::unique_ptr<rte_mbuf, Free> mbuf_;
+};
+
+}  // namespace meshgate

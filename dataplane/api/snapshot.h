@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/address.h"
+#include "dataplane/api/fib.h"
+#include "dataplane/api/neighbor_table.h"
+#include "dataplane/api/path.h"
+
+namespace meshgate {
+
+enum class PortRole : uint8_t { wan, lan };
+
+// Where a prefix leads.
+enum class ForwardKind : uint8_t {
+    no_route,   // entry 0
+    local,      // an address of ours
+    connected,  // on a LAN port's own network: the destination itself is the next hop
+    gateway,    // through next_hop on a LAN port
+    peer,       // sealed for this peer
+    blackhole,  // refused on purpose
+};
+
+struct ForwardingEntry {
+    ForwardKind kind = ForwardKind::no_route;
+    PortId port = kNoPort;
+    PeerId peer = kNoPeer;
+    IpAddress next_hop;
+};
+
+// A port as packets see it.
+struct PortView {
+    PortRole role = PortRole::lan;
+    MacAddress mac;
+    uint16_t vlan = kNoVlan;
+    uint16_t mtu_bytes = 1500;
+    std::vector<IpAddress> addresses;  // own addresses, IPv6 link-local included
+    std::vector<Prefix> networks;      // connected
+};
+
+// All that workers know besides sessions and paths; const once published. Parts that a change does
+// not touch are shared with the snapshot before it.
+struct Snapshot {
+    std::shared_ptr<const Fib> fib;        // overlay and LAN; values index `entries`
+    std::vector<ForwardingEntry> entries;  // [0] is no_route
+    std::shared_ptr<const NeighborTable> neighbors;
+    std::vector<PortView> ports;         // by PortId
+    std::vector<uint16_t> listen_ports;  // UDP, host order; the first is the one we send from
+    // Sources of ICMP errors where the port has no address of the family; may be Family::none.
+    IpAddress icmp_source_v4;
+    IpAddress icmp_source_v6;
+};
+
+}  // namespace meshgate
