@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/keys.h"
+
+namespace meshgate::config {
+
+// The box file as typed values: defaults filled in, every rule of validate.cc holds. Holds no
+// secret.
+
+struct Node {
+    std::string name;
+    std::string private_key_file;  // resolved against the folder of the box file
+    PublicKey public_key;          // of the private key in that file
+    bool operator==(const Node&) const = default;
+};
+
+enum class DeviceKind : uint8_t { pci, af_xdp, af_packet, tap, memif, vdev };
+
+struct Device {
+    DeviceKind kind = DeviceKind::af_packet;
+    std::string argument;  // PCI address, interface, socket path, raw vdev string
+    bool operator==(const Device&) const = default;
+};
+
+enum class Role : uint8_t { wan, lan };
+
+struct Port {
+    std::string name;
+    Device device;
+    Role role = Role::lan;
+    std::vector<Prefix> addresses;        // with host bits: 10.1.0.1/24
+    std::optional<IpAddress> gateway_v4;  // wan only
+    std::optional<IpAddress> gateway_v6;  // wan only; may be link-local
+    std::optional<uint16_t> vlan;         // 1 .. 4094
+    uint16_t mtu_bytes = 1500;
+    std::optional<MacAddress> mac;  // none: the device's own
+    bool operator==(const Port&) const = default;
+};
+
+struct Route {
+    Prefix prefix;                 // a network: host bits clear
+    std::optional<IpAddress> via;  // a host on a connected LAN network; none: blackhole
+    bool operator==(const Route&) const = default;
+};
+
+struct WireGuard {
+    uint16_t listen_port = 51820;
+    bool operator==(const WireGuard&) const = default;
+};
+
+enum class Idle : uint8_t { busy, adaptive };
+enum class Crypto : uint8_t { automatic, ipsec_mb, libsodium };
+enum class Hugepages : uint8_t { automatic, require, never };
+
+struct Dataplane {
+    unsigned workers = 1;         // the number of cores when `cores` is given
+    std::vector<unsigned> cores;  // empty: workers float
+    Idle idle = Idle::adaptive;
+    Crypto crypto = Crypto::automatic;
+    Hugepages hugepages = Hugepages::automatic;
+    uint64_t memory_bytes = uint64_t{256} << 20;  // a whole number of MiB
+    uint32_t max_peers = 16384;
+    bool operator==(const Dataplane&) const = default;
+};
+
+struct Peer {
+    std::string name;
+    PublicKey public_key;
+    std::string preshared_key_file;  // resolved; empty: none
+    // Keyed hash of the preshared key, all zero without one. Tells two loads by one process whether
+    // the contents of the file changed; worth nothing outside of the process.
+    std::array<uint8_t, 16> preshared_key_tag{};
+    std::vector<Prefix> allowed_ips;  // networks, host bits clear
+    std::optional<Endpoint> endpoint;
+    uint16_t persistent_keepalive_s = 0;  // 0: off
+    bool operator==(const Peer&) const = default;
+};
+
+struct Control {
+    std::string socket = "/run/meshgate/meshgate.sock";
+    std::optional<Endpoint> http;  // none: off
+    std::string wg_socket;         // INTERFACE.sock, as `wg show` looks for it; empty: off
+    bool operator==(const Control&) const = default;
+};
+
+enum class LogLevel : uint8_t { trace, debug, info, warning, error };
+enum class LogFormat : uint8_t { text, json };
+
+struct Log {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::text;
+    bool operator==(const Log&) const = default;
+};
+
+struct Model {
+    Node node;
+    std::vector<Port> ports;  // at least one wan port
+    std::vector<Route> routes;
+    WireGuard wireguard;
+    Dataplane dataplane;
+    std::vector<Peer> peers;  // in file order
+    Control control;
+    Log log;
+    bool operator==(const Model&) const = default;
+};
+
+// The words of the box file.
+const char* to_string(DeviceKind kind) noexcept;
+const char* to_string(Role role) noexcept;
+const char* to_string(Idle idle) noexcept;
+const char* to_string(Crypto crypto) noexcept;
+const char* to_string(Hugepages hugepages) noexcept;
+const char* to_string(LogLevel level) noexcept;
+const char* to_string(LogFormat format) noexcept;
+std::string to_string(const Device& device);  // "af_packet:eth0"
+
+}  // namespace meshgate::config
