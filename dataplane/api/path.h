@@ -44,9 +44,9 @@ Link make_link(const LinkOptions& options) noexcept;
 struct alignas(64) PeerSlot {
     std::atomic<Keypair*> sending{nullptr};  // null: no session, packets wait in control
     std::atomic<const Link*> path{nullptr};  // null: no endpoint known
-    // The endpoint of the last roaming note, so that a burst makes one note and not one per packet.
-    // Workers race benignly: at worst a note is sent twice.
-    std::atomic<uint64_t> roaming_noted{0};
+    // When a worker last told control that the endpoint moved, so that a burst makes one note and
+    // not one per packet. Workers race benignly: at worst a note is sent twice.
+    std::atomic<uint64_t> roaming_noted_tsc{0};
 };
 
 }  // namespace meshgate

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+#include "dataplane/api/packet.h"
+
+namespace meshgate {
+
+// Where a packet that another worker handed over goes on.
+enum class Resume : uint8_t { open, route, tx };
+
+// The ICMP error that a packet shall be answered with.
+enum class IcmpError : uint8_t {
+    none,
+    ttl_expired,
+    no_route,
+    no_endpoint,
+    no_listener,
+    host_unreachable,
+    too_big,
+    prohibited,
+};
+
+// Travels with each mbuf, in its private area. From classify on, the mbuf's data begins at the IP
+// header (overlay) or at the WireGuard message (underlay).
+struct PacketMeta {
+    // Underlay side, set by classify and index.
+    Keypair* keypair;
+    uint64_t counter;
+    // Overlay side, set by route.
+    PeerSlot* slot;
+    const Link* link;
+    PeerId from_peer;  // kNoPeer: came in from a LAN port
+    uint16_t arrival_port;
+    uint16_t departure_port;
+    uint32_t forward;  // index into Snapshot::entries
+    PeerId to_peer;
+    uint16_t mtu_bytes;  // too_big: what the way onwards takes
+    uint16_t outer_len;  // UDP payload length as received, for the peer's byte count
+    uint8_t outer_ecn;
+    uint8_t hop_limit;
+    Resume resume;
+    IcmpError error;
+    MacAddress next_hop_mac;
+    // What control sees and says; off the cache line that the packet path uses.
+    alignas(64) PacketInfo info;
+};
+static_assert(offsetof(PacketMeta, info) == 64, "the packet path's part is one cache line");
+
+inline PacketMeta& meta_of(rte_mbuf* mbuf) noexcept {
+    return *static_cast<PacketMeta*>(rte_mbuf_to_priv(mbuf));
+}
+
+}  // namespace meshgate
