@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <poll.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/api/dataplane.h"
+#include "dataplane/doorbell.h"
+
+namespace meshgate {
+
+// What a worker does when nothing comes: polls on, then yields its core between polls, then sleeps
+// until a doorbell rings. Worker thread only.
+//
+//   if (idle.on_turn(nb_packets, now_tsc) == IdleLadder::Step::sleep) {
+//       doorbell.arm();
+//       if (rings are empty) { RCU offline; idle.sleep(); RCU online; }
+//       doorbell.disarm();
+//   }
+class IdleLadder {
+public:
+    struct Options {
+        IdleMode mode = IdleMode::adaptive;
+        // One per receive queue of the worker; -1 where the port has none.
+        std::vector<int> queue_doorbell_fds;
+        int own_doorbell_fd = -1;
+        uint64_t tsc_hz = 0;
+    };
+    enum class Step : uint8_t { poll, sleep };
+
+    explicit IdleLadder(const Options& options);
+
+    // After each turn. Pauses or yields by itself; `sleep` asks the worker to call sleep().
+    Step on_turn(unsigned nb_packets, uint64_t now_tsc) noexcept;
+    // Until a doorbell rings or the time is up; the caller has gone offline and armed its doorbell.
+    void sleep() noexcept;
+
+private:
+    bool may_sleep_;
+    uint64_t spin_tsc_;
+    uint64_t yield_tsc_;
+    uint64_t idle_since_tsc_ = 0;  // 0: the last turn had packets
+    timespec sleep_time_{};
+    std::vector<pollfd> poll_fds_;
+};
+
+}  // namespace meshgate

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <rte_mempool.h>
+
+#include <cstdint>
+
+#include "base/result.h"
+
+namespace meshgate {
+
+// The mbufs of all ports. Their private area is a PacketMeta.
+class Mempool {
+public:
+    struct Options {
+        unsigned nb_mbufs = 32768;
+        uint16_t max_frame_bytes = 1522;  // a frame of this size fits one mbuf, tag and padding too
+        int numa_node = 0;
+    };
+    static Result<Mempool> create(const Options& options);
+
+    Mempool(Mempool&& other) noexcept;
+    Mempool& operator=(Mempool&&) = delete;
+    ~Mempool();
+
+    rte_mempool* get() const noexcept { return pool_; }
+    unsigned nb_in_use() const noexcept { return rte_mempool_in_use_count(pool_); }
+    // Room for a frame, without the headroom.
+    uint16_t frame_room_bytes() const noexcept;
+
+private:
+    explicit Mempool(rte_mempool* pool) noexcept : pool_{pool} {}
+
+    rte_mempool* pool_;
+};
+
+}  // namespace meshgate
