@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -26,6 +27,10 @@ public:
     const MacAddress* find(PortId port, const IpAddress& address) const noexcept;
 
 private:
+    size_t home_of(PortId port, const IpAddress& address) const noexcept;
+
+    // Secret: hosts choose their addresses, and must not be able to make them meet in one slot.
+    std::array<uint64_t, 2> seeds_{};
     std::vector<Neighbor> slots_;  // open addressing, power of two, at most half full
 };
 

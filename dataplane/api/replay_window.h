@@ -6,8 +6,9 @@
 
 namespace meshgate {
 
-// Messages a key may carry, counters 0 .. kRejectAfterMessages - 1 (W30).
-constexpr uint64_t kRejectAfterMessages = UINT64_MAX - (1U << 13) + 1 - 64;
+// Messages a key may carry, counters 0 .. kRejectAfterMessages - 1: 2^64 - 2^13 - 1 (W30; WireGuard
+// paper, section 6.1).
+constexpr uint64_t kRejectAfterMessages = UINT64_MAX - (1U << 13);
 
 // Which counters of one keypair were seen (RFC 6479). One writer: the worker that owns the
 // receiving side of the session. 8192 bits, of which 8128 behind the greatest are usable (W38).
@@ -18,8 +19,10 @@ public:
 
 private:
     static constexpr uint64_t kBlocks = 128;
+    static constexpr uint64_t kBlockBits = 64;
+    static constexpr uint64_t kUsable = (kBlocks - 1) * kBlockBits;
 
-    uint64_t head_ = 0;  // block of the greatest counter seen
+    uint64_t next_ = 0;  // one more than the greatest counter seen; 0: none yet
     std::array<uint64_t, kBlocks> bits_{};
 };
 

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/api/drop.h"
+
+#include <array>
+
+#include "dataplane/api/counters.h"
+
+namespace meshgate {
+
+namespace {
+
+struct DropRow {
+    Drop reason;
+    const char* name;
+    Stage stage;
+    const char* help;
+};
+
+// In the order of the enumeration, which rows_in_order() below makes sure of.
+constexpr std::array<DropRow, kNbDrops> kDrops{{
+    {Drop::too_short, "too_short", Stage::classify, "The frame ends inside a header."},
+    {Drop::truncated, "truncated", Stage::classify,
+     "The IP length exceeds the frame: something upstream cut it, or segmentation offload is on."},
+    {Drop::foreign_mac, "foreign_mac", Stage::classify,
+     "The frame is addressed to another MAC address than the port's."},
+    {Drop::wrong_vlan, "wrong_vlan", Stage::classify,
+     "The frame carries another VLAN tag than the port is configured for, or none."},
+    {Drop::unknown_ethertype, "unknown_ethertype", Stage::classify,
+     "The frame is neither IPv4, IPv6 nor ARP."},
+    {Drop::bad_ip_header, "bad_ip_header", Stage::classify,
+     "The IP version, header length or total length makes no sense."},
+    {Drop::bad_ip_checksum, "bad_ip_checksum", Stage::classify,
+     "The IPv4 header checksum is wrong."},
+    {Drop::martian, "martian", Stage::classify,
+     "The source is multicast, loopback, unspecified or an address of ours."},
+    {Drop::multicast, "multicast", Stage::classify,
+     "The destination is a multicast group that nobody here listens to."},
+    {Drop::outer_fragment, "outer_fragment", Stage::classify,
+     "A fragment arrived on the underlay, where tunnel packets are never fragmented."},
+    {Drop::not_for_us, "not_for_us", Stage::classify,
+     "The underlay destination is not an address of ours, or the packet is not UDP."},
+    {Drop::not_wireguard, "not_wireguard", Stage::classify,
+     "A UDP datagram to another port than the listen port."},
+    {Drop::bad_udp, "bad_udp", Stage::classify,
+     "The UDP length is wrong, or the checksum is missing where IPv6 demands one."},
+    {Drop::bad_message, "bad_message", Stage::classify,
+     "The datagram has not the type and length of any WireGuard message."},
+    {Drop::unknown_index, "unknown_index", Stage::index,
+     "No session has this receiver index; usual for a moment after a restart or a rekey."},
+    {Drop::expired_key, "expired_key", Stage::index, "The session is older than 180 seconds."},
+    {Drop::bad_tag, "bad_tag", Stage::open,
+     "The packet did not authenticate: it was corrupted or forged."},
+    {Drop::replayed, "replayed", Stage::replay,
+     "The counter was seen before or lies too far behind the greatest one."},
+    {Drop::keepalive, "keepalive", Stage::source_check,
+     "A keepalive: consumed as intended, this is no error."},
+    {Drop::bad_inner, "bad_inner", Stage::source_check,
+     "The decrypted content is not an IP packet of plausible length."},
+    {Drop::source_not_allowed, "source_not_allowed", Stage::source_check,
+     "The inner source address is not among the allowed IPs of the peer that sent it."},
+    {Drop::no_route, "no_route", Stage::route, "No route leads to the destination."},
+    {Drop::blackhole, "blackhole", Stage::route, "The route to the destination refuses packets."},
+    {Drop::ttl_expired, "ttl_expired", Stage::route, "The TTL or hop limit ran out here."},
+    {Drop::too_big, "too_big", Stage::fragment,
+     "The packet exceeds the MTU onwards and may not be fragmented; the sender was told."},
+    {Drop::no_session, "no_session", Stage::seal,
+     "The peer has no session yet and enough packets wait for one already."},
+    {Drop::no_endpoint, "no_endpoint", Stage::encap,
+     "The peer's endpoint is unknown: it has to speak first, or needs one in the configuration."},
+    {Drop::unresolved_neighbor, "unresolved_neighbor", Stage::l2,
+     "The next hop does not answer ARP or neighbour discovery, or enough packets wait for it."},
+    {Drop::local_no_listener, "local_no_listener", Stage::route,
+     "The packet is for an address of ours where nothing answers it."},
+    {Drop::error_suppressed, "error_suppressed", Stage::icmp_error,
+     "An ICMP error was not sent: it would answer an error or exceed the rate."},
+    {Drop::no_mbuf, "no_mbuf", Stage::rx, "The packet buffer pool is empty."},
+    {Drop::handover_full, "handover_full", Stage::index,
+     "The ring to the worker that owns the packet is full: that worker is overloaded."},
+    {Drop::punt_full, "punt_full", Stage::punt,
+     "The ring to the control thread is full: more packets for us than it can take."},
+    {Drop::tx_full, "tx_full", Stage::tx, "The port's transmit queue is full."},
+}};
+
+constexpr bool rows_in_order() {
+    for (size_t i = 0; i < kNbDrops; ++i) {
+        if (kDrops[i].reason != static_cast<Drop>(i) || kDrops[i].name == nullptr)
+            return false;
+    }
+    return true;
+}
+static_assert(rows_in_order(), "one row per reason, in the order of the enumeration");
+
+constexpr std::array<const char*, kNbPunts> kPunts{
+    "handshake",     "arp",        "neighbor_discovery",  "icmp_to_us",
+    "underlay_icmp", "no_session", "unresolved_neighbor",
+};
+
+constexpr std::array<const char*, static_cast<size_t>(Stage::nb_stages)> kStages{
+    "rx",       "classify", "index", "open",       "replay", "source_check", "route", "mss_clamp",
+    "fragment", "seal",     "encap", "icmp_error", "l2",     "punt",         "tx",
+};
+
+// What a value outside the enumeration prints, rather than memory behind the table.
+constexpr const char* kUnknown = "unknown";
+
+}  // namespace
+
+const char* to_string(Drop reason) noexcept {
+    const auto i = static_cast<size_t>(reason);
+    return i < kDrops.size() ? kDrops[i].name : kUnknown;
+}
+
+const char* stage_of(Drop reason) noexcept {
+    const auto i = static_cast<size_t>(reason);
+    return i < kDrops.size() ? to_string(kDrops[i].stage) : kUnknown;
+}
+
+const char* help_for(Drop reason) noexcept {
+    const auto i = static_cast<size_t>(reason);
+    return i < kDrops.size() ? kDrops[i].help : kUnknown;
+}
+
+const char* to_string(Punt reason) noexcept {
+    const auto i = static_cast<size_t>(reason);
+    return i < kPunts.size() ? kPunts[i] : kUnknown;
+}
+
+const char* to_string(Stage stage) noexcept {
+    const auto i = static_cast<size_t>(stage);
+    return i < kStages.size() ? kStages[i] : kUnknown;
+}
+
+}  // namespace meshgate
