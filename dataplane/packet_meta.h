@@ -38,9 +38,10 @@ struct PacketMeta {
     uint16_t departure_port;
     uint32_t forward;  // index into Snapshot::entries
     PeerId to_peer;
-    uint16_t mtu_bytes;  // too_big: what the way onwards takes
-    uint16_t outer_len;  // UDP payload length as received, for the peer's byte count
-    uint8_t outer_ecn;
+    uint16_t mtu_bytes;        // too_big: what the way onwards takes
+    uint16_t outer_len;        // UDP payload length as received, for the peer's byte count
+    uint16_t outer_l3_offset;  // from buf_addr: the outer IP header stays readable in front
+    uint8_t outer_tos;
     uint8_t hop_limit;
     Resume resume;
     IcmpError error;

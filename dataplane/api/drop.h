@@ -41,7 +41,6 @@ enum class Drop : uint8_t {
     no_endpoint,          // the peer has no known endpoint
     unresolved_neighbor,  // next hop does not answer, or its waiting room is full
     local_no_listener,    // to an address of ours, but nothing answers there
-    error_suppressed,     // an ICMP error that may not be sent: about an error, or over the rate
     // rings and tx
     no_mbuf,
     handover_full,

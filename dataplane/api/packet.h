@@ -18,7 +18,6 @@ enum class Inject : uint8_t {
     frame,  // bytes are a whole Ethernet frame: give it to `port` as it is
     route,  // bytes are an inner IP packet: look up its destination
     seal,   // bytes are an inner IP packet, or none (a keepalive): seal for `peer`
-    wan,    // bytes are a WireGuard message: prepend the outer headers of `link` and send
 };
 
 // Travels with a packet across the boundary; which fields hold depends on `punt` or `inject`.
@@ -28,12 +27,10 @@ struct PacketInfo {
     PortId port = kNoPort;  // arrival port going up, departure port going down
     PeerId peer = kNoPeer;  // no_session, icmp_to_us out of a session, seal
     uint16_t vlan = kNoVlan;
-    MacAddress source_mac;       // icmp_to_us, arp, neighbor_discovery: who sent the frame
-    Endpoint remote;             // handshake: outer source
-    Endpoint local;              // handshake: outer destination
-    IpAddress next_hop;          // unresolved_neighbor
-    uint8_t dscp_ecn = 0;        // wan: the outer TOS or traffic class (W41)
-    const Link* link = nullptr;  // wan: valid until retired after this packet was sent
+    MacAddress source_mac;  // icmp_to_us, arp, neighbor_discovery: who sent the frame
+    Endpoint remote;        // handshake: outer source
+    Endpoint local;         // handshake: outer destination
+    IpAddress next_hop;     // unresolved_neighbor
 };
 
 // An mbuf that control owns. Empty after a move.
@@ -57,5 +54,10 @@ private:
     };
     std::unique_ptr<rte_mbuf, Free> mbuf_;
 };
+
+// Puts the outer headers of `link` in front of a WireGuard message, so that the packet can be sent
+// with Inject::frame on link.port. `dscp_ecn` is the outer TOS or traffic class (W41). False when
+// the headroom is too small.
+[[nodiscard]] bool encapsulate(Packet& packet, const Link& link, uint8_t dscp_ecn) noexcept;
 
 }  // namespace meshgate
