@@ -54,7 +54,7 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The counter was seen before or lies too far behind the greatest one."},
     {Drop::keepalive, "keepalive", Stage::source_check,
      "A keepalive: consumed as intended, this is no error."},
-    {Drop::bad_inner, "bad_inner", Stage::source_check,
+    {Drop::bad_inner, "bad_inner", Stage::decap,
      "The decrypted content is not an IP packet of plausible length."},
     {Drop::source_not_allowed, "source_not_allowed", Stage::source_check,
      "The inner source address is not among the allowed IPs of the peer that sent it."},
@@ -65,14 +65,12 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The packet exceeds the MTU onwards and may not be fragmented; the sender was told."},
     {Drop::no_session, "no_session", Stage::seal,
      "The peer has no session yet and enough packets wait for one already."},
-    {Drop::no_endpoint, "no_endpoint", Stage::encap,
+    {Drop::no_endpoint, "no_endpoint", Stage::path,
      "The peer's endpoint is unknown: it has to speak first, or needs one in the configuration."},
     {Drop::unresolved_neighbor, "unresolved_neighbor", Stage::l2,
      "The next hop does not answer ARP or neighbour discovery, or enough packets wait for it."},
     {Drop::local_no_listener, "local_no_listener", Stage::route,
      "The packet is for an address of ours where nothing answers it."},
-    {Drop::error_suppressed, "error_suppressed", Stage::icmp_error,
-     "An ICMP error was not sent: it would answer an error or exceed the rate."},
     {Drop::no_mbuf, "no_mbuf", Stage::rx, "The packet buffer pool is empty."},
     {Drop::handover_full, "handover_full", Stage::index,
      "The ring to the worker that owns the packet is full: that worker is overloaded."},
@@ -96,8 +94,9 @@ constexpr std::array<const char*, kNbPunts> kPunts{
 };
 
 constexpr std::array<const char*, static_cast<size_t>(Stage::nb_stages)> kStages{
-    "rx",       "classify", "index", "open",       "replay", "source_check", "route", "mss_clamp",
-    "fragment", "seal",     "encap", "icmp_error", "l2",     "punt",         "tx",
+    "rx",           "classify",   "index", "open",      "replay",   "decap",
+    "source_check", "route",      "path",  "mss_clamp", "fragment", "seal",
+    "encap",        "icmp_error", "l2",    "punt",      "tx",
 };
 
 // What a value outside the enumeration prints, rather than memory behind the table.

@@ -42,6 +42,7 @@ enum class Stage : uint8_t {
     encap,
     icmp_error,
     l2,
+    punt,
     tx,
     nb_stages,
 };
