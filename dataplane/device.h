@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/address.h"
 #include "base/result.h"
 #include "dataplane/api/dataplane.h"
 
@@ -12,24 +13,30 @@ namespace meshgate {
 // How DPDK is asked for a port: the name of the device and the arguments of its driver.
 struct Device {
     std::string name;       // "net_af_packet0", "0000:03:00.0"
-    std::string arguments;  // "iface=eth0,qpairs=1", empty for PCI
+    std::string arguments;  // "iface=eth0,qpairs=1"; empty for PCI
 };
 
 // What is particular to a kind of device; one row per word of the box file.
-struct DeviceTraits {
+struct DeviceKindTraits {
+    DeviceKind kind;
     std::string_view word;          // "af_packet"
-    bool has_interface;             // stands on a kernel interface of the same name
-    bool creates_interface;         // and makes it
+    std::string_view driver;        // "net_af_packet"; empty: the device decides
+    unsigned max_queues;            // over which the kernel or the NIC spreads flows
+    bool has_interface;             // stands on a kernel interface that exists before
+    bool creates_interface;         // makes one, whose kernel end is a host's
     bool finish_partial_checksums;  // senders beside us may leave L4 checksums to their "NIC"
-    bool has_doorbell;              // a file descriptor tells when frames wait
-    bool nests_queues;              // takes several queues that the kernel spreads flows over
 };
-const DeviceTraits& traits_of(DeviceKind kind) noexcept;
+const DeviceKindTraits& traits_of(DeviceKind kind) noexcept;
 
 // "af_packet:eth0"
-std::string to_string(const PortOptions& options);
+std::string device_text(const PortOptions& options);
 
-// Turns the words of the box file into DPDK's; refuses what cannot be a device.
+// Turns the word of the box file into DPDK's; refuses what cannot be a device.
 Result<Device> make_device(const PortOptions& options, PortId id, unsigned nb_queues);
+
+// A locally administered unicast address that stays the same from start to start. The two ends of a
+// virtual wire get different ones.
+enum class WireEnd : uint8_t { ours, theirs };
+MacAddress derive_mac(const PortOptions& options, WireEnd end);
 
 }  // namespace meshgate

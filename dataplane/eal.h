@@ -14,23 +14,21 @@ struct MemoryPlan {
     bool hugepages = false;
     unsigned memory_mib = 0;
 };
-// Hugepages when enough are free, or when asked for; else ordinary pages.
+// Hugepages when asked for, or when enough of them are free; else ordinary pages.
 Result<MemoryPlan> plan_memory(MemoryMode mode, unsigned memory_mib, unsigned free_hugepages_mib);
-// Over all sizes and NUMA nodes.
+// Over all page sizes.
 unsigned free_hugepages_mib();
 
-// The EAL, of which a process has one, once. Worker `n` runs on lcore `n + 1`; lcore 0 is control.
+// The EAL, of which a process has one, once. Lcore 0 is control, worker `n` runs on lcore `n + 1`.
 class Eal {
 public:
     struct Options {
         MemoryPlan memory;
         unsigned nb_workers = 1;
-        std::vector<unsigned> cores;             // empty: workers float
-        std::vector<std::string> pci_addresses;  // all others are left alone
+        std::vector<unsigned> cores;             // one per worker; empty: workers float
+        std::vector<std::string> pci_addresses;  // DPDK leaves all others alone
     };
     static Result<Eal> start(const Options& options);
-    // The command line that DPDK gets; the user never writes one.
-    static std::vector<std::string> arguments(const Options& options);
 
     Eal(Eal&& other) noexcept;
     Eal& operator=(Eal&&) = delete;
@@ -44,7 +42,13 @@ private:
     bool owned_ = true;
 };
 
-// What DPDK wrote to its log since the last call, one line: the cause behind an error code.
-std::string take_last_eal_message();
+// The command line that DPDK gets; the user never writes one. `allowed_cores`: those that the
+// process may run on.
+Result<std::vector<std::string>> eal_arguments(const Eal::Options& options,
+                                               const std::vector<unsigned>& allowed_cores);
+
+// What DPDK logged as errors since the last call, oldest first, joined to one line: the cause that
+// its error codes do not tell. Empty when it logged nothing.
+std::string take_eal_errors();
 
 }  // namespace meshgate

@@ -15,9 +15,11 @@ public:
     struct Options {
         unsigned nb_mbufs = 32768;
         uint16_t max_frame_bytes = 1522;  // a frame of this size fits one mbuf, tag and padding too
-        int numa_node = 0;
+        int numa_node = SOCKET_ID_ANY;
     };
     static Result<Mempool> create(const Options& options);
+    // What create() will take, about.
+    static uint64_t memory_bytes(const Options& options) noexcept;
 
     Mempool(Mempool&& other) noexcept;
     Mempool& operator=(Mempool&&) = delete;

@@ -3,13 +3,14 @@
 
 #include <rte_ethdev.h>
 
-#include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
 #include "dataplane/api/dataplane.h"
+#include "dataplane/kernel_interface.h"
 #include "dataplane/mempool.h"
 
 namespace meshgate {
@@ -70,16 +71,20 @@ public:
     PortDriverStats stats() const;
 
 private:
+    friend class PortOpener;
+    bool read_link();
     Port() noexcept = default;
 
-    uint16_t ethdev_ = RTE_MAX_ETHPORTS;  // RTE_MAX_ETHPORTS: moved from
+    uint16_t ethdev_ = RTE_MAX_ETHPORTS;  // RTE_MAX_ETHPORTS: none, moved from
     PortId id_ = kNoPort;
     unsigned nb_queues_ = 1;
     MacAddress mac_;
     PortTraits traits_;
     std::vector<int> doorbell_fds_;
     std::string driver_;
-    std::string interface_;  // empty: none, the driver knows the link
+    // Empty: the driver knows the link. Otherwise the driver always says "up".
+    std::optional<KernelInterface> interface_;
+    int tap_fd_ = -1;  // the interface may move to another network namespace
     LinkState link_ = LinkState::down;
     uint64_t nb_link_changes_ = 0;
 };

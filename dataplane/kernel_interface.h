@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace meshgate {
+
+// The kernel interface that a port stands on. Asked by ioctl, not by /sys, which may show another
+// network namespace than the one we run in.
+class KernelInterface {
+public:
+    struct State {
+        bool enabled = false;  // administratively up
+        bool carrier = false;
+        unsigned mtu_bytes = 0;
+    };
+
+    // Succeeds whether there is such an interface or not.
+    static Result<KernelInterface> open(std::string name);
+    KernelInterface(KernelInterface&& other) noexcept;
+    KernelInterface& operator=(KernelInterface&& other) noexcept;
+    ~KernelInterface();
+
+    const std::string& name() const noexcept { return name_; }
+    // Empty: no such interface here.
+    std::optional<State> read() const;
+    unsigned index() const;
+    Result<void> set_mtu(unsigned mtu_bytes);
+    Result<void> set_mac(const MacAddress& mac);
+    // Switches off what joins received packets to larger ones (GRO, LRO), which no ring frame would
+    // hold. Quietly does nothing where the driver cannot.
+    void stop_joining_packets();
+    // Goes after the kernel end of a tap device, whatever network namespace and name it was given.
+    // False when that is not allowed.
+    bool follow(int tap_fd);
+
+private:
+    KernelInterface(std::string name, int fd) noexcept : name_{std::move(name)}, fd_{fd} {}
+
+    std::string name_;
+    int fd_;  // any socket of the network namespace
+};
+
+}  // namespace meshgate

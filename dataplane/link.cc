@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <rte_byteorder.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "dataplane/api/path.h"
+
+namespace meshgate {
+
+namespace {
+
+constexpr uint8_t kOuterHopLimit = 64;
+// Outer IP, UDP, transport header and tag: what an inner packet grows by.
+constexpr uint16_t kGrowthIpv4 = 60;
+constexpr uint16_t kGrowthIpv6 = 80;
+
+class HeaderWriter {
+public:
+    explicit HeaderWriter(Link& link) noexcept : link_{link} {}
+
+    template <typename Header>
+    void append(const Header& header) noexcept {
+        MG_ASSERT(link_.header_len + sizeof header <= link_.header.size());
+        std::memcpy(link_.header.data() + link_.header_len, &header, sizeof header);
+        link_.header_len = static_cast<uint8_t>(link_.header_len + sizeof header);
+    }
+
+private:
+    Link& link_;
+};
+
+rte_ether_hdr ethernet_header(const LinkOptions& options, uint16_t ethertype) noexcept {
+    rte_ether_hdr header{};
+    std::copy_n(options.next_hop_mac.bytes.begin(), RTE_ETHER_ADDR_LEN, header.dst_addr.addr_bytes);
+    std::copy_n(options.source_mac.bytes.begin(), RTE_ETHER_ADDR_LEN, header.src_addr.addr_bytes);
+    header.ether_type = rte_cpu_to_be_16(options.vlan == kNoVlan ? ethertype : RTE_ETHER_TYPE_VLAN);
+    return header;
+}
+
+// "Don't fragment" stays clear, as in WireGuard for Linux: a narrower underlay may cut datagrams.
+rte_ipv4_hdr ipv4_header(const LinkOptions& options) noexcept {
+    rte_ipv4_hdr header{};
+    header.version_ihl = RTE_IPV4_VHL_DEF;
+    header.time_to_live = kOuterHopLimit;
+    header.next_proto_id = IPPROTO_UDP;
+    header.src_addr = options.local.address.v4_be();
+    header.dst_addr = options.remote.address.v4_be();
+    return header;
+}
+
+rte_ipv6_hdr ipv6_header(const LinkOptions& options) noexcept {
+    rte_ipv6_hdr header{};
+    header.vtc_flow = rte_cpu_to_be_32(6U << 28);
+    header.proto = IPPROTO_UDP;
+    header.hop_limits = kOuterHopLimit;
+    std::copy_n(options.local.address.bytes.begin(), 16, header.src_addr);
+    std::copy_n(options.remote.address.bytes.begin(), 16, header.dst_addr);
+    return header;
+}
+
+}  // namespace
+
+Link make_link(const LinkOptions& options) noexcept {
+    MG_ASSERT(options.local.address.family == options.remote.address.family);
+    Link link;
+    link.port = options.port;
+    link.local = options.local;
+    link.remote = options.remote;
+    link.outer_ipv6 = options.remote.address.is_v6();
+    const uint16_t growth = link.outer_ipv6 ? kGrowthIpv6 : kGrowthIpv4;
+    MG_ASSERT(options.port_mtu_bytes > growth);
+    link.mtu_bytes = static_cast<uint16_t>(options.port_mtu_bytes - growth);
+
+    const uint16_t ethertype = link.outer_ipv6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4;
+    HeaderWriter writer{link};
+    writer.append(ethernet_header(options, ethertype));
+    if (options.vlan != kNoVlan)
+        writer.append(rte_vlan_hdr{.vlan_tci = rte_cpu_to_be_16(options.vlan),
+                                   .eth_proto = rte_cpu_to_be_16(ethertype)});
+    link.ip_offset = link.header_len;
+    if (link.outer_ipv6)
+        writer.append(ipv6_header(options));
+    else
+        writer.append(ipv4_header(options));
+    writer.append(rte_udp_hdr{.src_port = rte_cpu_to_be_16(options.local.port),
+                              .dst_port = rte_cpu_to_be_16(options.remote.port),
+                              .dgram_len = 0,
+                              .dgram_cksum = 0});
+    return link;
+}
+
+}  // namespace meshgate
