@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traffic between two hosts of the lab, and what became of it."""
+
+import contextlib
+import json
+import time
+from dataclasses import dataclass
+
+from lab import BUILD
+
+PROGRAM = BUILD / "tests/lab/traffic"
+
+
+@dataclass
+class UdpResult:
+    sent: int
+    received: int
+    duplicates: int
+    reordered: int
+    corrupt: int
+    bytes: int
+    seconds: float
+    longest_gap_seconds: float
+
+    @property
+    def lost(self):
+        return self.sent - self.received
+
+    @property
+    def loss(self):
+        return self.lost / self.sent if self.sent else 1.0
+
+    @property
+    def rate_bits_per_second(self):
+        return self.bytes * 8 / self.seconds if self.seconds else 0.0
+
+
+class UdpFlow:
+    """Numbered UDP from one host to another, in the background.
+
+    flow = UdpFlow(a, b, "10.2.0.2", rate=10000, seconds=5); ...; flow.finish().lost
+    """
+
+    def __init__(self, source, target, address, rate=1000, seconds=1.0, size=64, port=7001,
+                 from_port=None, tos=0):
+        self.receiver = target.start(PROGRAM, "recv", "--bind", address, "--port", port,
+                                     name=f"{target.name}-udp-recv")
+        self.receiver.wait_output("ready")
+        words = ["--to", address, "--port", port, "--rate", rate, "--seconds", seconds,
+                 "--size", size, "--tos", tos]
+        if from_port:
+            words += ["--from-port", from_port]
+        self.sender = source.start(PROGRAM, "send", *words, name=f"{source.name}-udp-send")
+
+    def sending(self):
+        return self.sender.running()
+
+    def stop(self):
+        """Ends the sending early; finish() follows."""
+        self.sender.stop()
+
+    def finish(self, grace_seconds=0.3):
+        self.sender.popen.wait()
+        sent = json.loads(self.sender.output())
+        time.sleep(grace_seconds)
+        self.receiver.stop()
+        got = json.loads(self.receiver.output().splitlines()[-1])
+        return UdpResult(sent=sent["sent"], received=got["received"],
+                         duplicates=got["duplicates"], reordered=got["reordered"],
+                         corrupt=got["corrupt"], bytes=got["bytes"], seconds=sent["seconds"],
+                         longest_gap_seconds=got["longest_gap_seconds"])
+
+
+def udp(source, target, address, **options):
+    """Sends and waits for the end; a UdpResult."""
+    return UdpFlow(source, target, address, **options).finish()
+
+
+def round_trip(source, target, address, count=1000, size=64, port=7002, interval_us=500):
+    """Ping-pong over UDP: {"sent", "received", "p50_us", "p99_us", "max_us"}."""
+    echo = target.start(PROGRAM, "echo", "--bind", address, "--port", port)
+    echo.wait_output("ready")
+    out = source.run(PROGRAM, "rtt", "--to", address, "--port", port, "--count", count,
+                     "--size", size, "--interval-us", interval_us, check=False)
+    echo.stop()
+    return json.loads(out.stdout)
+
+
+@dataclass
+class TcpResult:
+    bytes: int
+    seconds: float
+    retransmits: int
+
+    @property
+    def rate_bits_per_second(self):
+        return self.bytes * 8 / self.seconds if self.seconds else 0.0
+
+
+def tcp(source, target, address, seconds=2, port=5201, streams=1):
+    """One way, by iperf3; bytes as the receiver counted them. Zero bytes when nothing got through."""
+    server = target.start("iperf3", "-s", "-1", "--forceflush", "-B", address, "-p", port,
+                          name=f"{target.name}-iperf3")
+    server.wait_output("listening")
+    client = source.run("iperf3", "-c", address, "-p", port, "-t", seconds, "-P", streams, "-J",
+                        "--connect-timeout", "5000", check=False, timeout=seconds + 30)
+    server.stop(seconds=2)
+    with contextlib.suppress(ValueError, KeyError):
+        end = json.loads(client.stdout)["end"]
+        return TcpResult(bytes=end["sum_received"]["bytes"],
+                         seconds=end["sum_received"]["seconds"],
+                         retransmits=end["sum_sent"].get("retransmits", 0))
+    return TcpResult(bytes=0, seconds=0.0, retransmits=0)

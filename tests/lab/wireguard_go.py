@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stock WireGuard peer: wireguard-go, set up by wg(8)."""
+
+import subprocess
+from pathlib import Path
+
+from lab import LabError, run, wait_for
+
+
+def new_key():
+    return run("wg", "genkey").stdout.strip()
+
+
+def new_preshared_key():
+    return run("wg", "genpsk").stdout.strip()
+
+
+def public_key(private_key):
+    return subprocess.run(["wg", "pubkey"], input=private_key, capture_output=True, text=True,
+                          check=True).stdout.strip()
+
+
+class WireGuardGo:
+    """Runs wireguard-go on a host, on an interface of its own.
+
+    addresses: of the interface, such as ["10.9.0.2/32"]. Routes to the allowed IPs of its peers
+    lead into it.
+    """
+
+    def __init__(self, host, addresses, private_key=None, listen_port=51820, mtu=1420):
+        self.host, self.addresses, self.mtu = host, addresses, mtu
+        self.private_key = private_key or new_key()
+        self.public_key = public_key(self.private_key)
+        self.listen_port = listen_port
+        self.interface = host.lab.unique_name("wg")
+        self.peers = {}
+        self.start()
+
+    def start(self):
+        self.process = self.host.start("env", "WG_PROCESS_FOREGROUND=1", "LOG_LEVEL=error",
+                                       "wireguard-go", "-f", self.interface,
+                                       name=f"{self.host.name}-wireguard-go")
+        sock = Path(f"/var/run/wireguard/{self.interface}.sock")
+        self.host.lab.at_end.append(lambda: sock.unlink(missing_ok=True))
+        def answers():
+            if not self.process.running():
+                raise LabError(f"wireguard-go ended:\n{self.process.output()}")
+            return self.host.run("wg", "show", self.interface, check=False).returncode == 0
+        wait_for(answers, f"wireguard-go on {self.host.name}")
+        self.wg("set", self.interface, "private-key", "/dev/stdin", "listen-port",
+                self.listen_port, input=self.private_key)
+        self.host.run("ip", "link", "set", self.interface, "mtu", self.mtu)
+        self.host.address(self.interface, *self.addresses)
+        for key, settings in self.peers.items():
+            self._apply(key, **settings)
+
+    def wg(self, *words, **options):
+        return self.host.run("wg", *words, **options).stdout
+
+    def peer(self, key, allowed_ips, endpoint=None, keepalive=None, preshared_key=None):
+        self.peers[key] = {"allowed_ips": allowed_ips, "endpoint": endpoint,
+                           "keepalive": keepalive, "preshared_key": preshared_key}
+        self._apply(key, **self.peers[key])
+
+    def _apply(self, key, allowed_ips, endpoint, keepalive, preshared_key):
+        words = ["set", self.interface, "peer", key, "allowed-ips", ",".join(allowed_ips)]
+        words += ["endpoint", endpoint] if endpoint else []
+        words += ["persistent-keepalive", keepalive] if keepalive else []
+        words += ["preshared-key", "/dev/stdin"] if preshared_key else []
+        self.wg(*words, input=preshared_key or "")
+        for prefix in allowed_ips:
+            self.host.route(prefix, "dev", self.interface)
+
+    def set(self, *words):
+        """wg set INTERFACE ..."""
+        self.wg("set", self.interface, *words)
+
+    def dump(self):
+        """Its one peer: a dict of latest_handshake, rx, tx, endpoint."""
+        line = self.wg("show", self.interface, "dump").splitlines()[1].split("\t")
+        return {"endpoint": line[2], "latest_handshake": int(line[4]), "rx": int(line[5]),
+                "tx": int(line[6])}
+
+    def stop(self):
+        self.process.stop()
+
+    def restart(self):
+        self.stop()
+        self.start()

@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every test of the tree and counts each case; the last line is `N passed, N failed`.
+
+    tests/run.py [WORD]      only tests whose name contains WORD ("lab/", "asan", "Replay")
+
+Four groups: what meson knows (unit, packet, corpus, check) as built; unit, packet and corpus again
+under the address and undefined-behaviour sanitizers; the tests of the boundary under the thread
+sanitizer; the lab. A skipped test counts as failed: what did not run has shown nothing.
+"""
+
+import ast
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+LAB_CASE_SECONDS = 120
+
+SANITIZERS = {
+    "asan": {
+        "options": ["-Db_sanitize=address,undefined", "-Db_lundef=false"],
+        "suites": ("unit", "packet", "corpus"),
+        "env": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+                "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
+    },
+    "tsan": {
+        "options": ["-Db_sanitize=thread", "-Db_lundef=false"],
+        "suites": ("threads",),
+        "env": {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"},
+    },
+}
+
+
+class Report:
+    """Prints as it goes; a failure shows its log at once and its name again at the end."""
+
+    def __init__(self, word):
+        self.word, self.passed, self.failed = word, 0, []
+
+    def wants(self, name):
+        return self.word in name
+
+    def ok(self, name, count=1, seconds=0.0, note=""):
+        self.passed += count
+        print(f"ok      {name}  {note}{seconds:.1f} s", flush=True)
+
+    def fail(self, name, log):
+        self.failed.append(name)
+        print(f"FAILED  {name}", flush=True)
+        print("".join(f"        {line}\n" for line in log.splitlines()[-150:]), flush=True)
+
+    def finish(self):
+        for name in self.failed:
+            print(f"FAILED  {name}")
+        print(f"{self.passed} passed, {len(self.failed)} failed")
+        return 1 if self.failed or self.passed == 0 else 0
+
+
+def execute(command, seconds, env=None, cwd=ROOT):
+    """(exit status, output); the whole process group ends when the time is over."""
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             errors="replace", env={**os.environ, **(env or {})}, cwd=cwd,
+                             start_new_session=True)
+    try:
+        out, _ = child.communicate(timeout=seconds)
+        return child.returncode, out
+    except BaseException as reason:
+        os.killpg(child.pid, signal.SIGTERM)
+        try:
+            out, _ = child.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, _ = child.communicate()
+        if isinstance(reason, subprocess.TimeoutExpired):
+            return 124, f"{out}\nstill running after {seconds} s"
+        raise
+
+
+def meson_tests(build):
+    out = subprocess.run(["meson", "introspect", "--tests", str(build)], check=True,
+                         capture_output=True, text=True).stdout
+    return json.loads(out)
+
+
+def suites_of(test):
+    """"meshgate:threads" and the first word of the name: "unit dataplane" is of suite unit."""
+    return {suite.split(":")[-1] for suite in test["suite"]} | {test["name"].split()[0]}
+
+
+def run_gtest(report, name, test, env):
+    """Each case of the program counts. A crash fails, and so do the cases it swallowed."""
+    status, out = execute(test["cmd"], test["timeout"] * 2, {**test["env"], **env})
+    passed = len(re.findall(r"^\[       OK \] .*\(\d+ ms\)$", out, re.M))
+    failed = re.findall(r"^\[  FAILED  \] (\S+?),?.* \(\d+ ms\)$", out, re.M)
+    failed += [f"{case} (skipped)" for case in
+               re.findall(r"^\[  SKIPPED \] (\S+) \(\d+ ms\)$", out, re.M)]
+    if status != 0 and not failed:
+        started = re.findall(r"^\[ RUN      \] (\S+)$", out, re.M)
+        failed = [f"exit {status} in {started[-1] if started else 'start'}"]
+    if passed == 0 and not failed:
+        failed = ["no case ran"]
+    report.passed += passed
+    for case in failed:
+        report.fail(f"{name}: {case}", out)
+    if not failed:
+        print(f"ok      {name}  {passed} cases", flush=True)
+
+
+def run_programs(report, group, build, tests, env):
+    for test in tests:
+        name = f"{group}{test['name']}"
+        if not report.wants(name):
+            continue
+        if test["protocol"] == "gtest":
+            run_gtest(report, name, test, env)
+            continue
+        started = time.monotonic()
+        status, out = execute(test["cmd"], test["timeout"] * 2, {**test["env"], **env},
+                              test["workdir"] or build)
+        if status == 0:
+            report.ok(name, seconds=time.monotonic() - started)
+        else:
+            report.fail(name, f"exit {status}\n{out}")
+
+
+def run_sanitized(report, group, settings):
+    build = BUILD / group
+    if not (build / "build.ninja").exists():
+        status, out = execute(["meson", "setup", str(build), str(ROOT), *settings["options"]], 300)
+        if status != 0:
+            report.fail(f"{group}/setup", out)
+            return
+    tests = [test for test in meson_tests(build)
+             if suites_of(test) & set(settings["suites"]) and report.wants(f"{group}/{test['name']}")]
+    if not tests:
+        return
+    programs = sorted({str(Path(test["cmd"][0]).relative_to(build)) for test in tests})
+    status, out = execute(["ninja", "-C", str(build), *programs], 3600,
+                          {"CCACHE_BASEDIR": str(ROOT)})
+    if status != 0:
+        report.fail(f"{group}/build", out)
+        return
+    run_programs(report, f"{group}/", build, tests, settings["env"])
+
+
+def lab_cases():
+    for file in sorted((ROOT / "tests/lab").glob("*_test.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield file, node.name
+
+
+def run_lab(report):
+    run_id = secrets.token_hex(2)
+    cases = [(file, case) for file, case in lab_cases()
+             if report.wants(f"lab/{file.stem.removesuffix('_test')}/{case}")]
+    for file, case in cases:
+        name = f"lab/{file.stem.removesuffix('_test')}/{case}"
+        started = time.monotonic()
+        status, out = execute(["/usr/bin/python3", "tests/lab/case.py", str(file), case],
+                              LAB_CASE_SECONDS, {"MESHGATE_LAB_ID": run_id})
+        if status == 0:
+            report.ok(name, seconds=time.monotonic() - started)
+        else:
+            report.fail(name, out)
+    if cases:
+        left = what_is_left(run_id)
+        if left:
+            report.fail("lab/leaves nothing behind", "\n".join(left))
+        else:
+            report.ok("lab/leaves nothing behind")
+
+
+def what_is_left(run_id):
+    """Namespaces, files and processes that carry the run's mark."""
+    left = [f"namespace {path.name}" for path in Path("/run/netns").glob(f"mg-{run_id}*")]
+    left += [f"file {path}" for folder in ("/tmp", "/run/wireguard", "/run/dpdk", "/dev/hugepages")
+             for path in Path(folder).glob(f"*{run_id}*")]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # ended meanwhile
+        if f"lab-{run_id}" in command or f"mg-{run_id}" in command:
+            left.append(f"process {path.parent.name}: {command}")
+    return left
+
+
+def main():
+    report = Report(sys.argv[1] if len(sys.argv) > 1 else "")
+    run_programs(report, "", BUILD, meson_tests(BUILD), {})
+    for group, settings in SANITIZERS.items():
+        run_sanitized(report, group, settings)
+    run_lab(report)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
