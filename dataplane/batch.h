@@ -3,6 +3,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstdint>
@@ -45,6 +46,13 @@ public:
 
     // Gives up ownership of all of it: the caller has handed every mbuf on.
     void clear() noexcept { size_ = 0; }
+
+    // Becomes what `other` was; other becomes empty. This batch's mbufs were handed on before.
+    void take(Batch& other) noexcept {
+        size_ = other.size_;
+        std::copy_n(other.mbufs_.data(), other.size_, mbufs_.data());
+        other.size_ = 0;
+    }
 
     // `verdict(mbuf)` says where each packet goes: true stays, in order; false means that the
     // callee has taken the mbuf (dropped, punted, moved to another batch).

@@ -52,7 +52,7 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The packet did not authenticate: it was corrupted or forged."},
     {Drop::replayed, "replayed", Stage::replay,
      "The counter was seen before or lies too far behind the greatest one."},
-    {Drop::keepalive, "keepalive", Stage::source_check,
+    {Drop::keepalive, "keepalive", Stage::decap,
      "A keepalive: consumed as intended, this is no error."},
     {Drop::bad_inner, "bad_inner", Stage::decap,
      "The decrypted content is not an IP packet of plausible length."},

@@ -19,9 +19,7 @@ enum class IcmpError : uint8_t {
     no_route,
     no_endpoint,
     no_listener,
-    host_unreachable,
     too_big,
-    prohibited,
 };
 
 // Travels with each mbuf, in its private area. From classify on, the mbuf's data begins at the IP

@@ -12,6 +12,7 @@
 
 #include "dataplane/api/counters.h"
 #include "dataplane/api/drop.h"
+#include "dataplane/api/note.h"
 #include "dataplane/api/published.h"
 #include "dataplane/api/snapshot.h"
 #include "dataplane/batch.h"
@@ -90,12 +91,16 @@ public:
         counters.drops[static_cast<size_t>(reason)].add(1);
         rte_pktmbuf_free(mbuf);
     }
+    // To control's rings, with the arrival port in its PacketInfo; dropped and counted when full.
     void punt(rte_mbuf* mbuf, Punt reason) noexcept;
+    // To another worker's inbox; dropped and counted when that is full.
     void hand_over(rte_mbuf* mbuf, unsigned worker, Resume resume) noexcept;
-    void note(const Note& note) noexcept;
+    // False when control's ring is full: say it again with a later packet.
+    bool note(const Note& note) noexcept;
     // Collects for `port`; sent at the end of the turn or when a burst is full.
     void transmit(rte_mbuf* mbuf, PortId port) noexcept;
 
+    unsigned id() const noexcept { return parts.id; }
     unsigned nb_workers() const noexcept { return static_cast<unsigned>(shared.workers.size()); }
 
     const WorkerShared& shared;
@@ -109,6 +114,8 @@ private:
     unsigned receive_ports(const Snapshot& snapshot) noexcept;
     unsigned receive_inbox(const Snapshot& snapshot) noexcept;
     unsigned receive_injections(const Snapshot& snapshot) noexcept;
+    bool has_work() const noexcept;
+    void sleep() noexcept;
     void flush_port(PortId port) noexcept;
     void flush_all() noexcept;
 

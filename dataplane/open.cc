@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// In:    transport data messages with their keypair.
+// Out:   authenticated plaintext, padding included, data at its first byte. The whole burst goes to
+//        the AEAD engine as one batch, whatever sessions it holds.
+// Drops: bad_tag. Nothing of a packet is believed before its tag verified.
+
+#include "dataplane/stages.h"
+#include "dataplane/wire.h"
+
+namespace meshgate {
+
+void open_stage(Worker& worker, Batch& batch) noexcept {
+    std::array<AeadJob, Batch::kCapacity> jobs;
+    for (uint16_t i = 0; i < batch.size(); ++i) {
+        rte_mbuf* mbuf = batch[i];
+        const PacketMeta& meta = meta_of(mbuf);
+        jobs[i] = AeadJob{.key = meta.keypair->receive_key.data(),
+                          .counter = meta.counter,
+                          .data = header_at<uint8_t>(mbuf, sizeof(TransportHeader)),
+                          .len = mbuf->data_len - uint32_t{sizeof(TransportHeader)},
+                          .ok = false};
+    }
+    worker.parts.aead->open(std::span{jobs.data(), batch.size()});
+    uint16_t next = 0;
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        if (!jobs[next++].ok) {
+            worker.drop(mbuf, Drop::bad_tag);
+            return false;
+        }
+        rte_pktmbuf_adj(mbuf, sizeof(TransportHeader));
+        rte_pktmbuf_trim(mbuf, kTagLen);
+        return true;
+    });
+}
+
+}  // namespace meshgate

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// In:    packets with a peer.
+// Out:   the same with the link their datagrams leave by, and its MTU. One load per peer: when a
+//        link fails, control changes this word and nothing else.
+// Errors: no_endpoint (W42).
+
+#include "dataplane/stages.h"
+
+namespace meshgate {
+
+void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        PacketMeta& meta = meta_of(mbuf);
+        meta.slot = &worker.shared.peers[meta.to_peer];
+        meta.link = meta.slot->path.load(std::memory_order_acquire);
+        if (meta.link != nullptr) {
+            meta.mtu_bytes = meta.link->mtu_bytes;
+            return true;
+        }
+        meta.error = IcmpError::no_endpoint;
+        errors.push(mbuf);
+        return false;
+    });
+}
+
+}  // namespace meshgate
