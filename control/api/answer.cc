@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/api/answer.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/result.h"
+#include "base/text.h"
+#include "control/api/json.h"
+#include "control/api/metrics.h"
+
+namespace meshgate::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Failure {
+    std::string code;
+    std::string message;
+};
+template <typename T>
+using Outcome = tl::expected<T, Failure>;
+
+tl::unexpected<Failure> refuse(std::string code, std::string message) {
+    return tl::unexpected<Failure>{Failure{std::move(code), std::move(message)}};
+}
+
+struct Request {
+    std::string verb;
+    std::optional<std::string> name;
+    std::optional<std::string> to;
+};
+
+// Whole when short; a stranger's megabyte need not come back.
+std::string in_quotes(std::string_view text) {
+    constexpr size_t kShown = 80;
+    std::string out = "'" + printable(text.substr(0, kShown));
+    return out + (text.size() > kShown ? "...'" : "'");
+}
+
+// A map rather than the ordered kind, whose look-up is linear: a line may hold thousands of
+// members.
+Outcome<nlohmann::json> parse_object(std::string_view line) {
+    try {
+        nlohmann::json json = nlohmann::json::parse(line);
+        if (json.is_object())
+            return json;
+        return refuse("bad-request", std::string{"a request is a JSON object such as "
+                                                 "{\"verb\":\"status\"}, not "} +
+                                         json.type_name());
+    } catch (const nlohmann::json::parse_error& error) {
+        return refuse("bad-request", "not JSON: the error is at byte " +
+                                         std::to_string(error.byte) +
+                                         "; a request is one line such as {\"verb\":\"status\"}");
+    } catch (const nlohmann::json::exception&) {  // a number too large for any type
+        return refuse("bad-request", "not JSON that can be held");
+    }
+}
+
+Outcome<Request> parse_request(std::string_view line) {
+    const Outcome<nlohmann::json> json = parse_object(line);
+    if (!json)
+        return tl::unexpected<Failure>{json.error()};
+    Request request;
+    for (const auto& [key, value] : json->items()) {
+        if (key != "verb" && key != "name" && key != "to")
+            return refuse("bad-request", in_quotes(key) +
+                                             " is not a member of a request; allowed: "
+                                             "verb, name, to");
+        if (!value.is_string())
+            return refuse("bad-request",
+                          in_quotes(key) + " must be a string, not " + value.type_name());
+        if (key == "verb")
+            request.verb = value.get<std::string>();
+        else
+            (key == "name" ? request.name : request.to) = value.get<std::string>();
+    }
+    if (request.verb.empty())
+        return refuse("bad-request", "\"verb\" is missing");
+    return request;
+}
+
+// Keeps what `matches`; an error when a name was given and nothing is left.
+template <typename View, typename Matches>
+Outcome<Json> listing(const char* key, const char* noun, const std::vector<View>& views,
+                      const std::optional<std::string>& name, Matches matches) {
+    Json array = Json::array();
+    for (const View& view : views) {
+        if (!name || matches(view, *name))
+            array.push_back(to_json(view));
+    }
+    if (name && array.empty())
+        return refuse("not-found", "there is no " + std::string{noun} + " " + in_quotes(*name));
+    return Json{{key, std::move(array)}};
+}
+
+Outcome<Json> show_peers(const Request& request, StateProvider& state) {
+    return listing("peers", "peer", state.peers(), request.name,
+                   [](const PeerView& peer, const std::string& name) {
+                       return peer.name == name || to_string(peer.public_key) == name;
+                   });
+}
+
+// A name is a prefix, then exactly that route is meant, or an address, then the one that it takes.
+Outcome<Json> show_routes(const Request& request, StateProvider& state) {
+    std::vector<RouteView> routes = state.routes();
+    if (const auto address = parse_address(request.name.value_or(""))) {
+        std::erase_if(routes, [&](const RouteView& r) { return !r.prefix.contains(*address); });
+        const auto best = std::max_element(
+            routes.begin(), routes.end(),
+            [](const RouteView& a, const RouteView& b) { return a.prefix.len < b.prefix.len; });
+        if (best == routes.end())
+            return refuse("not-found", "there is no route to " + in_quotes(*request.name));
+        return Json{{"routes", Json::array({to_json(*best)})}};
+    }
+    return listing("routes", "route", routes, request.name,
+                   [](const RouteView& route, const std::string& name) {
+                       return to_string(route.prefix) == name;
+                   });
+}
+
+Outcome<Json> show_ports(const Request& request, StateProvider& state) {
+    return listing(
+        "ports", "port", state.ports(), request.name,
+        [](const PortStatusView& port, const std::string& name) { return port.name == name; });
+}
+
+Outcome<Json> show_drops(const Request& request, StateProvider& state) {
+    DropsView view = state.drops();
+    if (request.name) {
+        std::erase_if(view.drops, [&](const DropView& d) { return d.reason != *request.name; });
+        if (view.drops.empty())
+            return refuse("not-found", "there is no drop reason " + in_quotes(*request.name));
+    }
+    return to_json(view);
+}
+
+Outcome<Json> show_workers(const Request& request, StateProvider& state) {
+    return listing("workers", "worker", state.workers(), request.name,
+                   [](const WorkerView& worker, const std::string& name) {
+                       return std::to_string(worker.id) == name;
+                   });
+}
+
+Outcome<Json> restrict_access(const Request& request, ApiConnection& connection) {
+    if (request.to != "read")
+        return refuse("bad-request", "restrict needs \"to\":\"read\"");
+    connection.access = Access::read;
+    return Json{{"access", "read"}};
+}
+
+Outcome<Json> unknown_verb(const Request& request) {
+    static constexpr std::array<std::string_view, 9> kVerbs = {
+        "status",       "show peers", "show routes", "show ports", "show drops",
+        "show workers", "metrics",    "reload",      "restrict"};
+    std::string message = in_quotes(request.verb) + " is not a verb";
+    const std::string_view guess = closest_word(request.verb, kVerbs);
+    if (!guess.empty())
+        message += "; did you mean '" + std::string{guess} + "'?";
+    return refuse("unknown-verb", std::move(message));
+}
+
+Outcome<Json> result_of(const Request& request, ApiConnection& connection, StateProvider& state) {
+    if (request.verb == "status")
+        return to_json(state.status());
+    if (request.verb == "show peers")
+        return show_peers(request, state);
+    if (request.verb == "show routes")
+        return show_routes(request, state);
+    if (request.verb == "show ports")
+        return show_ports(request, state);
+    if (request.verb == "show drops")
+        return show_drops(request, state);
+    if (request.verb == "show workers")
+        return show_workers(request, state);
+    if (request.verb == "metrics")
+        return Json{{"text", metrics_text(state)}};
+    if (request.verb == "restrict")
+        return restrict_access(request, connection);
+    if (request.verb != "reload")
+        return unknown_verb(request);
+    if (connection.access != Access::full)
+        return refuse("forbidden", "this connection may only read");
+    return to_json(state.reload(connection.caller));
+}
+
+}  // namespace
+
+std::string error_answer(std::string_view code, std::string_view message) {
+    return dump({{"ok", false},
+                 {"schema", kSchema},
+                 {"error", {{"code", code}, {"message", message}}}}) +
+           "\n";
+}
+
+std::string answer(std::string_view line, ApiConnection& connection, StateProvider& state) {
+    const Outcome<Request> request = parse_request(line);
+    if (!request)
+        return error_answer(request.error().code, request.error().message);
+    Outcome<Json> result = result_of(*request, connection, state);
+    if (!result)
+        return error_answer(result.error().code, result.error().message);
+    std::string text =
+        dump({{"ok", true}, {"schema", kSchema}, {"result", std::move(*result)}}) + "\n";
+    if (text.size() > kMaxAnswerBytes)
+        return error_answer("too-large", "the answer has " + std::to_string(text.size()) +
+                                             " bytes; ask for one by name");
+    return text;
+}
+
+}  // namespace meshgate::control

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "control/api/state_provider.h"
+
+namespace meshgate::control {
+
+// The API without its socket: a request line in, an answer line out. The requests are
+//   {"verb": "status" | "show peers|routes|ports|drops|workers" | "metrics" | "reload"}
+// with "name" to choose one of what is shown, and {"verb": "restrict", "to": "read"}, after which
+// the connection may only read. The answers are
+//   {"ok": true, "schema": 1, "result": {...}}
+//   {"ok": false, "schema": 1, "error": {"code": "...", "message": "..."}}
+// Codes: bad-request, unknown-verb, not-found, forbidden, too-long, too-large, busy.
+
+constexpr size_t kMaxRequestBytes = size_t{64} << 10;
+constexpr size_t kMaxAnswerBytes = size_t{32} << 20;
+
+enum class Access : uint8_t { read, full };
+
+// What the API remembers of a connection.
+struct ApiConnection {
+    Caller caller;
+    Access access = Access::full;
+};
+
+// Never fails and never throws: whatever the line holds, the answer says what was wrong with it.
+// Ends in a newline.
+std::string answer(std::string_view line, ApiConnection& connection, StateProvider& state);
+
+std::string error_answer(std::string_view code, std::string_view message);
+
+}  // namespace meshgate::control

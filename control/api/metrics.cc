@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/api/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+namespace meshgate::control {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+// One family, written out when it goes out of scope, so that the largest family and not their sum
+// is what a scrape holds in memory.
+class Family {
+public:
+    Family(std::ostream& out, MetricType type, const char* name, const char* help) : out_{out} {
+        family_.front().name = name;
+        family_.front().help = help;
+        family_.front().type = type;
+    }
+    Family(const Family&) = delete;
+    Family& operator=(const Family&) = delete;
+    ~Family() {
+        // The serializer would write a family without samples as a bare help text.
+        if (!family_.front().metric.empty())
+            prometheus::TextSerializer{}.Serialize(out_, family_);
+    }
+
+    template <typename Number>
+    void add(Labels labels, Number value) {
+        ClientMetric metric;
+        metric.label = std::move(labels);
+        (family_.front().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) =
+            static_cast<double>(value);
+        family_.front().metric.push_back(std::move(metric));
+    }
+
+private:
+    std::ostream& out_;
+    std::vector<MetricFamily> family_{1};
+};
+
+struct Writer {
+    std::ostream& out;
+
+    Family counter(const char* name, const char* help) const {
+        return {out, MetricType::Counter, name, help};
+    }
+    Family gauge(const char* name, const char* help) const {
+        return {out, MetricType::Gauge, name, help};
+    }
+    template <typename Number>
+    void single(const char* name, const char* help, Number value) const {
+        gauge(name, help).add({}, value);
+    }
+    // One sample per view, labelled by what `labels` makes of it.
+    template <typename View, typename LabelsOf, typename ValueOf>
+    void each_counter(const char* name, const char* help, const std::vector<View>& views,
+                      LabelsOf labels, ValueOf value) const {
+        Family family = counter(name, help);
+        for (const View& view : views)
+            family.add(labels(view), value(view));
+    }
+    template <typename View, typename LabelsOf, typename ValueOf>
+    void each_gauge(const char* name, const char* help, const std::vector<View>& views,
+                    LabelsOf labels, ValueOf value) const {
+        Family family = gauge(name, help);
+        for (const View& view : views)
+            family.add(labels(view), value(view));
+    }
+};
+
+void write_box(const Writer& writer, const StatusView& status) {
+    writer.gauge("meshgate_build_info", "Version of the daemon and name of the box.")
+        .add({{"version", status.version}, {"node", status.name}}, 1);
+    writer.gauge("meshgate_aead_info", "The AEAD engine in use.")
+        .add({{"engine", status.aead_engine}}, 1);
+    writer.single("meshgate_uptime_seconds", "Seconds since the daemon started.", status.uptime_s);
+    writer.single("meshgate_ready", "1 when the ports are open and packets are forwarded.",
+                  status.ready ? 1 : 0);
+    writer.single("meshgate_problems", "Things that need attention, as `meshgate status` lists.",
+                  status.problems.size());
+    writer.single("meshgate_config_applied_timestamp_seconds",
+                  "When the configuration in force was applied.", status.config_applied_unix_s);
+    writer.single("meshgate_config_last_reload_success", "1 when the last reload was accepted.",
+                  status.last_reload_ok ? 1 : 0);
+    writer.single("meshgate_config_last_reload_timestamp_seconds", "When a reload was last tried.",
+                  status.last_reload_unix_s);
+    writer.single("meshgate_sessions", "Keypairs in the receiver-index table.", status.sessions);
+    writer.single("meshgate_mempool_mbufs", "Packet buffers of the box.", status.mbufs_total);
+    writer.single("meshgate_mempool_available", "Packet buffers that are free.",
+                  status.mbufs_total - std::min(status.mbufs_in_use, status.mbufs_total));
+    writer.each_counter(
+        "meshgate_handshake_messages_total", "Handshake messages by what became of them.",
+        status.handshakes,
+        [](const ResultCount& r) {
+            return Labels{{"result", r.result}};
+        },
+        [](const ResultCount& r) { return r.count; });
+}
+
+Labels peer_label(const PeerView& peer) {
+    return {{"peer", peer.name}};
+}
+
+// "direct wan0" is path and port; "none" has no port.
+Labels path_labels(const PeerView& peer) {
+    const size_t space = peer.path.find(' ');
+    const std::string wan = space == std::string::npos ? "" : peer.path.substr(space + 1);
+    return {{"peer", peer.name}, {"path", peer.path.substr(0, space)}, {"wan", wan}};
+}
+
+void write_peer_traffic(const Writer& writer, const std::vector<PeerView>& peers) {
+    writer.each_counter("meshgate_peer_receive_bytes_total",
+                        "Bytes of WireGuard datagrams from the peer.", peers, peer_label,
+                        [](const PeerView& p) { return p.rx_bytes; });
+    writer.each_counter("meshgate_peer_transmit_bytes_total",
+                        "Bytes of WireGuard datagrams to the peer.", peers, peer_label,
+                        [](const PeerView& p) { return p.tx_bytes; });
+    writer.each_counter("meshgate_peer_receive_packets_total", "WireGuard datagrams from the peer.",
+                        peers, peer_label, [](const PeerView& p) { return p.rx_packets; });
+    writer.each_counter("meshgate_peer_transmit_packets_total", "WireGuard datagrams to the peer.",
+                        peers, peer_label, [](const PeerView& p) { return p.tx_packets; });
+}
+
+void write_peer_handshakes(const Writer& writer, const std::vector<PeerView>& peers) {
+    Family family = writer.counter("meshgate_peer_handshakes_total",
+                                   "Handshakes with the peer by what became of them.");
+    for (const PeerView& peer : peers) {
+        const HandshakeCounts& counts = peer.handshakes;
+        family.add({{"peer", peer.name}, {"result", "initiated"}}, counts.initiations_sent);
+        family.add({{"peer", peer.name}, {"result", "answered"}}, counts.initiations_received);
+        family.add({{"peer", peer.name}, {"result", "completed"}}, counts.completed);
+        family.add({{"peer", peer.name}, {"result", "given_up"}}, counts.given_up);
+    }
+}
+
+void write_peers(const Writer& writer, const std::vector<PeerView>& peers) {
+    writer.each_gauge(
+        "meshgate_peer_info", "The public key behind a peer's name.", peers,
+        [](const PeerView& p) {
+            return Labels{{"peer", p.name}, {"public_key", to_string(p.public_key)}};
+        },
+        [](const PeerView&) { return 1; });
+    writer.each_gauge("meshgate_peer_up", "1 when there is a session with the peer.", peers,
+                      peer_label,
+                      [](const PeerView& p) { return p.session == SessionState::up ? 1 : 0; });
+    writer.each_gauge("meshgate_peer_path", "How the peer's datagrams travel now.", peers,
+                      path_labels, [](const PeerView&) { return 1; });
+    write_peer_traffic(writer, peers);
+    writer.each_gauge("meshgate_peer_last_handshake_timestamp_seconds",
+                      "When the last handshake with the peer was completed; 0 is never.", peers,
+                      peer_label, [](const PeerView& p) { return p.latest_handshake_unix_s; });
+    write_peer_handshakes(writer, peers);
+    writer.each_gauge("meshgate_peer_mtu_bytes", "Largest inner packet on the peer's path.", peers,
+                      peer_label, [](const PeerView& p) { return p.mtu_bytes; });
+}
+
+void write_drops(const Writer& writer, const DropsView& drops) {
+    writer.each_counter(
+        "meshgate_drops_total", "Packets dropped, by reason.", drops.drops,
+        [](const DropView& d) {
+            return Labels{{"reason", d.reason}, {"stage", d.stage}};
+        },
+        [](const DropView& d) { return d.total; });
+    writer.each_counter(
+        "meshgate_punts_total", "Packets given to the control thread, by reason.", drops.punts,
+        [](const ResultCount& p) {
+            return Labels{{"reason", p.result}};
+        },
+        [](const ResultCount& p) { return p.count; });
+}
+
+void write_ports(const Writer& writer, const std::vector<PortStatusView>& ports) {
+    using Port = PortStatusView;
+    const auto label = [](const Port& p) { return Labels{{"port", p.name}}; };
+    const auto counter = [&](const char* name, const char* help, uint64_t Port::*field) {
+        writer.each_counter(name, help, ports, label, [=](const Port& p) { return p.*field; });
+    };
+    writer.each_gauge(
+        "meshgate_port_info", "Device, driver and role of a port.", ports,
+        [](const Port& p) {
+            return Labels{
+                {"port", p.name}, {"device", p.device}, {"driver", p.driver}, {"role", p.role}};
+        },
+        [](const Port&) { return 1; });
+    writer.each_gauge("meshgate_port_up", "1 when the port has a link.", ports, label,
+                      [](const Port& p) { return p.up ? 1 : 0; });
+    counter("meshgate_port_link_changes_total", "Times the link went up or down.",
+            &Port::link_changes);
+    counter("meshgate_port_receive_bytes_total", "Bytes received.", &Port::rx_bytes);
+    counter("meshgate_port_receive_packets_total", "Packets received.", &Port::rx_packets);
+    counter("meshgate_port_transmit_bytes_total", "Bytes sent.", &Port::tx_bytes);
+    counter("meshgate_port_transmit_packets_total", "Packets sent.", &Port::tx_packets);
+    counter("meshgate_port_receive_missed_total",
+            "Packets that the device dropped because no worker took them in time.",
+            &Port::rx_missed);
+    counter("meshgate_port_receive_errors_total", "Packets received broken.", &Port::rx_errors);
+    counter("meshgate_port_receive_nombuf_total",
+            "Packets that the driver dropped because no packet buffer was free.", &Port::rx_nombuf);
+    counter("meshgate_port_transmit_errors_total", "Packets that the device failed to send.",
+            &Port::tx_errors);
+}
+
+void write_stages(const Writer& writer, const std::vector<WorkerView>& workers) {
+    const auto counter = [&](const char* name, const char* help, uint64_t StageView::*field) {
+        Family family = writer.counter(name, help);
+        for (const WorkerView& worker : workers) {
+            for (const StageView& stage : worker.stages)
+                family.add({{"worker", std::to_string(worker.id)}, {"stage", stage.stage}},
+                           stage.*field);
+        }
+    };
+    counter("meshgate_stage_batches_total", "Bursts that a stage handled.", &StageView::batches);
+    counter("meshgate_stage_packets_total", "Packets that a stage handled.", &StageView::packets);
+    counter("meshgate_stage_cycles_total", "Clock cycles spent in a stage.", &StageView::cycles);
+}
+
+void write_workers(const Writer& writer, const std::vector<WorkerView>& workers) {
+    const auto counter = [&](const char* name, const char* help, uint64_t WorkerView::*field) {
+        writer.each_counter(
+            name, help, workers,
+            [](const WorkerView& w) {
+                return Labels{{"worker", std::to_string(w.id)}};
+            },
+            [=](const WorkerView& w) { return w.*field; });
+    };
+    counter("meshgate_worker_busy_cycles_total", "Clock cycles of turns that found packets.",
+            &WorkerView::busy_cycles);
+    counter("meshgate_worker_idle_cycles_total", "Clock cycles of turns that found none.",
+            &WorkerView::idle_cycles);
+    counter("meshgate_worker_turns_total", "Turns of the worker's loop.", &WorkerView::turns);
+    counter("meshgate_worker_sleeps_total", "Times the worker went to sleep.", &WorkerView::sleeps);
+    counter("meshgate_worker_receive_packets_total", "Packets the worker took from ports.",
+            &WorkerView::rx_packets);
+    counter("meshgate_worker_transmit_packets_total", "Packets the worker gave to ports.",
+            &WorkerView::tx_packets);
+    counter("meshgate_worker_handover_packets_total", "Packets given to another worker.",
+            &WorkerView::handover_out_packets);
+    write_stages(writer, workers);
+}
+
+void write_routes(const Writer& writer, const std::vector<RouteView>& routes) {
+    std::map<std::string, size_t> nb_of_kind;
+    for (const RouteView& route : routes)
+        ++nb_of_kind[route.kind];
+    Family family = writer.gauge("meshgate_routes", "Routes in force, by kind.");
+    for (const auto& [kind, nb_routes] : nb_of_kind)
+        family.add({{"kind", kind}}, nb_routes);
+}
+
+}  // namespace
+
+std::string metrics_text(StateProvider& state) {
+    std::ostringstream out;
+    const Writer writer{out};
+    write_box(writer, state.status());
+    write_peers(writer, state.peers());
+    write_routes(writer, state.routes());
+    write_drops(writer, state.drops());
+    write_ports(writer, state.ports());
+    write_workers(writer, state.workers());
+    return out.str();
+}
+
+}  // namespace meshgate::control

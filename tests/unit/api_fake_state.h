@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/api/state_provider.h"
+
+namespace meshgate::control {
+
+// A box with two peers, two ports and one worker, whose members a test may change.
+struct FakeState final : StateProvider {
+    FakeState();
+
+    StatusView status() override { return status_view; }
+    std::vector<PeerView> peers() override { return peer_views; }
+    std::vector<RouteView> routes() override { return route_views; }
+    std::vector<PortStatusView> ports() override { return port_views; }
+    DropsView drops() override { return drops_view; }
+    std::vector<WorkerView> workers() override { return worker_views; }
+    ReloadReport reload(const Caller& caller) override {
+        ++nb_reloads;
+        last_caller = caller;
+        return reload_report;
+    }
+
+    StatusView status_view;
+    std::vector<PeerView> peer_views;
+    std::vector<RouteView> route_views;
+    std::vector<PortStatusView> port_views;
+    DropsView drops_view;
+    std::vector<WorkerView> worker_views;
+    ReloadReport reload_report;
+    int nb_reloads = 0;
+    Caller last_caller;
+};
+
+PublicKey test_key(uint8_t fill);
+
+}  // namespace meshgate::control

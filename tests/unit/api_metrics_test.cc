@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/api/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "tests/unit/api_fake_state.h"
+
+namespace meshgate::control {
+namespace {
+
+// The exit status of `promtool check metrics`, the referee that Prometheus itself ships; 127 when
+// it is not installed, which fails the test.
+int promtool_status(const std::string& text) {
+    FILE* pipe = ::popen("promtool check metrics 1>&2", "w");
+    if (pipe == nullptr)
+        return 127;
+    const size_t written = std::fwrite(text.data(), 1, text.size(), pipe);
+    const int status = ::pclose(pipe);
+    return written == text.size() && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+bool has_line(const std::string& text, const std::string& line) {
+    return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(Metrics, SatisfyPromtool) {
+    FakeState state;
+    EXPECT_EQ(promtool_status(metrics_text(state)), 0) << metrics_text(state);
+}
+
+TEST(Metrics, SatisfyPromtoolWithHostileNames) {
+    FakeState state;
+    state.peer_views[0].name = "a\"b\\c\nd{}=,";
+    state.peer_views[1].path = "direct w\"an\n0";
+    state.port_views[0].name = "p\\";
+    state.status_view.name = "\"} 1\nmeshgate_forged 1\n";
+    const std::string text = metrics_text(state);
+    EXPECT_EQ(promtool_status(text), 0) << text;
+    EXPECT_FALSE(has_line(text, "meshgate_forged 1"));
+    EXPECT_TRUE(has_line(text, R"(meshgate_peer_up{peer="a\"b\\c\nd{}=,"} 1)")) << text;
+}
+
+TEST(Metrics, SatisfyPromtoolWithAnEmptyBox) {
+    FakeState state;
+    state.peer_views.clear();
+    state.port_views.clear();
+    state.route_views.clear();
+    state.worker_views.clear();
+    state.drops_view = {};
+    state.status_view.handshakes.clear();
+    EXPECT_EQ(promtool_status(metrics_text(state)), 0) << metrics_text(state);
+}
+
+TEST(Metrics, ShowWhatTheViewsHold) {
+    FakeState state;
+    const std::string text = metrics_text(state);
+    for (const char* line : {
+             R"(meshgate_build_info{version="0.1.0",node="berlin"} 1)",
+             R"(meshgate_config_last_reload_success 1)",
+             R"(meshgate_config_applied_timestamp_seconds 1700000000)",
+             R"(meshgate_ready 1)",
+             R"(meshgate_problems 0)",
+             R"(meshgate_sessions 1)",
+             R"(meshgate_mempool_available 32168)",
+             R"(meshgate_handshake_messages_total{result="bad_mac1"} 2)",
+             R"(meshgate_peer_up{peer="munich"} 0)",
+             R"(meshgate_peer_path{peer="alice-laptop",path="direct",wan="wan0"} 1)",
+             R"(meshgate_peer_path{peer="munich",path="none",wan=""} 1)",
+             R"(meshgate_peer_receive_bytes_total{peer="alice-laptop"} 1480)",
+             R"(meshgate_peer_transmit_packets_total{peer="alice-laptop"} 20)",
+             R"(meshgate_peer_handshakes_total{peer="alice-laptop",result="completed"} 3)",
+             R"(meshgate_peer_last_handshake_timestamp_seconds{peer="alice-laptop"} 1700000100)",
+             R"(meshgate_drops_total{reason="bad_tag",stage="open"} 3)",
+             R"(meshgate_drops_total{reason="no_route",stage="route"} 0)",
+             R"(meshgate_punts_total{reason="handshake"} 7)",
+             R"(meshgate_port_up{port="lan0"} 0)",
+             R"(meshgate_port_receive_bytes_total{port="wan0"} 4000)",
+             R"(meshgate_worker_busy_cycles_total{worker="0"} 400)",
+             R"(meshgate_stage_packets_total{worker="0",stage="open"} 50)",
+             R"(meshgate_routes{kind="peer"} 1)",
+         })
+        EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+}
+
+TEST(Metrics, KeepCountersExactAboveFourThousandMillion) {
+    FakeState state;
+    state.peer_views[0].rx_bytes = 1234567890123456;
+    EXPECT_TRUE(has_line(metrics_text(state),
+                         R"(meshgate_peer_receive_bytes_total{peer="alice-laptop"} )"
+                         R"(1234567890123456)"))
+        << metrics_text(state);
+}
+
+}  // namespace
+}  // namespace meshgate::control
