@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the tree must hold to, as tests: check.py format|layering|licence|unfinished [ROOT]
+
+Prints each finding as file:line: sentence; exit status 1 when there is one.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDERS = ("base", "bench", "config", "control", "dataplane", "tests")
+SOURCE = {".cc", ".h"}
+SCRIPT = {".py", ".sh"}
+
+# What a folder may include besides itself. The longest matching folder decides.
+MAY_INCLUDE = {
+    "base": [],
+    "config": ["base"],
+    "dataplane": ["base"],
+    "dataplane/api": ["base"],
+    "control": ["base", "config", "dataplane/api"],
+}
+# Sans-I/O: bytes and time come in as arguments, so nothing here may wait, send or read a clock.
+SANS_IO = ("control/wireguard", "control/neighbor", "control/publish")
+IO_HEADER = re.compile(r'#include <(boost/asio|sys/socket|sys/epoll|poll|chrono|ctime|time)\b')
+
+
+def files(root, suffixes):
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in suffixes and path.is_file() and "__pycache__" not in path.parts:
+                yield path
+
+
+def lines(path):
+    return enumerate(path.read_text(errors="replace").splitlines(), 1)
+
+
+def check_format(root):
+    sources = [str(path) for path in files(root, SOURCE)]
+    done = subprocess.run(["clang-format", "--dry-run", "--Werror", *sources], cwd=root, text=True,
+                          capture_output=True, check=False)
+    for line in done.stderr.splitlines():
+        if "error:" in line:
+            yield line.replace(f"{root}/", "", 1) + " (clang-format -i)"
+
+
+def owner(path):
+    """The folder of MAY_INCLUDE that rules over a path; None for the tests and benches."""
+    return next((str(folder) for folder in Path(path).parents if str(folder) in MAY_INCLUDE), None)
+
+
+def check_layering(root):
+    for path in files(root, SOURCE):
+        name = path.relative_to(root)
+        folder = owner(name)
+        if folder is None:
+            continue
+        allowed = [folder, *MAY_INCLUDE[folder]]
+        for number, line in lines(path):
+            match = re.match(r'\s*#\s*include "([^"]+)"', line)
+            inside = match and any(match[1].startswith(f"{start}/") for start in allowed)
+            if match and not inside:
+                yield f"{name}:{number}: {folder}/ may not include {match[1]}"
+            if str(name).startswith(SANS_IO) and IO_HEADER.match(line):
+                yield f"{name}:{number}: sans-I/O code may not use {line.split()[1]}"
+
+
+def check_licence(root):
+    for path in files(root, SOURCE | SCRIPT):
+        head = path.read_text(errors="replace").splitlines()[:2]
+        if not any("SPDX-License-Identifier: Apache-2.0" in line for line in head):
+            yield f"{path.relative_to(root)}:1: no SPDX line"
+
+
+def check_unfinished(root):
+    word = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
+    for path in files(root, SOURCE | SCRIPT):
+        for number, line in lines(path):
+            if word.search(line):
+                yield f"{path.relative_to(root)}:{number}: finish it, or leave it out and say so"
+
+
+def main():
+    checks = {"format": check_format, "layering": check_layering, "licence": check_licence,
+              "unfinished": check_unfinished}
+    if len(sys.argv) < 2 or sys.argv[1] not in checks:
+        print(__doc__, file=sys.stderr)
+        return 2
+    root = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else Path(__file__).resolve().parents[2]
+    findings = list(checks[sys.argv[1]](root))
+    print("\n".join(findings))
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each check finds what it is there to find, in a small tree with one fault."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+
+import check  # noqa: E402
+
+LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
+
+
+class Checks(unittest.TestCase):
+    def findings(self, run, name, text):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / ".clang-format").write_text("BasedOnStyle: Google\n")
+            (root / name).parent.mkdir(parents=True)
+            (root / name).write_text(text)
+            return list(run(root))
+
+    def test_format(self):
+        self.assertEqual(self.findings(check.check_format, "base/a.cc", LICENCE + "int a;\n"), [])
+        self.assertTrue(self.findings(check.check_format, "base/a.cc", LICENCE + "int  a ;\n"))
+
+    def test_layering(self):
+        for name, include in (("dataplane/rx.cc", "control/gateway.h"),
+                              ("dataplane/rx.cc", "config/model.h"),
+                              ("dataplane/api/fib.h", "dataplane/worker.h"),
+                              ("control/main.cc", "dataplane/worker.h"),
+                              ("config/load.cc", "control/gateway.h"),
+                              ("base/keys.cc", "config/model.h")):
+            text = f'#include "{include}"\n'
+            self.assertTrue(self.findings(check.check_layering, name, text), (name, include))
+        for name, include in (("dataplane/rx.cc", "dataplane/api/fib.h"),
+                              ("control/main.cc", "dataplane/api/fib.h"),
+                              ("control/main.cc", "base/keys.h"),
+                              ("tests/unit/rx_test.cc", "dataplane/worker.h")):
+            text = f'#include "{include}"\n'
+            self.assertEqual(self.findings(check.check_layering, name, text), [], (name, include))
+
+    def test_sans_io(self):
+        text = "#include <sys/socket.h>\n"
+        self.assertTrue(self.findings(check.check_layering, "control/wireguard/peer.cc", text))
+        self.assertFalse(self.findings(check.check_layering, "control/api/server.cc", text))
+
+    def test_licence(self):
+        self.assertTrue(self.findings(check.check_licence, "base/a.h", "#pragma once\n"))
+        self.assertFalse(self.findings(check.check_licence, "base/a.h", LICENCE))
+
+    def test_unfinished(self):
+        self.assertTrue(self.findings(check.check_unfinished, "base/a.h", "// TO" "DO: later\n"))
+        self.assertFalse(self.findings(check.check_unfinished, "base/a.h", "// done\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
