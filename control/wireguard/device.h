@@ -21,8 +21,8 @@ namespace meshgate::wireguard {
 // Where a message came from and the address of ours that it hit; or where one shall go and from
 // which address of ours. `local` and `port` are opaque here: they are handed back as they came.
 struct Addressing {
-    Endpoint remote;
-    Endpoint local;              // family none: the caller's routing chooses
+    Endpoint remote{};
+    Endpoint local{};            // family none: the caller's routing chooses
     uint16_t port = UINT16_MAX;  // PortId, kNoPort: the caller's routing chooses
 
     bool operator==(const Addressing&) const = default;
