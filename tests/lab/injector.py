@@ -17,7 +17,7 @@ class Injector:
         self.host.sysctl("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
         lab.cable(a, a_interface, self.host, "a", mtu=mtu)
         lab.cable(b, b_interface, self.host, "b", mtu=mtu)
-        self.process = self.host.start(PROGRAM, "a", "b", seed, name="injector",
+        self.process = self.host.spawn(PROGRAM, "a", "b", seed, name="injector",
                                        stdin=subprocess.PIPE)
         self.process.wait_output("ready")
         self.answers = 1

@@ -51,13 +51,15 @@ def run(*command, check=True, timeout=60, **options):
 
 
 def wait_for(condition, what, seconds=10, interval=0.02):
-    """Returns the first true value of condition(); LabError when the time is over."""
+    """Returns the first true value of condition(); LabError when the time is over. `what` may be a
+    function, asked at the end."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
+            what = what() if callable(what) else what
             raise LabError(f"waited {seconds} s in vain for {what}")
         time.sleep(interval)
 
@@ -65,12 +67,13 @@ def wait_for(condition, what, seconds=10, interval=0.02):
 class Process:
     """A background process with its output in a file."""
 
-    def __init__(self, command, log, stdin=None, env=None):
+    def __init__(self, command, log, stdin=subprocess.DEVNULL, env=None, outlives_us=False):
         self.command, self.log = [str(word) for word in command], Path(log)
         with open(log, "wb") as out:
             self.popen = subprocess.Popen(self.command, stdin=stdin, stdout=out,
                                           stderr=subprocess.STDOUT, env=env,
-                                          preexec_fn=_die_with_parent)
+                                          start_new_session=outlives_us,
+                                          preexec_fn=None if outlives_us else _die_with_parent)
 
     @property
     def pid(self):
@@ -121,7 +124,7 @@ class Host:
     def run(self, *words, **options):
         return run(*self.command(*words), **options)
 
-    def start(self, *words, name=None, **options):
+    def spawn(self, *words, name=None, **options):
         return self.lab.start(self.command(*words), name or f"{self.name}-{Path(words[0]).name}",
                               **options)
 
@@ -225,9 +228,11 @@ class Capture:
 
 
 class Lab:
-    def __init__(self):
+    def __init__(self, keep=False):
+        """With `keep` all stays when we are gone, until end_kept_labs()."""
         if os.geteuid() != 0:
             raise LabError("the lab needs root")
+        self.keep = keep
         self.suffix = os.environ.get("MESHGATE_LAB_ID", "") + secrets.token_hex(2)
         self.dir = Path(tempfile.mkdtemp(prefix=f"meshgate-lab-{self.suffix}-"))
         self.hosts, self.boxes, self.processes, self.at_end = [], [], [], []
@@ -239,7 +244,8 @@ class Lab:
         return self
 
     def __exit__(self, *_):
-        self.close()
+        if self.hosts:
+            self.close()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -254,7 +260,8 @@ class Lab:
 
     def start(self, command, name, **options):
         self._names += 1
-        process = Process(command, self.dir / f"{self._names:02}-{name}.log", **options)
+        process = Process(command, self.dir / f"{self._names:02}-{name}.log",
+                          outlives_us=self.keep, **options)
         self.processes.append(process)
         return process
 
@@ -289,11 +296,36 @@ class Lab:
                 action()
         for process in reversed(self.processes):
             process.stop(seconds=3)
-        for host in self.hosts:
-            pids = run("ip", "netns", "pids", host.netns, check=False).stdout.split()
-            for pid in pids:  # children that a process of ours left in our own namespace
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-            run("ip", "netns", "delete", host.netns, check=False)
         self.hosts, self.boxes, self.processes, self.at_end = [], [], [], []
-        shutil.rmtree(self.dir, ignore_errors=True)
+        remove_lab(self.suffix, self.dir)
+
+    def leave_running(self):
+        """Instead of close(); end_kept_labs() finds it by the mark."""
+        (self.dir / KEPT).write_text(self.suffix)
+        self.hosts, self.boxes, self.processes, self.at_end = [], [], [], []
+
+
+KEPT = "kept"
+
+
+def remove_lab(suffix, folder):
+    """Ends what still runs in the lab's namespaces, and removes them and its files."""
+    for netns in Path("/run/netns").glob(f"mg-{suffix}-*"):
+        pids = run("ip", "netns", "pids", netns.name, check=False).stdout.split()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        run("ip", "netns", "delete", netns.name, check=False)
+    for sock in Path("/run/wireguard").glob(f"*{suffix}*"):
+        sock.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        os.rmdir("/run/wireguard")  # only when no other tunnel of this machine uses it
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_kept_labs():
+    """How many there were."""
+    kept = list(Path(tempfile.gettempdir()).glob(f"meshgate-lab-*/{KEPT}"))
+    for mark in kept:
+        remove_lab(mark.read_text(), mark.parent)
+    return len(kept)

@@ -43,14 +43,14 @@ class UdpFlow:
 
     def __init__(self, source, target, address, rate=1000, seconds=1.0, size=64, port=7001,
                  from_port=None, tos=0):
-        self.receiver = target.start(PROGRAM, "recv", "--bind", address, "--port", port,
+        self.receiver = target.spawn(PROGRAM, "recv", "--bind", address, "--port", port,
                                      name=f"{target.name}-udp-recv")
         self.receiver.wait_output("ready")
         words = ["--to", address, "--port", port, "--rate", rate, "--seconds", seconds,
                  "--size", size, "--tos", tos]
         if from_port:
             words += ["--from-port", from_port]
-        self.sender = source.start(PROGRAM, "send", *words, name=f"{source.name}-udp-send")
+        self.sender = source.spawn(PROGRAM, "send", *words, name=f"{source.name}-udp-send")
 
     def sending(self):
         return self.sender.running()
@@ -78,7 +78,7 @@ def udp(source, target, address, **options):
 
 def round_trip(source, target, address, count=1000, size=64, port=7002, interval_us=500):
     """Ping-pong over UDP: {"sent", "received", "p50_us", "p99_us", "max_us"}."""
-    echo = target.start(PROGRAM, "echo", "--bind", address, "--port", port)
+    echo = target.spawn(PROGRAM, "echo", "--bind", address, "--port", port)
     echo.wait_output("ready")
     out = source.run(PROGRAM, "rtt", "--to", address, "--port", port, "--count", count,
                      "--size", size, "--interval-us", interval_us, check=False)
@@ -99,7 +99,7 @@ class TcpResult:
 
 def tcp(source, target, address, seconds=2, port=5201, streams=1):
     """One way, by iperf3; bytes as the receiver counted them. Zero bytes when nothing got through."""
-    server = target.start("iperf3", "-s", "-1", "--forceflush", "-B", address, "-p", port,
+    server = target.spawn("iperf3", "-s", "-1", "--forceflush", "-B", address, "-p", port,
                           name=f"{target.name}-iperf3")
     server.wait_output("listening")
     client = source.run("iperf3", "-c", address, "-p", port, "-t", seconds, "-P", streams, "-J",

@@ -2,7 +2,6 @@
 """A stock WireGuard peer: wireguard-go, set up by wg(8)."""
 
 import subprocess
-from pathlib import Path
 
 from lab import LabError, run, wait_for
 
@@ -37,11 +36,9 @@ class WireGuardGo:
         self.start()
 
     def start(self):
-        self.process = self.host.start("env", "WG_PROCESS_FOREGROUND=1", "LOG_LEVEL=error",
+        self.process = self.host.spawn("env", "WG_PROCESS_FOREGROUND=1", "LOG_LEVEL=error",
                                        "wireguard-go", "-f", self.interface,
                                        name=f"{self.host.name}-wireguard-go")
-        sock = Path(f"/var/run/wireguard/{self.interface}.sock")
-        self.host.lab.at_end.append(lambda: sock.unlink(missing_ok=True))
         def answers():
             if not self.process.running():
                 raise LabError(f"wireguard-go ended:\n{self.process.output()}")
