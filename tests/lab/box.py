@@ -129,10 +129,12 @@ class Box(Host):
         self.stop(how)
         self.start(*arguments)
 
+    def meshgate_command(self, *words):
+        return [str(COMMAND), "--socket", self.config["control"]["socket"], *words]
+
     def meshgate(self, *words, check=True, **options):
         """The command, spoken to this box."""
-        return self.run(COMMAND, "--socket", self.config["control"]["socket"], *words, check=check,
-                        **options)
+        return self.run(*self.meshgate_command(*words), check=check, **options)
 
     def show(self, *words):
         return json.loads(self.meshgate(*words, "--json").stdout)
