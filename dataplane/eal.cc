@@ -3,6 +3,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_log.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -170,7 +171,14 @@ Result<std::vector<std::string>> eal_arguments(const Eal::Options& options,
     return arguments;
 }
 
+bool Eal::running_ = false;
+
 Result<Eal> Eal::start(const Options& options) {
+    if (running_) {
+        if (rte_lcore_is_enabled(lcore_of(options.nb_workers - 1)) == 0)
+            return fail("DPDK runs already in this process, with fewer workers");
+        return Eal{Ownership::borrowed};
+    }
     Result<std::vector<std::string>> arguments = eal_arguments(options, allowed_cores());
     if (!arguments)
         return tl::unexpected{arguments.error()};
@@ -191,13 +199,15 @@ Result<Eal> Eal::start(const Options& options) {
     }
     remove_runtime_dir();
     take_eal_errors();
-    return Eal{};
+    running_ = true;
+    return Eal{Ownership::owned};
 }
 
-Eal::Eal(Eal&& other) noexcept : owned_{std::exchange(other.owned_, false)} {}
+Eal::Eal(Eal&& other) noexcept : ownership_{std::exchange(other.ownership_, Ownership::borrowed)} {}
 
+// DPDK cannot be started a second time, hence running_ stays.
 Eal::~Eal() {
-    if (owned_)
+    if (ownership_ == Ownership::owned)
         rte_eal_cleanup();
 }
 

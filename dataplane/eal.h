@@ -19,7 +19,8 @@ Result<MemoryPlan> plan_memory(MemoryMode mode, unsigned memory_mib, unsigned fr
 // Over all page sizes.
 unsigned free_hugepages_mib();
 
-// The EAL, of which a process has one, once. Lcore 0 is control, worker `n` runs on lcore `n + 1`.
+// The EAL, of which a process has one, once: a second start borrows the first. Lcore 0 is control,
+// worker `n` runs on lcore `n + 1`.
 class Eal {
 public:
     struct Options {
@@ -37,9 +38,12 @@ public:
     static unsigned lcore_of(unsigned worker) noexcept { return worker + 1; }
 
 private:
-    Eal() noexcept = default;
+    enum class Ownership : uint8_t { owned, borrowed };
+    explicit Eal(Ownership ownership) noexcept : ownership_{ownership} {}
 
-    bool owned_ = true;
+    static bool running_;
+
+    Ownership ownership_;
 };
 
 // The command line that DPDK gets; the user never writes one. `allowed_cores`: those that the

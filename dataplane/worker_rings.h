@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <rte_ring.h>
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+
+namespace meshgate {
+
+struct RingFree {
+    void operator()(rte_ring* ring) const noexcept { rte_ring_free(ring); }
+};
+using Ring = std::unique_ptr<rte_ring, RingFree>;
+
+// The rings between one worker and everybody else; who fills and who empties each is said at
+// WorkerParts. All are bounded: a full ring is a counted drop.
+struct WorkerRings {
+    Ring punts, waiting, notes, injections, inbox;
+
+    static Result<WorkerRings> create(unsigned worker);
+    WorkerRings() noexcept = default;
+    WorkerRings(WorkerRings&&) noexcept = default;
+    WorkerRings& operator=(WorkerRings&&) = delete;
+    // Frees the mbufs that nobody took.
+    ~WorkerRings();
+};
+
+}  // namespace meshgate
