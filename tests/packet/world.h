@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/mempool.h"
+#include "dataplane/port.h"
+#include "dataplane/worker.h"
+#include "tests/packet/packet_text.h"
+
+namespace meshgate::packet_test {
+
+// The same small network for every case, on in-memory ports (net_ring), no root:
+//
+//   wan0  198.51.100.2, 2001:db8:1::2, MTU 1500            underlay, UDP 51820
+//   lan0  10.1.0.1/24, fd10:1::1/64, MTU 1500              hosts 10.1.0.9, fd10:1::9 resolved,
+//                                                          10.1.0.8 not; 10.1.8.0/21 via 10.1.0.254
+//   lan1  10.2.0.1/24, VLAN 7, MTU 1400                    host 10.2.0.9 resolved
+//   peers alice   10.9.0.2, fd09::2                        192.0.2.7:51820
+//         munich  10.20.0.0/16, fd20::/48                  [2001:db8:2::9]:51820
+//         bob     10.9.0.3                                 endpoint known, no session
+//         carol   10.9.0.4                                 session, but no endpoint
+//   10.66.0.0/16 is a blackhole
+struct Peer {
+    PeerId id = 0;
+    Endpoint endpoint;
+    uint32_t local_index = 0;  // theirs reach us under this index
+    uint32_t remote_index = 0;
+    uint64_t next_counter = 0;  // of what the peer sends
+    Keypair* keypair = nullptr;
+};
+
+struct Sent {
+    std::string port;
+    Bytes frame;
+};
+
+class World {
+public:
+    // One or two workers; with two, alice's session belongs to worker 0 and munich's to worker 1.
+    explicit World(unsigned nb_workers);
+    ~World();
+
+    void inject_frame(const std::string& port, const Bytes& frame);
+    void inject_from_control(Inject how, const std::string& target, const Bytes& packet);
+    // Turns of all workers until nothing moves.
+    void turn();
+    std::vector<Sent> take_sent();
+    // Names of what was counted since the last call, one per packet: "drop bad_tag", "punt arp".
+    std::vector<std::string> take_events();
+
+    // As the peer would seal it; the message only, no outer headers.
+    Bytes seal_as(const std::string& peer, const Bytes& inner, uint64_t counter);
+    // What the peer would read; empty when its session does not open it.
+    std::optional<Bytes> open_as(const std::string& peer, const Bytes& message, uint64_t& counter);
+    std::string peer_with_remote_index(uint32_t remote_index) const;
+
+    const PortView& view(const std::string& port) const;
+    PortId port_id(const std::string& port) const;
+    Peer& peer(const std::string& name) { return peers_.at(name); }
+    PeerSlot& slot(const std::string& name) { return slots_[peers_.at(name).id]; }
+    Dataplane::Activity activity(const std::string& name) const;
+    // rx + injected + originated - tx - drops - punts, over all workers; 0 is right.
+    int64_t imbalance() const;
+    unsigned mbufs_in_use() const;
+
+private:
+    void add_peer(const std::string& name, const std::string& endpoint, bool session);
+    void build_snapshot();
+    std::unique_ptr<Worker> make_worker(unsigned id);
+    static void empty_ring(rte_ring* ring);
+
+    struct Ports;
+    static Ports& ports_for(unsigned nb_workers);
+
+    Ports& ports_;
+    std::unique_ptr<Published<Snapshot>> snapshot_;
+    std::unique_ptr<IndexTable> index_;
+    std::unique_ptr<PeerSlot[]> slots_;
+    std::vector<std::unique_ptr<PeerActivity[]>> activities_;
+    std::vector<std::unique_ptr<Keypair>> keypairs_;
+    std::vector<std::unique_ptr<Link>> links_;
+    std::unique_ptr<rte_rcu_qsbr, void (*)(void*)> rcu_;
+    std::unique_ptr<Doorbell> control_doorbell_;
+    WorkerShared shared_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::map<std::string, Peer> peers_;
+    std::vector<uint64_t> drops_seen_, punts_seen_;
+    std::vector<std::string> notes_;
+    unsigned mbufs_at_start_ = 0;
+};
+
+}  // namespace meshgate::packet_test
