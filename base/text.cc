@@ -97,6 +97,16 @@ std::string printable(std::string_view text) {
     return out;
 }
 
+size_t find_unprintable(std::string_view text) {
+    for (size_t at = 0; at < text.size();) {
+        const Decoded next = decode(text.substr(at));
+        if (next.len == 0 || !is_harmless(next.code_point))
+            return at;
+        at += next.len;
+    }
+    return std::string_view::npos;
+}
+
 std::string_view closest_word(std::string_view word, std::span<const std::string_view> candidates) {
     if (word.empty() || word.size() > kMaxWordLen)
         return {};

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/tree.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <array>
+#include <istream>
+#include <streambuf>
+#include <utility>
+
+#include "base/address.h"
+#include "base/text.h"
+#include "config/load.h"
+
+namespace meshgate::config {
+namespace {
+
+constexpr size_t kMaxLineBytes = 8192;
+constexpr size_t kMaxScalarBytes = 4096;
+constexpr size_t kMaxNodes = 100'000;  // a file of 1 MiB full of peers has some 77 000
+
+// A stream that can be made to end: the one way to stop yaml-cpp early without an exception. It
+// also ends by itself when yaml-cpp reads on and on and reports nothing: it is slowest (0.2 us per
+// byte) inside of scalars over many lines, which a box file never has.
+class Source : public std::streambuf {
+public:
+    explicit Source(std::string_view text) : text_{text} {}
+
+    void end() noexcept {
+        given_ = text_.size();
+        setg(nullptr, nullptr, nullptr);
+    }
+    void note_event() noexcept { event_at_ = given_; }
+    bool starved() const noexcept { return starved_; }
+
+protected:
+    int_type underflow() override {
+        starved_ = starved_ || given_ - event_at_ > kMaxSilentBytes;
+        if (starved_ || given_ >= text_.size())
+            return traits_type::eof();
+        const size_t len = std::min(kChunkLen, text_.size() - given_);
+        text_.copy(chunk_.data(), len, given_);
+        given_ += len;
+        setg(chunk_.data(), chunk_.data(), chunk_.data() + len);
+        return traits_type::to_int_type(chunk_[0]);
+    }
+
+private:
+    static constexpr size_t kChunkLen = 2048;
+    static constexpr size_t kMaxSilentBytes = size_t{128} << 10;  // room for long comments
+
+    std::string_view text_;
+    std::array<char, kChunkLen> chunk_{};
+    size_t given_ = 0;
+    size_t event_at_ = 0;
+    bool starved_ = false;
+};
+
+Place place_of(const YAML::Mark& mark) {
+    if (mark.line < 0 || mark.column < 0)
+        return Place{};
+    return Place{.line = static_cast<unsigned>(mark.line) + 1,
+                 .column = static_cast<unsigned>(mark.column) + 1,
+                 .length = 1};
+}
+
+std::string_view rest_of_line(const Report& report, const Place& place) {
+    const std::string_view line = report.line(place.line);
+    return place.column > line.size() ? std::string_view{} : line.substr(place.column - 1);
+}
+
+// As it stands in the file, quotes included.
+unsigned length_in_source(std::string_view rest, std::string_view text) {
+    if (rest.empty() || (rest[0] != '"' && rest[0] != '\''))
+        return static_cast<unsigned>(std::max<size_t>(std::min(text.size(), rest.size()), 1));
+    for (size_t i = 1; i < rest.size(); ++i) {
+        if (rest[0] == '"' && rest[i] == '\\')
+            ++i;
+        else if (rest[i] == rest[0])
+            return static_cast<unsigned>(i) + 1;
+    }
+    return static_cast<unsigned>(rest.size());
+}
+
+// Turns events into nodes, and stops at what has no place in a box file.
+class Builder : public YAML::EventHandler {
+public:
+    Builder(Source& source, Report& report) : source_{source}, report_{report} {}
+
+    std::optional<YamlNode> take() { return std::exchange(root_, std::nullopt); }
+    bool stopped() const noexcept { return stopped_; }
+    // Of the last value that was seen.
+    const Place& last_place() const noexcept { return last_place_; }
+    // The innermost [ or { that waits for its end.
+    std::optional<Place> open_flow() const {
+        const bool flow = !open_.empty() && open_.back().flow;
+        return flow ? std::optional{open_.back().node.place} : std::nullopt;
+    }
+
+    void OnDocumentStart(const YAML::Mark& mark) override {
+        if (nb_documents_++ == 0)
+            return;
+        refuse("many-documents", place_of(mark), "a second document begins here").fix =
+            "keep one document: remove this line (---) and what follows, or join them";
+        stop();
+    }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
+        add(YamlNode{.kind = NodeKind::null, .place = place_of(mark), .text = {}, .children = {}});
+    }
+    void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+        refuse("no-anchors", place_of(mark), "an alias (*name) has no place in a box file").fix =
+            "write the value itself";
+        OnNull(mark, 0);
+    }
+    void OnAnchor(const YAML::Mark& mark, const std::string&) override {
+        refuse("no-anchors", place_of(mark), "an anchor (&name) has no place in a box file").fix =
+            "write the value out wherever it is needed";
+    }
+    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+                  const std::string& value) override {
+        const Place place = place_of(mark);
+        if (!check_length(place, value))
+            return;
+        check_tag(place, tag);
+        check_characters(place, value);
+        add(YamlNode{.kind = NodeKind::scalar,
+                     .quoted = tag == "!",
+                     .place = place,
+                     .text = value,
+                     .children = {}});
+    }
+    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+                         YAML::EmitterStyle::value style) override {
+        open(NodeKind::list, mark, tag, style);
+    }
+    void OnSequenceEnd() override { close(); }
+    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+                    YAML::EmitterStyle::value style) override {
+        open(NodeKind::map, mark, tag, style);
+    }
+    void OnMapEnd() override { close(); }
+
+private:
+    struct Open {
+        YamlNode node;
+        bool flow;  // in brackets or braces
+    };
+
+    Diagnostic& refuse(std::string_view code, Place place, std::string message) {
+        Diagnostic& diagnostic = report_.error(code, place, "", std::move(message));
+        if (report_.full())
+            stop();
+        return diagnostic;
+    }
+
+    void stop() {
+        stopped_ = true;
+        source_.end();
+    }
+
+    void check_tag(const Place& place, const std::string& tag) {
+        if (!tag.empty() && tag != "?" && tag != "!")
+            refuse("no-tags", place, "a tag (!word) has no place in a box file").fix =
+                "remove the tag: each key has one type";
+    }
+
+    bool check_length(const Place& place, const std::string& value) {
+        if (value.size() <= kMaxScalarBytes)
+            return true;
+        refuse("too-large", place,
+               "a text of " + std::to_string(value.size()) + " bytes; " +
+                   std::to_string(kMaxScalarBytes) + " are allowed")
+            .fix = "look for a missing quote or a missing key above";
+        stop();
+        return false;
+    }
+
+    // Escapes in double quotes can make what the file itself must not hold.
+    void check_characters(const Place& place, const std::string& value) {
+        for (size_t at = 0; at < value.size(); ++at) {
+            const size_t harmful = find_unprintable(std::string_view{value}.substr(at));
+            if (harmful == std::string::npos)
+                return;
+            at += harmful;
+            if (value[at] == '\n')  // a block scalar; its type is refused where it is read
+                continue;
+            refuse("bad-character", place,
+                   "this text holds a control character or one that turns text around")
+                .fix = "remove the escape sequence";
+            return;
+        }
+    }
+
+    bool count_node(const Place& place) {
+        if (stopped_)
+            return false;
+        source_.note_event();
+        last_place_ = place;
+        if (++nb_nodes_ <= kMaxNodes)
+            return true;
+        refuse("too-large", place, "more than " + std::to_string(kMaxNodes) + " values").fix =
+            "split the site: no box serves that many peers and networks from one file";
+        stop();
+        return false;
+    }
+
+    void open(NodeKind kind, const YAML::Mark& mark, const std::string& tag,
+              YAML::EmitterStyle::value style) {
+        const Place place = place_of(mark);
+        check_tag(place, tag);
+        if (!count_node(place))
+            return;
+        if (open_.size() >= kMaxDepth) {
+            refuse("too-deep", place, "nested deeper than " + std::to_string(kMaxDepth) + " levels")
+                .fix = "a box file needs 4 levels at most: look for brackets left open above";
+            stop();
+            return;
+        }
+        open_.push_back(Open{.node = {.kind = kind, .place = place, .text = {}, .children = {}},
+                             .flow = style == YAML::EmitterStyle::Flow});
+    }
+
+    void close() {
+        if (stopped_ || open_.empty())
+            return;
+        YamlNode done = std::move(open_.back().node);
+        open_.pop_back();
+        place_in_parent(std::move(done));
+    }
+
+    void add(YamlNode node) {
+        if (count_node(node.place))
+            place_in_parent(std::move(node));
+    }
+
+    void place_in_parent(YamlNode node) {
+        if (open_.empty())
+            root_ = std::move(node);
+        else
+            open_.back().node.children.push_back(std::move(node));
+    }
+
+    Source& source_;
+    Report& report_;
+    std::vector<Open> open_;
+    std::optional<YamlNode> root_;
+    size_t nb_nodes_ = 0;
+    unsigned nb_documents_ = 0;
+    Place last_place_{.line = 1, .column = 1};
+    bool stopped_ = false;
+};
+
+void check_line(Report& report, std::string_view line, unsigned number) {
+    if (line.size() > kMaxLineBytes) {
+        report
+            .error("line-too-long", Place{.line = number, .column = 1}, "",
+                   "this line has " + std::to_string(line.size()) + " bytes; " +
+                       std::to_string(kMaxLineBytes) + " are allowed")
+            .fix = "write lists with one entry in a line";
+        return;
+    }
+    for (size_t at = 0; at < line.size(); ++at) {
+        const size_t harmful = find_unprintable(line.substr(at));
+        if (harmful == std::string_view::npos)
+            return;
+        at += harmful;
+        if (line[at] == '\t' || (line[at] == '\r' && at + 1 == line.size()))
+            continue;
+        const Place place{.line = number, .column = static_cast<unsigned>(at) + 1};
+        report
+            .error("bad-character", place, "",
+                   "a control character, one that turns text around, or a byte that is not UTF-8")
+            .fix = "remove it; save the file as UTF-8 text";
+        return;
+    }
+}
+
+// What no file may hold, whatever YAML says. Cheap, so that yaml-cpp never sees the worst.
+void check_text(Report& report) {
+    std::string_view rest = report.text();
+    if (rest.size() > kMaxFileBytes) {
+        report
+            .error("too-large", Place{}, "",
+                   "more than " + std::to_string(kMaxFileBytes >> 20) + " MiB")
+            .fix = "a box file has 1 MiB at most; is this the right file?";
+        return;
+    }
+    if (rest.starts_with("\xef\xbb\xbf") || rest.starts_with("\xff\xfe") ||
+        rest.starts_with("\xfe\xff")) {
+        report.error("encoding", Place{.line = 1, .column = 1}, "", "a byte order mark").fix =
+            "save the file as UTF-8 without a byte order mark";
+        return;
+    }
+    for (unsigned number = 1; !rest.empty() && !report.full(); ++number) {
+        const size_t end = rest.find('\n');
+        check_line(report, rest.substr(0, end), number);
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+}
+
+std::string_view trimmed(std::string_view text) {
+    while (text.starts_with(' ') || text.starts_with('\t'))
+        text.remove_prefix(1);
+    return text;
+}
+
+// "[2001:db8::1]:51820" without quotes is a list with something behind it.
+bool explain_endpoint(Report& report, const Place& where) {
+    const std::string_view line = report.line(where.line);
+    for (size_t begin = line.find('['); begin != std::string_view::npos;
+         begin = line.find('[', begin + 1)) {
+        const size_t end = line.find("]:", begin);
+        if (end == std::string_view::npos)
+            return false;
+        const size_t stop = line.find_first_not_of("0123456789", end + 2);
+        const std::string_view text = line.substr(begin, stop - begin);
+        if (!parse_endpoint(text))
+            continue;
+        const Place place{.line = where.line,
+                          .column = static_cast<unsigned>(begin) + 1,
+                          .length = static_cast<unsigned>(text.size())};
+        report
+            .error("bad-endpoint", place, "", "without quotes this is a YAML list, not an address")
+            .fix = "write it with quotes: \"" + std::string{text} + "\"";
+        return true;
+    }
+    return false;
+}
+
+// "fd00::" at the end of a line is a key to YAML, as is "tap: eth0".
+bool explain_colon(Report& report, const Place& where) {
+    const std::string_view line = report.line(where.line);
+    const size_t at = std::min<size_t>(where.column - 1, line.size());
+    size_t begin = at;
+    while (begin > 0 && std::string_view{" [{,\t"}.find(line[begin - 1]) == std::string_view::npos)
+        --begin;
+    const std::string_view word = line.substr(begin, at - begin);
+    const Place place{.line = where.line,
+                      .column = static_cast<unsigned>(begin) + 1,
+                      .length = static_cast<unsigned>(std::max<size_t>(word.size(), 1))};
+    if (at >= line.size() || line[at] != ':' || begin == 0)
+        return false;
+    if (const auto address = parse_address(std::string{word} + ":")) {
+        report
+            .error("bad-address", place, "",
+                   "an IPv6 address that ends in a colon is a key to YAML")
+            .fix = "write it with quotes: \"" + std::string{word} + ":\"";
+        return true;
+    }
+    report.error("syntax", place, "", "a second colon followed by a space in one line").fix =
+        "write no space behind the colon (tap:eth0), or put the text in quotes";
+    return true;
+}
+
+void explain_other(Report& report, const Builder& builder, Place place,
+                   const std::string& message) {
+    const std::string_view line = report.line(place.line);
+    const std::string_view indent = line.substr(0, line.find_first_not_of(" \t"));
+    const std::string_view rest = trimmed(rest_of_line(report, place));
+    if (const size_t tab = indent.find('\t'); tab != std::string_view::npos) {
+        place.column = static_cast<unsigned>(tab) + 1;
+        report.error("syntax", place, "", "a tab in the indentation").fix =
+            "indent with spaces only";
+    } else if (rest.starts_with('*') || rest.starts_with('&')) {
+        report.error("no-anchors", place, "", "anchors and aliases have no place in a box file")
+            .fix = "write the value itself; text that begins with * or & needs quotes";
+    } else if (const auto flow = builder.open_flow()) {
+        const bool list = rest_of_line(report, *flow).starts_with('[');
+        report
+            .error("syntax", *flow, "",
+                   std::string{"this "} + (list ? "[" : "{") + " is not closed as it should be")
+            .fix =
+            std::string{"put commas between the entries and "} + (list ? "]" : "}") + " at the end";
+    } else {
+        report.error("syntax", place, "", "not YAML: " + printable(message)).fix =
+            "compare the indentation with the lines above; put text with ': ' or ' #' in quotes";
+    }
+}
+
+void explain(Report& report, const Builder& builder, const YAML::Exception& error) {
+    Place place = place_of(error.mark);
+    if (place.line == 0)
+        place = Place{.line = 1, .column = 1};
+    if (!explain_endpoint(report, place) && !explain_colon(report, place))
+        explain_other(report, builder, place, error.msg);
+}
+
+void refuse_silence(Report& report, const Place& place) {
+    report.error("too-large", place, "", "more than 128 KiB without one key or value from here on")
+        .fix = "shorten the comment or the text here; look for a missing quote";
+}
+
+// The one place where yaml-cpp runs, and so the one that catches what it throws.
+std::optional<YamlNode> run_parser(Report& report) {
+    Source source{report.text()};
+    Builder builder{source, report};
+    try {
+        std::istream stream{&source};
+        YAML::Parser parser{stream};
+        while (!builder.stopped() && !source.starved() && parser.HandleNextDocument(builder)) {
+        }
+    } catch (const YAML::Exception& error) {
+        if (!builder.stopped() && !source.starved())
+            explain(report, builder, error);
+    } catch (const std::exception& error) {
+        report.error("syntax", Place{}, "", std::string{"not readable: "} + error.what()).fix =
+            "simplify the file";
+    }
+    if (source.starved() && !report.has_errors())
+        refuse_silence(report, builder.last_place());
+    return builder.take();
+}
+
+// Follows the nodes through the text: they come in the order of the file.
+class Measurer {
+public:
+    explicit Measurer(std::string_view text) : rest_{text} {}
+
+    void measure(YamlNode& node) {
+        if (node.kind == NodeKind::scalar && node.place.line >= line_)
+            measure_scalar(node);
+        for (YamlNode& child : node.children)
+            measure(child);  // depth is bounded by kMaxDepth
+    }
+
+private:
+    void measure_scalar(YamlNode& node) {
+        for (; line_ < node.place.line; ++line_)
+            rest_.remove_prefix(std::min(rest_.find('\n'), rest_.size() - 1) + 1);
+        const std::string_view line = rest_.substr(0, rest_.find('\n'));
+        if (node.place.column <= line.size())
+            node.place.length = length_in_source(line.substr(node.place.column - 1), node.text);
+    }
+
+    std::string_view rest_;
+    unsigned line_ = 1;
+};
+
+}  // namespace
+
+const YamlNode* YamlNode::find_key(std::string_view key) const noexcept {
+    if (kind != NodeKind::map)
+        return nullptr;
+    for (size_t i = 0; i + 1 < children.size(); i += 2)
+        if (children[i].kind == NodeKind::scalar && children[i].text == key)
+            return &children[i];
+    return nullptr;
+}
+
+const YamlNode* YamlNode::find(std::string_view key) const noexcept {
+    const YamlNode* found = find_key(key);
+    return found == nullptr ? nullptr : found + 1;
+}
+
+std::optional<YamlNode> parse_tree(Report& report) {
+    check_text(report);
+    if (report.has_errors())
+        return std::nullopt;
+    std::optional<YamlNode> root = run_parser(report);
+    if (report.has_errors())
+        return std::nullopt;
+    if (!root)
+        root.emplace(YamlNode{.kind = NodeKind::null, .place = {1, 1}, .text = {}, .children = {}});
+    Measurer{report.text()}.measure(*root);
+    return root;
+}
+
+}  // namespace meshgate::config

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "config/model.h"
+
+namespace meshgate::config {
+
+// The words of one enumeration: read, shown and offered from the same list.
+template <typename E, size_t N>
+struct Choices {
+    std::string_view noun;
+    std::string_view code;
+    std::array<std::pair<std::string_view, E>, N> words;
+
+    constexpr std::string_view word_of(E value) const noexcept {
+        for (const auto& [word, candidate] : words)
+            if (candidate == value)
+                return word;
+        return {};
+    }
+};
+
+inline constexpr Choices<DeviceKind, 6> kDeviceKinds{"kind of device",
+                                                     "bad-device",
+                                                     {{{"pci", DeviceKind::pci},
+                                                       {"af_xdp", DeviceKind::af_xdp},
+                                                       {"af_packet", DeviceKind::af_packet},
+                                                       {"tap", DeviceKind::tap},
+                                                       {"memif", DeviceKind::memif},
+                                                       {"vdev", DeviceKind::vdev}}}};
+
+inline constexpr Choices<Role, 2> kRoles{
+    "role", "bad-role", {{{"wan", Role::wan}, {"lan", Role::lan}}}};
+
+inline constexpr Choices<Idle, 2> kIdles{
+    "idle mode", "bad-idle", {{{"busy", Idle::busy}, {"adaptive", Idle::adaptive}}}};
+
+inline constexpr Choices<Crypto, 3> kCryptos{"crypto engine",
+                                             "bad-crypto",
+                                             {{{"auto", Crypto::automatic},
+                                               {"ipsec-mb", Crypto::ipsec_mb},
+                                               {"libsodium", Crypto::libsodium}}}};
+
+inline constexpr Choices<Hugepages, 3> kHugepages{"hugepage mode",
+                                                  "bad-hugepages",
+                                                  {{{"auto", Hugepages::automatic},
+                                                    {"require", Hugepages::require},
+                                                    {"never", Hugepages::never}}}};
+
+inline constexpr Choices<LogLevel, 5> kLogLevels{"log level",
+                                                 "bad-level",
+                                                 {{{"trace", LogLevel::trace},
+                                                   {"debug", LogLevel::debug},
+                                                   {"info", LogLevel::info},
+                                                   {"warning", LogLevel::warning},
+                                                   {"error", LogLevel::error}}}};
+
+inline constexpr Choices<LogFormat, 2> kLogFormats{
+    "log format", "bad-format", {{{"text", LogFormat::text}, {"json", LogFormat::json}}}};
+
+}  // namespace meshgate::config
