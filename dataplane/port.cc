@@ -181,6 +181,7 @@ Result<void> PortOpener::probe() {
                 geteuid() == 0 ? "" : "; this needs the capabilities net_raw and net_admin";
             return fail("the driver does not take it: " + take_eal_errors() + cure);
         }
+        port_.vdev_name_ = device->name;
     }
     if (rte_eth_dev_get_port_by_name(device->name.c_str(), &port_.ethdev_) != 0)
         return fail(options_.device == DeviceKind::pci
@@ -344,16 +345,20 @@ Port::Port(Port&& other) noexcept
       traits_{other.traits_},
       doorbell_fds_{std::move(other.doorbell_fds_)},
       driver_{std::move(other.driver_)},
+      vdev_name_{std::exchange(other.vdev_name_, {})},
       interface_{std::move(other.interface_)},
       tap_fd_{other.tap_fd_},
       link_{other.link_},
       nb_link_changes_{other.nb_link_changes_} {}
 
 Port::~Port() {
-    if (ethdev_ == RTE_MAX_ETHPORTS)
-        return;
-    rte_eth_dev_stop(ethdev_);
-    rte_eth_dev_close(ethdev_);
+    if (ethdev_ != RTE_MAX_ETHPORTS) {
+        rte_eth_dev_stop(ethdev_);
+        rte_eth_dev_close(ethdev_);
+    }
+    if (!vdev_name_.empty())
+        rte_vdev_uninit(vdev_name_.c_str());
+    take_eal_errors();
 }
 
 int Port::doorbell_fd(unsigned queue) const noexcept {

@@ -82,6 +82,7 @@ private:
     PortTraits traits_;
     std::vector<int> doorbell_fds_;
     std::string driver_;
+    std::string vdev_name_;  // empty: not a virtual device, nothing to remove
     // Empty: the driver knows the link. Otherwise the driver always says "up".
     std::optional<KernelInterface> interface_;
     int tap_fd_ = -1;  // the interface may move to another network namespace
