@@ -34,7 +34,7 @@ Result<Mempool> Mempool::create(const Options& options) {
     // The cache of a core must not be able to hold the pool.
     const unsigned cache_size = std::min(kCacheSize, options.nb_mbufs / 8);
     rte_mempool* pool =
-        rte_pktmbuf_pool_create("mbufs", options.nb_mbufs, cache_size, sizeof(PacketMeta),
+        rte_pktmbuf_pool_create(options.name, options.nb_mbufs, cache_size, sizeof(PacketMeta),
                                 static_cast<uint16_t>(room_bytes), options.numa_node);
     if (pool == nullptr)
         return fail(rte_errno, "cannot allocate " + std::to_string(options.nb_mbufs) + " mbufs (" +

@@ -13,6 +13,7 @@ namespace meshgate {
 class Mempool {
 public:
     struct Options {
+        const char* name = "mbufs";  // unique in the process
         unsigned nb_mbufs = 32768;
         uint16_t max_frame_bytes = 1522;  // a frame of this size fits one mbuf, tag and padding too
         int numa_node = SOCKET_ID_ANY;

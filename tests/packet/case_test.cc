@@ -9,7 +9,8 @@
 //   PORT : FIELDS              a frame arrives (smac= dmac= vlan= ethertype= around the packet)
 //   PEER : FIELDS              a datagram of that peer arrives on wan0, sealed; also counter=
 //                              keepalive plain=HEX flip=OFFSET cut_message=N tail_message=N from=
-//                              to= outer_tos= outer_options= index= type= udp_len=
+//                              outer_tos= outer_options= outer_tail= outer_udp_len= index=
+//                              message_type= at=
 //   route : / seal PEER : / frame PORT :   control sends
 //   > PORT : FIELDS            what must leave, in order; only the fields given are compared
 //   > PEER : FIELDS            ... sealed for that peer; also counter= message_len= outer_tos=
@@ -225,9 +226,11 @@ void Case::arrive(const std::string& where, const Fields& fields) {
 
 void Case::arrive_sealed(const std::string& name, const Fields& fields) {
     Peer& peer = world_->peer(name);
-    Bytes inner = fields.has("keepalive") ? Bytes{} : build_packet(fields);
+    Bytes inner;
     if (fields.has("plain"))
         inner = from_hex(fields.text("plain"));
+    else if (!fields.has("keepalive"))
+        inner = build_packet(fields);
     if (!fields.has("unpadded"))
         inner.resize((inner.size() + 15) / 16 * 16);
     const uint64_t counter = fields.number("counter", peer.next_counter);
@@ -239,8 +242,8 @@ void Case::arrive_sealed(const std::string& name, const Fields& fields) {
         const auto index = static_cast<uint32_t>(fields.number("index"));
         std::memcpy(&message[4], &index, 4);
     }
-    if (fields.has("type"))
-        message[fields.number("type_byte")] = static_cast<uint8_t>(fields.number("type"));
+    if (fields.has("message_type"))
+        message[fields.number("at")] = static_cast<uint8_t>(fields.number("message_type"));
     message.resize(fields.number("cut_message", message.size()));
     const Endpoint from =
         parse_endpoint(fields.text("from", to_string(peer.endpoint))).value_or(Endpoint{});

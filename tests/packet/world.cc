@@ -53,7 +53,8 @@ World::Ports& World::ports_for(unsigned nb_workers) {
     std::unique_ptr<Ports>& slot = all[nb_workers];
     if (slot)
         return *slot;
-    auto pool = Mempool::create({.nb_mbufs = 4096 - nb_workers, .max_frame_bytes = 2000});
+    auto pool = Mempool::create(
+        {.name = nb_workers == 1 ? "test1" : "test2", .nb_mbufs = 4096, .max_frame_bytes = 2000});
     MG_ASSERT(pool.has_value());
     slot = std::make_unique<Ports>(Ports{std::move(*pool), {}, {}});
     for (PortId id = 0; id < kPortNames.size(); ++id) {
@@ -87,6 +88,7 @@ World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr,
     rcu_.reset(static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, rcu_len, RTE_CACHE_LINE_SIZE)));
     MG_ASSERT(rte_rcu_qsbr_init(rcu_.get(), nb_workers) == 0);
     snapshot_ = std::make_unique<Published<Snapshot>>(std::make_shared<const Snapshot>());
+    // Rates that count by the clock stand still: a thousand times slower than the test.
     shared_ = WorkerShared{.ports = {},
                            .pool = ports_.pool.get(),
                            .snapshot = snapshot_.get(),
@@ -95,7 +97,7 @@ World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr,
                            .rcu = rcu_.get(),
                            .control_doorbell = control_doorbell_.get(),
                            .workers = {},
-                           .tsc_hz = rte_get_tsc_hz()};
+                           .tsc_hz = 1000 * rte_get_tsc_hz()};
     for (const auto& port : ports_.ports)
         shared_.ports.push_back(port.get());
     for (unsigned id = 0; id < nb_workers; ++id) {
