@@ -5,79 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <filesystem>
 #include <fstream>
-#include <future>
 
 #include "control/api/answer.h"
-#include "control/api/wg_socket.h"
-#include "tests/unit/api_fake_state.h"
-#include "tests/unit/api_socket_fixture.h"
+#include "tests/unit/api_servers.h"
 
 namespace meshgate::control {
 namespace {
 
 using namespace std::chrono_literals;
-
-// Runs servers on a thread of their own, as the control thread would.
-class Sockets : public testing::Test {
-protected:
-    ~Sockets() override {
-        on_loop([this] { servers_.clear(); });
-        work_.reset();
-        thread_.join();
-    }
-
-    template <typename Work>
-    void on_loop(Work work) {
-        std::promise<void> done;
-        boost::asio::post(io_, [&] {
-            work();
-            done.set_value();
-        });
-        done.get_future().wait();
-    }
-
-    std::string create(UnixServerOptions options, const UnixServer::MakeHandler& make_handler) {
-        return keep([&] { return UnixServer::create(io_, options, make_handler); });
-    }
-    std::string create_api(const std::string& path) {
-        return keep([&] { return serve_api(io_, path, state); });
-    }
-    std::string create_wg(const std::string& path) {
-        return keep([&] { return serve_wg(io_, path, state); });
-    }
-    void destroy_servers() {
-        on_loop([this] { servers_.clear(); });
-    }
-
-    TemporaryFolder folder;
-    FakeState state;
-
-private:
-    // Empty, or what went wrong.
-    template <typename Make>
-    std::string keep(Make make) {
-        std::string error;
-        on_loop([&] {
-            auto server = make();
-            if (server)
-                servers_.push_back(std::move(*server));
-            else
-                error = server.error().message;
-        });
-        return error;
-    }
-
-    boost::asio::io_context io_;
-    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
-        io_.get_executor()};
-    std::vector<std::unique_ptr<UnixServer>> servers_;
-    std::thread thread_{[this] { io_.run(); }};
-};
 
 class Echo final : public RequestHandler {
 public:
@@ -315,27 +252,19 @@ TEST_F(WgSocket, IsBounded) {
     EXPECT_EQ(status.st_mode & 07777, 0600U);
 }
 
-std::string output_of(const std::string& command) {
-    FILE* pipe = ::popen(command.c_str(), "r");
-    std::string output;
-    for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe))
-        output += static_cast<char>(c);
-    return output + "exit " + std::to_string(WEXITSTATUS(::pclose(pipe)));
-}
-
 // The stock tool against our socket. Needs root, as wg(8) itself does; run without it, this fails.
 TEST_F(WgSocket, IsReadByTheStockTool) {
     const std::string name = "mgapi" + std::to_string(::getpid() % 100000);
     ASSERT_EQ(create_wg("/var/run/wireguard/" + name + ".sock"), "");
     state.peer_views[0].latest_handshake_unix_s = 0;
-    EXPECT_EQ(output_of("wg show " + name + " dump 2>&1"),
+    EXPECT_EQ(run_command("wg show " + name + " dump 2>&1"),
               "(none)\t(none)\t51820\toff\n"
               "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\t(none)\t192.0.2.7:51820\t"
               "10.9.0.2/32,fd10:9::2/128\t0\t1480\t2960\t25\n"
               "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\t(none)\t(none)\t10.2.0.0/16\t"
               "0\t0\t0\toff\n"
               "exit 0");
-    EXPECT_EQ(output_of("wg show " + name + " 2>&1"),
+    EXPECT_EQ(run_command("wg show " + name + " 2>&1"),
               "interface: " + name +
                   "\n  listening port: 51820\n\n"
                   "peer: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n"
@@ -346,7 +275,7 @@ TEST_F(WgSocket, IsReadByTheStockTool) {
                   "peer: AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\n"
                   "  allowed ips: 10.2.0.0/16\n"
                   "exit 0");
-    EXPECT_NE(output_of("wg set " + name + " listen-port 7 2>&1").find("exit 1"),
+    EXPECT_NE(run_command("wg set " + name + " listen-port 7 2>&1").find("exit 1"),
               std::string::npos);
 }
 

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -104,6 +105,17 @@ std::string RawClient::receive_until(const std::string& end) const {
 bool RawClient::closes_within(std::chrono::milliseconds time) const {
     char byte = 0;
     return readable_within(fd_, static_cast<int>(time.count())) && ::recv(fd_, &byte, 1, 0) <= 0;
+}
+
+std::string run_command(const std::string& command) {
+    FILE* pipe = ::popen(command.c_str(), "r");
+    if (pipe == nullptr)
+        return "popen failed";
+    std::string output;
+    for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe))
+        output += static_cast<char>(c);
+    const int status = ::pclose(pipe);
+    return output + "exit " + std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
 }  // namespace meshgate::control

@@ -48,4 +48,7 @@ private:
     int fd_ = -1;
 };
 
+// What a shell command writes to stdout, then "exit N".
+std::string run_command(const std::string& command);
+
 }  // namespace meshgate::control

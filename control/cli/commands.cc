@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/cli/commands.h"
+
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "config/load.h"
+#include "control/cli/client.h"
+
+namespace meshgate::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+template <typename T>
+using Asked = tl::expected<T, ClientError>;
+
+void print(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+ExitCode complain(const Options& options, const ClientError& error) {
+    std::fprintf(stderr, "meshgate: %s\n", printable(error.message).c_str());
+    if (options.form == Form::json) {
+        const Json json = {
+            {"schema", 1},
+            {"error",
+             {{"exit_code", static_cast<int>(error.code)}, {"message", printable(error.message)}}}};
+        print(json.dump() + "\n");
+    }
+    return error.code;
+}
+
+ClientError error_of(const Json& answer) {
+    const Json& error = answer.at("error");
+    const std::string code = error.at("code").get<std::string>();
+    const ExitCode exit_code = code == "not-found"   ? ExitCode::no_such_thing
+                               : code == "forbidden" ? ExitCode::permission
+                                                     : ExitCode::no;
+    return {exit_code, error.at("message").get<std::string>()};
+}
+
+Asked<Json> ask(Client& client, const std::string& verb, const std::string& name = "") {
+    Json request = {{"verb", verb}};
+    if (!name.empty())
+        request["name"] = name;
+    const std::string line = request.dump(-1, ' ', false, Json::error_handler_t::replace);
+    const Asked<std::string> text = client.ask(line);
+    if (!text)
+        return tl::unexpected<ClientError>{text.error()};
+    Json answer = Json::parse(*text);
+    if (!answer.at("ok").get<bool>())
+        return tl::unexpected<ClientError>{error_of(answer)};
+    Json result = {{"schema", answer.at("schema")}};
+    result.update(answer.at("result"));
+    return result;
+}
+
+Asked<Json> ask_once(const Options& options, const std::string& verb,
+                     const std::string& name = "") {
+    Asked<Client> client = Client::connect(options.socket, options.timeout);
+    if (!client)
+        return tl::unexpected<ClientError>{client.error()};
+    return ask(*client, verb, name);
+}
+
+void print_json(const Json& json) {
+    print(json.dump(2) + "\n");
+}
+
+int64_t now_unix_s() {
+    return std::time(nullptr);
+}
+
+std::string text_for(const Options& options, const std::string& noun, const std::string& name,
+                     const Json& result) {
+    if (noun == "peers")
+        return name.empty() ? peers_text(result, now_unix_s())
+                            : peer_details_text(result, now_unix_s());
+    if (noun == "routes")
+        return routes_text(result);
+    if (noun == "ports")
+        return ports_text(result);
+    if (noun == "drops")
+        return drops_text(result, name.empty() ? options.zeros : Zeros::show);
+    return workers_text(result);
+}
+
+// A daemon of another version may answer what this program does not understand.
+template <typename Work>
+ExitCode guarded(const Options& options, Work work) {
+    try {
+        return work();
+    } catch (const Json::exception&) {
+        return complain(options, {ExitCode::no,
+                                  "meshgated's answer is not what this version "
+                                  "of meshgate understands"});
+    }
+}
+
+ExitCode print_status(const Options& options, Client& client, const Json& status) {
+    if (options.form == Form::json) {
+        print_json(status);
+    } else {
+        const Asked<Json> ports = ask(client, "show ports");
+        const Asked<Json> workers = ask(client, "show workers");
+        const Asked<Json> drops = ask(client, "show drops");
+        for (const Asked<Json>* answer : {&ports, &workers, &drops}) {
+            if (!*answer)
+                return complain(options, answer->error());
+        }
+        print(status_text({status, *ports, *workers, *drops}, now_unix_s(), options.colour));
+    }
+    return status.at("healthy").get<bool>() ? ExitCode::done : ExitCode::no;
+}
+
+ExitCode exit_code_of(const Json& reload_result) {
+    const std::string outcome = reload_result.at("outcome").get<std::string>();
+    if (outcome == "refused")
+        return ExitCode::bad_config;
+    return outcome == "needs_restart" ? ExitCode::needs_restart : ExitCode::done;
+}
+
+}  // namespace
+
+ExitCode show_status(const Options& options) {
+    return guarded(options, [&] {
+        Asked<Client> client = Client::connect(options.socket, options.timeout);
+        if (!client)
+            return complain(options, client.error());
+        const Asked<Json> status = ask(*client, "status");
+        if (!status)
+            return complain(options, status.error());
+        return print_status(options, *client, *status);
+    });
+}
+
+ExitCode show(const Options& options, const std::string& noun, const std::string& name) {
+    return guarded(options, [&] {
+        const Asked<Json> result = ask_once(options, "show " + noun, name);
+        if (!result)
+            return complain(options, result.error());
+        if (options.form == Form::json)
+            print_json(*result);
+        else
+            print(text_for(options, noun, name, *result));
+        return ExitCode::done;
+    });
+}
+
+ExitCode reload(const Options& options) {
+    return guarded(options, [&] {
+        const Asked<Json> result = ask_once(options, "reload");
+        if (!result)
+            return complain(options, result.error());
+        if (options.form == Form::json)
+            print_json(*result);
+        else
+            print(reload_text(*result));
+        return exit_code_of(*result);
+    });
+}
+
+ExitCode check_config(const std::string& file, CheckForm form, Colour colour) {
+    const config::LoadResult loaded = config::load_file(file);
+    const auto& diagnostics = loaded.diagnostics;
+    if (form == CheckForm::json)
+        print(config::format_json(diagnostics) + "\n");
+    else if (form == CheckForm::gcc)
+        print(config::format_gcc(diagnostics));
+    else if (diagnostics.empty())
+        print(printable(file) + ": no errors\n");
+    else
+        print(config::format_text(diagnostics,
+                                  colour == Colour::on ? config::Colour::on : config::Colour::off));
+    return loaded ? ExitCode::done : ExitCode::bad_config;
+}
+
+}  // namespace meshgate::cli
