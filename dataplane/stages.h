@@ -10,7 +10,7 @@ namespace meshgate {
 // dies. A stage takes the whole batch: every mbuf stays in it, moves to another batch, is handed
 // over, punted, or dropped with a reason. The order stands in pipeline.cc.
 
-// classify.cc
+// classify_underlay.cc, classify_overlay.cc
 void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
                              Batch& batch) noexcept;
 void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
