@@ -36,13 +36,14 @@ uint16_t cut(Worker& worker, std::array<rte_mbuf*, kMaxPieces>& pieces, rte_mbuf
         worker.shared.pool);
     if (nb_pieces <= 0)
         return 0;
-    for (int32_t i = 0; i < nb_pieces; ++i) {
+    const auto nb_made = static_cast<uint16_t>(nb_pieces);
+    for (uint16_t i = 0; i < nb_made; ++i) {
         meta_of(pieces[i]) = meta;
         auto* ip = header_at<rte_ipv4_hdr>(pieces[i]);
         ip->hdr_checksum = 0;
         ip->hdr_checksum = static_cast<uint16_t>(~rte_raw_cksum(ip, rte_ipv4_hdr_len(ip)));
     }
-    return static_cast<uint16_t>(nb_pieces);
+    return nb_made;
 }
 
 void fragment(Worker& worker, Batch& out, rte_mbuf* mbuf) noexcept {

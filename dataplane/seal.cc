@@ -42,7 +42,8 @@ void wait_for_session(Worker& worker, rte_mbuf* mbuf) noexcept {
 bool prepare(AeadJob& job, rte_mbuf* mbuf) noexcept {
     const PacketMeta& meta = meta_of(mbuf);
     const uint16_t inner_len = mbuf->data_len;
-    const uint16_t aligned_len = RTE_ALIGN_CEIL(inner_len, kPadding);
+    const auto aligned_len =
+        static_cast<uint16_t>((inner_len + kPadding - 1) / kPadding * kPadding);
     const uint16_t padded_len = std::max(inner_len, std::min(aligned_len, meta.mtu_bytes));
     const auto added_len = static_cast<uint16_t>(padded_len - inner_len + kTagLen);
     char* tail = rte_pktmbuf_append(mbuf, added_len);
