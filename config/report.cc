@@ -135,13 +135,13 @@ std::vector<Diagnostic> Report::take() {
     std::stable_sort(all.begin(), all.end(), [](const Diagnostic& a, const Diagnostic& b) {
         return std::pair{a.place.line, a.place.column} < std::pair{b.place.line, b.place.column};
     });
-    if (nb_beyond_ > 0) {
+    if (full() || nb_beyond_ > 0) {
         Diagnostic more;
-        more.severity = nb_errors_ >= kMaxErrors ? Severity::error : Severity::warning;
+        more.severity = full() ? Severity::error : Severity::warning;
         more.code = "too-many-errors";
         more.file = file_;
-        more.message = std::to_string(nb_beyond_) + " more are not shown";
-        more.fix = "correct the first ones, then check again";
+        more.message = "there is more; the first " + std::to_string(kMaxErrors) + " are shown";
+        more.fix = "correct these, then check again";
         all.push_back(std::move(more));
     }
     return all;

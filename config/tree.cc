@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t kMaxLineBytes = 8192;
 constexpr size_t kMaxScalarBytes = 4096;
+constexpr size_t kMaxKeys = 64;        // in one group; the largest that is known has 8
 constexpr size_t kMaxNodes = 100'000;  // a file of 1 MiB full of peers has some 77 000
 
 // A stream that can be made to end: the one way to stop yaml-cpp early without an exception. It
@@ -238,10 +239,19 @@ private:
     }
 
     void place_in_parent(YamlNode node) {
-        if (open_.empty())
+        if (open_.empty()) {
             root_ = std::move(node);
-        else
-            open_.back().node.children.push_back(std::move(node));
+            return;
+        }
+        YamlNode& parent = open_.back().node;
+        if (parent.kind == NodeKind::map && parent.children.size() >= 2 * kMaxKeys) {
+            refuse("too-large", node.place,
+                   "more than " + std::to_string(kMaxKeys) + " keys in one group")
+                .fix = "look for a missing dash or a wrong indentation above";
+            stop();
+            return;
+        }
+        parent.children.push_back(std::move(node));
     }
 
     Source& source_;
