@@ -12,15 +12,9 @@ namespace meshgate::config {
 namespace {
 
 constexpr size_t kMaxNameLen = 63;
-constexpr size_t kMaxSocketPathLen = 107;    // sun_path, less its end
-constexpr size_t kMaxInterfaceNameLen = 15;  // IFNAMSIZ, less its end
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kMinMemory = 64 * kMiB;
 constexpr uint64_t kMaxMemory = uint64_t{256} << 30;
-
-bool is_name_char(char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
-}
 
 bool is_name(std::string_view text) {
     return !text.empty() && text.size() <= kMaxNameLen && text[0] != '.' && text[0] != '_' &&
@@ -68,195 +62,14 @@ std::optional<Quantity> parse_quantity(std::string_view text) {
     return Quantity{*number, unit};
 }
 
-bool is_this_network(const IpAddress& address) {
-    return address.is_v4() && address.bytes[0] == 0;
-}
-
-bool is_reserved(const IpAddress& address) {
-    return address.is_v4() && address.bytes[0] >= 240;
-}
-
-// Why no host can have this address; empty when one can.
-std::string_view not_a_host(const IpAddress& address) {
-    if (address.is_unspecified() || is_this_network(address))
-        return "the unspecified address";
-    if (address.is_loopback())
-        return "a loopback address";
-    if (address.is_multicast())
-        return "a multicast address";
-    if (is_reserved(address))
-        return "a reserved or broadcast address";
-    return {};
-}
-
-IpAddress last_of(const Prefix& prefix) {
-    IpAddress last = prefix.network().address;
-    for (unsigned bit = prefix.len; bit < prefix.address.bits(); ++bit)
-        last.bytes[bit / 8] = static_cast<uint8_t>(last.bytes[bit / 8] | (0x80U >> (bit % 8)));
-    return last;
-}
-
-// Why the host part makes no address of an interface; empty when it does.
-std::string_view not_in_network(const Prefix& prefix) {
-    if (prefix.len + 1 >= prefix.address.bits())
-        return {};
-    if (prefix.address == prefix.network().address)
-        return "the address of the network itself";
-    if (prefix.address.is_v4() && prefix.address == last_of(prefix))
-        return "the broadcast address of its network";
-    return {};
-}
-
-std::string first_host_of(const Prefix& prefix) {
-    Prefix host = prefix.network();
-    host.address.bytes[prefix.address.bits() / 8 - 1] |= 1;
-    return to_string(host);
-}
-
-std::optional<Prefix> read_prefix(const Input& in) {
-    const auto text = in.scalar();
-    if (!text)
-        return std::nullopt;
-    const auto prefix = parse_prefix(*text);
-    if (prefix)
-        return prefix;
-    const auto address = parse_address(text->substr(0, text->find('/')));
-    Diagnostic& diagnostic = in.complain("bad-prefix", quoted(*text) + " is no IP prefix");
-    if (address)
-        diagnostic.fix = address->is_v4() ? "the length is a whole number from 0 to 32"
-                                          : "the length is a whole number from 0 to 128";
-    return std::nullopt;
-}
-
-Prefix read_interface_address(const Input& in) {
-    const auto prefix = read_prefix(in);
-    if (!prefix)
-        return {};
-    const std::string text = quoted(in.node.text);
-    if (in.node.text.find('/') == std::string::npos) {
-        in.complain("bad-address", text + " has no prefix length").suggestion =
-            in.node.text + (prefix->address.is_v4() ? "/24" : "/64");
-        return {};
-    }
-    if (const auto why = not_a_host(prefix->address); !why.empty()) {
-        in.complain("bad-address", text + " is " + std::string{why});
-        return {};
-    }
-    if (prefix->address.is_v6() && prefix->address.is_link_local()) {
-        in.complain("bad-address", text + " is a link-local address").fix =
-            "leave it out: each port makes its own";
-        return {};
-    }
-    if (prefix->len == 0) {
-        in.complain("bad-address", "a network of length 0 holds every address").suggestion =
-            to_string(prefix->address) + (prefix->address.is_v4() ? "/24" : "/64");
-        return {};
-    }
-    if (const auto why = not_in_network(*prefix); !why.empty()) {
-        in.complain("bad-address", text + " is " + std::string{why}).suggestion =
-            first_host_of(*prefix);
-        return {};
-    }
-    return *prefix;
-}
-
-bool is_interface_name(std::string_view text) {
-    const auto allowed = [](char c) { return is_name_char(c) || c == '@'; };
-    return !text.empty() && text.size() <= kMaxInterfaceNameLen && text != "." && text != ".." &&
-           std::all_of(text.begin(), text.end(), allowed);
-}
-
-// "0000:03:00.0"; the domain may be left out, and hexadecimal digits be large.
-std::optional<std::string> pci_address(std::string_view text) {
-    std::string full{text};
-    std::transform(full.begin(), full.end(), full.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (full.size() == 7)
-        full = "0000:" + full;
-    constexpr std::string_view kForm = "hhhh:hh:hh.o";
-    if (full.size() != kForm.size())
-        return std::nullopt;
-    for (size_t i = 0; i < kForm.size(); ++i) {
-        const char c = full[i];
-        const bool fits = kForm[i] == 'h'   ? std::isxdigit(static_cast<unsigned char>(c)) != 0
-                          : kForm[i] == 'o' ? c >= '0' && c <= '7'
-                                            : c == kForm[i];
-        if (!fits)
-            return std::nullopt;
-    }
-    return full;
-}
-
-// Goes into an EAL argument list, where commas and spaces divide.
-bool is_socket_path(std::string_view text) {
-    return text.size() > 1 && text.size() <= kMaxSocketPathLen && text[0] == '/' &&
-           text.back() != '/' && text.find_first_of(", \n") == std::string_view::npos;
-}
-
-// Complains and returns nothing, or returns the argument in its one form.
-std::optional<std::string> read_device_argument(const Input& in, DeviceKind kind,
-                                                std::string_view text) {
-    const auto refuse = [&in](const std::string& message, const char* fix) {
-        in.complain("bad-device", message).fix = fix;
-        return std::nullopt;
-    };
-    switch (kind) {
-        case DeviceKind::pci:
-            if (auto address = pci_address(text))
-                return address;
-            return refuse(quoted(text) + " is no PCI address",
-                          "write it as in pci:0000:03:00.0; lspci -D lists them");
-        case DeviceKind::af_xdp:
-        case DeviceKind::af_packet:
-        case DeviceKind::tap:
-            if (is_interface_name(text))
-                return std::string{text};
-            return refuse(quoted(text) + " is no interface name",
-                          "1 to 15 of A-Z a-z 0-9 . _ - @; ip link lists those of this box");
-        case DeviceKind::memif:
-            if (is_socket_path(text))
-                return std::string{text};
-            return refuse(quoted(text) + " is no absolute path of a socket",
-                          "write it as in memif:/run/meshgate/memif.sock");
-        case DeviceKind::vdev:
-            if (!text.empty() && text.find_first_of(" \n") == std::string_view::npos)
-                return std::string{text};
-            return refuse("a virtual device needs a text without spaces",
-                          "write it as DPDK does, such as vdev:net_null0");
-    }
-    return std::nullopt;
-}
-
-bool looks_like_host_name(std::string_view text) {
-    const std::string_view host = text.substr(0, text.rfind(':'));
-    return std::any_of(host.begin(), host.end(),
-                       [](unsigned char c) { return std::isalpha(c) != 0; }) &&
-           std::all_of(host.begin(), host.end(), is_name_char);
-}
-
-void explain_endpoint(const Input& in, std::string_view text) {
-    const auto address = parse_address(text);
-    Diagnostic& diagnostic = in.complain("bad-endpoint", quoted(text) + " is no address and port");
-    if (address && address->is_v6())
-        diagnostic.fix =
-            "put the address in brackets and add the port: \"[" + std::string{text} + "]:51820\"";
-    else if (address)
-        diagnostic.suggestion = std::string{text} + ":51820";
-    else if (looks_like_host_name(text)) {
-        diagnostic.message = quoted(text) + " is a name, and the box file takes addresses only";
-        diagnostic.fix = "write the address that the name stands for, with the port";
-    }
-}
-
-// An endpoint that some host can have.
-std::optional<Endpoint> read_socket_address(const Input& in) {
-    const auto text = in.scalar();
-    if (!text)
-        return std::nullopt;
-    const auto endpoint = parse_endpoint(*text);
-    if (!endpoint)
-        explain_endpoint(in, *text);
-    return endpoint;
+// What was probably meant with another unit or with none: bytes when it is that many.
+std::string size_like(const Quantity& quantity) {
+    const char first = quantity.unit.empty() ? 'm' : quantity.unit[0];
+    if (quantity.unit.empty() && quantity.number >= kMinMemory)
+        return std::to_string(quantity.number / kMiB) + "MiB";
+    if (first == 'm' || first == 'M')
+        return std::to_string(quantity.number) + "MiB";
+    return first == 'g' || first == 'G' ? std::to_string(quantity.number) + "GiB" : "";
 }
 
 constexpr PublicKey key_of(std::initializer_list<uint8_t> head, uint8_t middle, uint8_t last) {
@@ -285,6 +98,10 @@ constexpr std::array<PublicKey, 7> kWeakKeys{
 
 }  // namespace
 
+bool is_name_char(char c) noexcept {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+}
+
 bool is_weak_key(const PublicKey& key) noexcept {
     PublicKey canonical = key;
     canonical.bytes[kKeyLen - 1] &= 0x7f;  // X25519 ignores the highest bit
@@ -312,12 +129,15 @@ std::optional<size_t> read_word(const Input& in, std::string_view noun, std::str
     const auto found = std::find(words.begin(), words.end(), *text);
     if (found != words.end())
         return static_cast<size_t>(found - words.begin());
-    Diagnostic& diagnostic = in.complain(code, quoted(*text) + " is not a " + std::string{noun});
+    Diagnostic& diagnostic = in.complain(code, quoted(*text) + " is not " + std::string{noun});
     diagnostic.allowed.assign(words.begin(), words.end());
     std::string lower{*text};
     std::transform(lower.begin(), lower.end(), lower.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    diagnostic.suggestion = closest_word(lower, words);
+    const auto longer = std::find_if(words.begin(), words.end(), [&lower](std::string_view word) {
+        return lower.size() >= 3 && word.starts_with(lower);
+    });
+    diagnostic.suggestion = longer == words.end() ? closest_word(lower, words) : *longer;
     return std::nullopt;
 }
 
@@ -350,62 +170,6 @@ void read_key_file(const Input& in, std::string& out) {
     out = text->starts_with('/') ? std::string{*text} : in.base_dir + "/" + std::string{*text};
 }
 
-void read_socket(const Input& in, std::string& out) {
-    const auto text = in.scalar();
-    if (!text)
-        return;
-    if (is_socket_path(*text)) {
-        out = *text;
-        return;
-    }
-    const char* why = text->size() > kMaxSocketPathLen ? " is too long for a socket"
-                                                       : " is no absolute path of a socket";
-    in.complain("bad-path", quoted(*text) + why).fix = "write it as in /run/meshgate/meshgate.sock";
-}
-
-void read_wg_socket(const Input& in, std::string& out) {
-    const auto text = in.scalar();
-    if (!text)
-        return;
-    const std::string_view file = text->substr(text->rfind('/') + 1);
-    constexpr std::string_view kEnd = ".sock";
-    const bool named = file.ends_with(kEnd) && is_interface_name(file.substr(0, file.size() - 5));
-    if (*text == "off" || *text == "auto" || (is_socket_path(*text) && named)) {
-        out = *text;
-        return;
-    }
-    in.complain("bad-path", quoted(*text) + " is nothing that wg(8) would find").fix =
-        "write it as in /var/run/wireguard/wg0.sock, which wg show calls wg0";
-}
-
-void read_device(const Input& in, Device& out) {
-    const auto text = in.scalar();
-    if (!text)
-        return;
-    const size_t colon = text->find(':');
-    const std::string_view word = text->substr(0, colon);
-    std::vector<std::string_view> words;
-    for (const auto& [kind, value] : kDeviceKinds.words) {
-        words.push_back(kind);
-        if (kind != word || colon == std::string_view::npos)
-            continue;
-        if (auto argument = read_device_argument(in, value, text->substr(colon + 1)))
-            out = Device{value, std::move(*argument)};
-        return;
-    }
-    if (colon == std::string_view::npos) {
-        in.complain("bad-device", quoted(*text) + " does not say what kind of device it is")
-            .suggestion =
-            pci_address(*text) ? "pci:" + *pci_address(*text) : "af_packet:" + printable(*text);
-        return;
-    }
-    Diagnostic& diagnostic = in.complain("bad-device", quoted(word) + " is not a kind of device");
-    if (pci_address(*text))
-        diagnostic.suggestion = "pci:" + *pci_address(*text);
-    else
-        diagnostic.suggestion = closest_word(word, words);
-}
-
 void read_public_key(const Input& in, PublicKey& out) {
     const auto text = in.scalar();
     if (!text)
@@ -425,68 +189,6 @@ void read_public_key(const Input& in, PublicKey& out) {
     out = *key;
 }
 
-void read_interface_addresses(const Input& in, std::vector<Prefix>& out) {
-    out.clear();
-    for (const Input& item : in.items())
-        out.push_back(read_interface_address(item));
-}
-
-void read_network(const Input& in, Prefix& out) {
-    const auto prefix = read_prefix(in);
-    if (!prefix)
-        return;
-    const Prefix network = prefix->network();
-    if (*prefix != network) {
-        in.complain("host-bits", quoted(in.node.text) + " has bits set behind its length")
-            .suggestion = to_string(network) + " or " + to_string(prefix->address) +
-                          (prefix->address.is_v4() ? "/32" : "/128");
-        return;
-    }
-    const bool everything = network.len == 0;
-    const auto why = not_a_host(network.address);
-    if (!everything && !why.empty()) {
-        in.complain("bad-prefix", quoted(in.node.text) + " begins with " + std::string{why});
-        return;
-    }
-    out = network;
-}
-
-void read_networks(const Input& in, std::vector<Prefix>& out) {
-    out.clear();
-    for (const Input& item : in.items()) {
-        out.emplace_back();
-        read_network(item, out.back());
-    }
-}
-
-void read_via(const Input& in, std::optional<IpAddress>& out) {
-    const auto text = in.scalar();
-    if (!text)
-        return;
-    const auto address = parse_address(*text);
-    if (!address)
-        in.complain("bad-address", quoted(*text) + " is no IP address");
-    else if (const auto why = not_a_host(*address); !why.empty())
-        in.complain("bad-address", quoted(*text) + " is " + std::string{why});
-    else
-        out = *address;
-}
-
-void read_gateways(const Input& in, Port& out) {
-    for (const Input& item : in.items()) {
-        std::optional<IpAddress> address;
-        read_via(item, address);
-        if (!address)
-            continue;
-        auto& gateway = address->is_v4() ? out.gateway_v4 : out.gateway_v6;
-        if (gateway)
-            item.complain("gateway-twice", "a second gateway of the same family").fix =
-                "keep one IPv4 and one IPv6 gateway at most";
-        else
-            gateway = address;
-    }
-}
-
 void read_true(const Input& in) {
     const auto text = in.bare_scalar();
     if (!text || *text == "true")
@@ -497,52 +199,6 @@ void read_true(const Input& in) {
         diagnostic.fix = "leave blackhole out and say where the prefix leads: via";
     else
         diagnostic.suggestion = "true";
-}
-
-void read_mac(const Input& in, std::optional<MacAddress>& out) {
-    const auto text = in.scalar();
-    if (!text)
-        return;
-    const auto mac = parse_mac(*text);
-    if (!mac)
-        in.complain("bad-mac", quoted(*text) + " is no MAC address");
-    else if (mac->is_multicast() || mac->is_zero())
-        in.complain("bad-mac", quoted(*text) + " is no address that a port can have");
-    else
-        out = *mac;
-}
-
-void read_endpoint(const Input& in, std::optional<Endpoint>& out) {
-    const auto endpoint = read_socket_address(in);
-    if (!endpoint)
-        return;
-    if (const auto why = not_a_host(endpoint->address); !why.empty())
-        in.complain("bad-endpoint", quoted(in.node.text) + " is " + std::string{why});
-    else if (endpoint->address.is_v6() && endpoint->address.is_link_local())
-        in.complain("bad-endpoint", quoted(in.node.text) + " is a link-local address").fix =
-            "write a global or a private address of the peer";
-    else
-        out = *endpoint;
-}
-
-void read_http(const Input& in, std::optional<Endpoint>& out) {
-    if (in.node.kind == NodeKind::scalar && in.node.text == "off") {
-        out.reset();
-        return;
-    }
-    const auto endpoint = read_socket_address(in);
-    if (!endpoint)
-        return;
-    if (endpoint->address.is_multicast()) {
-        in.complain("bad-endpoint", quoted(in.node.text) + " is a multicast address");
-        return;
-    }
-    if (endpoint->address.is_unspecified())
-        in.report
-            .warning("http-exposed", in.node.place, in.path.str(),
-                     "whoever reaches any address of this box can read its state")
-            .fix = "127.0.0.1:9586, or one address of the management network";
-    out = *endpoint;
 }
 
 void read_cores(const Input& in, std::vector<unsigned>& out) {
@@ -581,7 +237,9 @@ void read_keepalive(const Input& in, uint16_t& out) {
         in.complain("bad-duration", quoted(*text) + " has no unit").suggestion = number + "s";
     } else if (seconds == 0) {
         in.complain("bad-duration", quoted(unit) + " is no unit of time here").suggestion =
-            number + (unit.starts_with('m') ? "min" : "s");
+            unit == "m"                    ? number + "min"
+            : unit == "S" || unit == "sec" ? number + "s"
+                                           : "";
     } else if (quantity->number < 1 || quantity->number > UINT16_MAX / seconds) {
         in.complain("bad-duration", quoted(*text) + " is out of range");
     } else {
@@ -600,12 +258,10 @@ void read_memory(const Input& in, uint64_t& out) {
     }
     const std::string_view unit = quantity->unit;
     const uint64_t factor = unit == "MiB" ? kMiB : unit == "GiB" ? kMiB << 10 : 0;
-    const std::string number = std::to_string(quantity->number);
     if (factor == 0) {
-        const bool giga = unit.starts_with('G') || unit.starts_with('g');
         in.complain("bad-size", unit.empty() ? quoted(*text) + " has no unit"
                                              : quoted(unit) + " is no unit of size here")
-            .suggestion = number + (giga ? "GiB" : "MiB");
+            .suggestion = size_like(*quantity);
     } else if (quantity->number < kMinMemory / factor || quantity->number * factor < kMinMemory ||
                quantity->number > kMaxMemory / factor) {
         in.complain("bad-size", quoted(*text) + " is out of range");
@@ -617,15 +273,19 @@ void read_memory(const Input& in, uint64_t& out) {
 std::string show_text(const std::string& value) {
     return value;
 }
+
 std::string show_path_or_off(const std::string& value) {
     return value.empty() ? "off" : value;
 }
+
 std::string show_device(const Device& value) {
     return to_string(value);
 }
+
 std::string show_public_key(const PublicKey& value) {
     return to_string(value);
 }
+
 std::string show_prefix(const Prefix& value) {
     return to_string(value);
 }

@@ -22,6 +22,9 @@ struct ValueType {
     std::string (*show)(const T& value);
 };
 
+// Of names and interfaces: A-Z a-z 0-9 . _ -
+bool is_name_char(char c) noexcept;
+
 void read_name(const Input& in, std::string& out);
 void read_key_file(const Input& in, std::string& out);
 void read_socket(const Input& in, std::string& out);
@@ -42,7 +45,7 @@ void read_keepalive(const Input& in, uint16_t& out);
 void read_memory(const Input& in, uint64_t& out);
 std::optional<uint64_t> read_number(const Input& in, std::string_view code, uint64_t min,
                                     uint64_t max);
-// The word of `words` at this value; complains with all of them and a guess.
+// The position in `words` of this value; complains with all of them and a guess.
 std::optional<size_t> read_word(const Input& in, std::string_view noun, std::string_view code,
                                 const std::vector<std::string_view>& words);
 

@@ -12,7 +12,7 @@ namespace meshgate::config {
 // The words of one enumeration: read, shown and offered from the same list.
 template <typename E, size_t N>
 struct Choices {
-    std::string_view noun;
+    std::string_view noun;  // with its article
     std::string_view code;
     std::array<std::pair<std::string_view, E>, N> words;
 
@@ -24,7 +24,7 @@ struct Choices {
     }
 };
 
-inline constexpr Choices<DeviceKind, 6> kDeviceKinds{"kind of device",
+inline constexpr Choices<DeviceKind, 6> kDeviceKinds{"a kind of device",
                                                      "bad-device",
                                                      {{{"pci", DeviceKind::pci},
                                                        {"af_xdp", DeviceKind::af_xdp},
@@ -34,24 +34,24 @@ inline constexpr Choices<DeviceKind, 6> kDeviceKinds{"kind of device",
                                                        {"vdev", DeviceKind::vdev}}}};
 
 inline constexpr Choices<Role, 2> kRoles{
-    "role", "bad-role", {{{"wan", Role::wan}, {"lan", Role::lan}}}};
+    "a role", "bad-role", {{{"wan", Role::wan}, {"lan", Role::lan}}}};
 
 inline constexpr Choices<Idle, 2> kIdles{
-    "idle mode", "bad-idle", {{{"busy", Idle::busy}, {"adaptive", Idle::adaptive}}}};
+    "an idle mode", "bad-idle", {{{"busy", Idle::busy}, {"adaptive", Idle::adaptive}}}};
 
-inline constexpr Choices<Crypto, 3> kCryptos{"crypto engine",
+inline constexpr Choices<Crypto, 3> kCryptos{"a crypto engine",
                                              "bad-crypto",
                                              {{{"auto", Crypto::automatic},
                                                {"ipsec-mb", Crypto::ipsec_mb},
                                                {"libsodium", Crypto::libsodium}}}};
 
-inline constexpr Choices<Hugepages, 3> kHugepages{"hugepage mode",
+inline constexpr Choices<Hugepages, 3> kHugepages{"a hugepage mode",
                                                   "bad-hugepages",
                                                   {{{"auto", Hugepages::automatic},
                                                     {"require", Hugepages::require},
                                                     {"never", Hugepages::never}}}};
 
-inline constexpr Choices<LogLevel, 5> kLogLevels{"log level",
+inline constexpr Choices<LogLevel, 5> kLogLevels{"a log level",
                                                  "bad-level",
                                                  {{{"trace", LogLevel::trace},
                                                    {"debug", LogLevel::debug},
@@ -60,6 +60,6 @@ inline constexpr Choices<LogLevel, 5> kLogLevels{"log level",
                                                    {"error", LogLevel::error}}}};
 
 inline constexpr Choices<LogFormat, 2> kLogFormats{
-    "log format", "bad-format", {{{"text", LogFormat::text}, {"json", LogFormat::json}}}};
+    "a log format", "bad-format", {{{"text", LogFormat::text}, {"json", LogFormat::json}}}};
 
 }  // namespace meshgate::config
