@@ -8,7 +8,7 @@
 namespace meshgate::config {
 namespace {
 
-constexpr size_t kMaxSocketPathLen = 107;  // sun_path, less its end
+constexpr size_t kMaxSocketPathLen = 107;    // sun_path, less its end
 constexpr size_t kMaxInterfaceNameLen = 15;  // IFNAMSIZ, less its end
 
 bool is_interface_name(std::string_view text) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a fuzz target over every file of a corpus folder, and over each file cut short at every
+// Runs a fuzz target over every file of some folders, and over each file cut short at every
 // length up to 256 bytes: the same function that libFuzzer drives, as an ordinary test.
 
 #include <algorithm>
@@ -22,17 +22,7 @@ void run_one(const std::vector<uint8_t>& bytes, size_t len) {
     LLVMFuzzerTestOneInput(exact.data(), exact.size());
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    if (argc != 2) {
-        std::fprintf(stderr, "usage: %s CORPUS_FOLDER\n", argv[0]);
-        return 2;
-    }
-    const std::filesystem::path folder = argv[1];
-    if (LLVMFuzzerInitialize != nullptr)
-        LLVMFuzzerInitialize(&argc, &argv);
-
+unsigned run_folder(const std::filesystem::path& folder) {
     unsigned nb_files = 0;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
         std::ifstream file(entry.path(), std::ios::binary);
@@ -42,6 +32,23 @@ int main(int argc, char** argv) {
         run_one(bytes, bytes.size());
         ++nb_files;
     }
+    return nb_files;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 2) {
+        std::fprintf(stderr, "usage: %s CORPUS_FOLDER...\n", argv[0]);
+        return 2;
+    }
+    const std::vector<std::filesystem::path> folders(argv + 1, argv + argc);
+    if (LLVMFuzzerInitialize != nullptr)
+        LLVMFuzzerInitialize(&argc, &argv);
+
+    unsigned nb_files = 0;
+    for (const auto& folder : folders)
+        nb_files += run_folder(folder);
     std::printf("%u inputs, each also cut short\n", nb_files);
     return nb_files > 0 ? 0 : 1;  // an empty corpus tests nothing
 }
