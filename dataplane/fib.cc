@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A multibit trie in the manner of poptrie (Asai and Ohara, SIGCOMM 2015): a table indexed by the
-// first bits, then nodes of 64 ways whose children are packed and counted out with popcount. In
-// place of chains of nodes with one way each there is a record that compares many bits at once,
-// so that host routes in IPv6 cost a few steps and not twenty. Figures: docs/performance.md.
+// first bits, then nodes of 64 ways whose children are packed and counted out with popcount. Every
+// node also holds the bits that lead to it and may stand any number of bits below its parent, so
+// that host routes in IPv6 cost a few steps and not twenty. Figures: docs/performance.md.
 #include "dataplane/api/fib.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <type_traits>
 
 #include "base/assert.h"
 
@@ -37,34 +38,85 @@ KeyV6 key_v6(const uint8_t* bytes) noexcept {
     return Uint128{__builtin_bswap64(high)} << 64 | __builtin_bswap64(low);
 }
 
-// What a step of a look-up leads to: a leaf with its value, a node, or a skip with their position.
+// What a step of a look-up leads to: a leaf with its value, or a node with its position in `words`.
 using Ref = uint32_t;
-enum RefKind : Ref { kLeaf = 0, kNode = 1, kSkip = 2, kKindMask = 3 };
-constexpr unsigned kKindBits = 2;
+constexpr Ref kNodeBit = 1;
 
 constexpr Ref leaf_of(uint32_t value) noexcept {
-    return value << kKindBits | kLeaf;
+    return value << 1;
+}
+constexpr Ref node_at(uint32_t position) noexcept {
+    return position << 1 | kNodeBit;
+}
+constexpr bool is_leaf(Ref ref) noexcept {
+    return (ref & kNodeBit) == 0;
+}
+constexpr uint32_t value_of(Ref ref) noexcept {
+    return ref >> 1;
+}
+constexpr uint32_t position_of(Ref ref) noexcept {
+    return ref >> 1;
 }
 
 constexpr unsigned kStride = 6;
 constexpr size_t kWays = size_t{1} << kStride;
 
-// Way i leads to refs[base + (number of set bits of `starts` up to and with bit i) - 1]: a bit is
-// set where a way's ref differs from that of the way before it.
-struct alignas(16) Node {
-    uint64_t starts;
-    uint32_t base;
-    uint8_t depth;  // bits in front of the six that this node looks at
+uint64_t load_u64(const uint32_t* words) noexcept {
+    uint64_t value = 0;
+    std::memcpy(&value, words, sizeof(value));
+    return value;
+}
+
+void store_u64(uint32_t* words, uint64_t value) noexcept {
+    std::memcpy(words, &value, sizeof(value));
+}
+
+// A node looks at the six bits behind the first `depth`. In memory it is a bitmap `starts`, its key
+// and depth, and right behind, mostly in the same cache line, its refs. The first of them is for
+// keys whose first `depth` bits are not those of the node's; way i has the one numbered by the set
+// bits of `starts` up to and with bit i. A bit is set where a way's ref differs from that of the
+// way before it.
+struct NodeV4 {
+    static constexpr uint32_t kWords = 4;
+
+    const uint32_t* at;
+
+    static void store(uint32_t* at, uint64_t starts, KeyV4 key, unsigned depth) noexcept {
+        store_u64(at, starts);
+        at[2] = static_cast<uint32_t>(key >> 32);
+        at[3] = depth;
+    }
+    uint64_t starts() const noexcept { return load_u64(at); }
+    unsigned way(KeyV4 key) const noexcept {
+        return static_cast<unsigned>((key << at[3]) >> (64 - kStride));
+    }
+    bool matches(KeyV4 key) const noexcept { return ((key >> 32) ^ at[2]) >> (32 - at[3]) == 0; }
 };
 
-// Leads on to `match` where the key's first `len` bits are those of `key`, else to `other`.
-template <typename Key>
-struct Skip {
-    Key key;
-    Ref match;
-    Ref other;
-    uint8_t len;  // 1 .. bits of the address
+struct NodeV6 {
+    static constexpr uint32_t kWords = 8;
+
+    const uint32_t* at;
+
+    static void store(uint32_t* at, uint64_t starts, KeyV6 key, unsigned depth) noexcept {
+        store_u64(at, starts);
+        store_u64(at + 2, static_cast<uint64_t>(key >> 64));
+        store_u64(at + 4, static_cast<uint64_t>(key));
+        store_u64(at + 6, depth);
+    }
+    uint64_t starts() const noexcept { return load_u64(at); }
+    unsigned way(KeyV6 key) const noexcept {
+        return static_cast<unsigned>((key << at[6]) >> (128 - kStride));
+    }
+    bool matches(KeyV6 key) const noexcept {
+        const KeyV6 differing = key ^ (KeyV6{load_u64(at + 2)} << 64 | load_u64(at + 4));
+        // Two shifts, because one by the full width would be undefined at depth 0.
+        return (differing >> 1) >> (127 - at[6]) == 0;
+    }
 };
+
+template <typename Key>
+using NodeOf = std::conditional_t<sizeof(Key) == sizeof(KeyV4), NodeV4, NodeV6>;
 
 template <typename Key>
 struct Entry {
@@ -73,21 +125,13 @@ struct Entry {
     uint8_t len;
 };
 
-// What is shorter is not worth a skip: a node does it as well.
-constexpr unsigned kMinSkip = kStride;
-
-// The table over the first bits grows with the number of routes; 2^20 entries of four bytes are
-// enough that a full internet table needs one node behind it.
+// The table over the first bits grows with the number of routes. At its largest, 1 MiB, a full
+// internet table needs little more than one node behind it.
 constexpr unsigned kMinDirectBits = 4;
 constexpr unsigned kMaxDirectBits = 18;
 
 template <typename Key>
 constexpr unsigned kKeyWidth = sizeof(Key) * 8;
-
-template <typename Key>
-unsigned bits_at(Key key, unsigned depth) noexcept {
-    return static_cast<unsigned>((key << depth) >> (kKeyWidth<Key> - kStride));
-}
 
 // True when the first `len` (at least 1) bits are equal.
 template <typename Key>
@@ -106,48 +150,75 @@ unsigned common_bits(Key a, Key b) noexcept {
     return 64 + static_cast<unsigned>(std::countl_zero(static_cast<uint64_t>(differing)));
 }
 
+using Words = std::vector<uint32_t>;
+constexpr size_t kNodeAlign = 4;  // 16 bytes: what is read of an IPv4 node lies in one cache line
+
+// Keys that are looked up together.
+constexpr size_t kChunk = 64;
+
 template <typename Key>
 struct Trie {
-    std::vector<Ref> direct{leaf_of(0)};
+    using Node = NodeOf<Key>;
+
+    // The table of 2^direct_bits refs, then the nodes, each with its refs behind it.
+    Words words{leaf_of(0)};
     unsigned direct_bits = 0;
-    std::vector<Node> nodes;
-    std::vector<Skip<Key>> skips;
-    std::vector<Ref> refs;
 
-    Ref first_ref(Key key) const noexcept {
-        // Two shifts, because one by the full width would be undefined with no direct bits.
-        return direct[static_cast<size_t>((key >> 1) >> (kKeyWidth<Key> - 1 - direct_bits))];
+    Ref first(Key key) const noexcept {
+        return words[static_cast<size_t>((key >> 1) >> (kKeyWidth<Key> - 1 - direct_bits))];
     }
 
-    Ref next_ref(Ref ref, Key key) const noexcept {
-        if ((ref & kKindMask) == kNode) {
-            const Node& node = nodes[ref >> kKindBits];
-            const uint64_t up_to = (uint64_t{2} << bits_at(key, node.depth)) - 1;
-            const auto position = static_cast<unsigned>(std::popcount(node.starts & up_to));
-            return refs[node.base + position - 1];
-        }
-        const Skip<Key>& skip = skips[ref >> kKindBits];
-        return same_prefix(key, skip.key, skip.len) ? skip.match : skip.other;
+    // Without branches: which way a packet goes is what a branch predictor cannot know.
+    Ref next(Ref ref, Key key) const noexcept {
+        const Node node{words.data() + position_of(ref)};
+        const uint64_t up_to = (uint64_t{2} << node.way(key)) - 1;
+        const auto way = static_cast<uint32_t>(std::popcount(node.starts() & up_to));
+        const uint32_t matching = node.matches(key) ? UINT32_MAX : 0;
+        return node.at[Node::kWords + (way & matching)];
     }
 
-    // Ends: every step looks at bits further down, and there are at most 128.
+    // Ends: every node looks at bits further down than its parent.
     uint32_t lookup(Key key) const noexcept {
-        Ref ref = first_ref(key);
-        while ((ref & kKindMask) != kLeaf)
-            ref = next_ref(ref, key);
-        return ref >> kKindBits;
+        Ref ref = first(key);
+        while (!is_leaf(ref))
+            ref = next(ref, key);
+        return value_of(ref);
     }
 
-    size_t memory_bytes() const noexcept {
-        return direct.size() * sizeof(Ref) + nodes.size() * sizeof(Node) +
-               skips.size() * sizeof(Skip<Key>) + refs.size() * sizeof(Ref);
+    // Step by step for all keys together, so that the processor waits for many misses at once.
+    // Those that have arrived leave the list.
+    void lookup(std::span<uint32_t> values, std::span<const Key> keys) const noexcept {
+        std::array<Ref, kChunk> found;
+        std::array<uint32_t, kChunk> open;
+        size_t nb_open = 0;
+        for (size_t i = 0; i < keys.size(); ++i) {
+            found[i] = first(keys[i]);
+            open[nb_open] = static_cast<uint32_t>(i);
+            nb_open += is_leaf(found[i]) ? 0 : 1;
+        }
+        while (nb_open > 0) {
+            size_t nb_still_open = 0;
+            for (size_t n = 0; n < nb_open; ++n) {
+                const uint32_t i = open[n];
+                found[i] = next(found[i], keys[i]);
+                open[nb_still_open] = i;
+                nb_still_open += is_leaf(found[i]) ? 0 : 1;
+            }
+            nb_open = nb_still_open;
+        }
+        for (size_t i = 0; i < keys.size(); ++i)
+            values[i] = value_of(found[i]);
     }
+
+    size_t memory_bytes() const noexcept { return words.capacity() * sizeof(uint32_t); }
 };
 
 // Turns sorted routes into a trie. Works through a list of open refs rather than by recursion.
 template <typename Key>
 class Builder {
 public:
+    using Node = NodeOf<Key>;
+
     explicit Builder(std::vector<Entry<Key>> entries) : entries_{std::move(entries)} {}
 
     Trie<Key> build() {
@@ -157,27 +228,22 @@ public:
         while (!open_.empty()) {
             const Open next = open_.back();
             open_.pop_back();
-            resolve(next);
+            make_node(next);
         }
-        trie_.direct.shrink_to_fit();
-        trie_.nodes.shrink_to_fit();
-        trie_.skips.shrink_to_fit();
-        trie_.refs.shrink_to_fit();
+        trie_.words.shrink_to_fit();
         return std::move(trie_);
     }
 
 private:
-    // Where a ref is to be written. An index and not a pointer: the vectors grow.
-    enum class Place : uint8_t { direct, refs, skip_match };
     struct Range {
         uint32_t begin = 0;
         uint32_t end = 0;
     };
-    // Entries that share their first `depth` bits and are all longer, under a covering value.
+    // Entries that share their first `depth` bits and are all longer, under a covering value. They
+    // become a node, and the ref to it goes to words[position].
     struct Open {
-        Place place;
-        uint8_t depth;
         uint32_t position;
+        uint8_t depth;
         Range range;
         uint32_t covering;
     };
@@ -193,13 +259,16 @@ private:
         std::vector<Way> ways(size_t{1} << trie_.direct_bits);
         const Range all{0, static_cast<uint32_t>(entries_.size())};
         spread(ways, all, 0, trie_.direct_bits);
-        trie_.direct.assign(ways.size(), leaf_of(0));
-        for (uint32_t i = 0; i < ways.size(); ++i) {
-            trie_.direct[i] = leaf_of(ways[i].value);
-            if (ways[i].range.begin != ways[i].range.end)
-                open_.push_back({Place::direct, static_cast<uint8_t>(trie_.direct_bits), i,
-                                 ways[i].range, ways[i].value});
-        }
+        trie_.words.assign(ways.size(), leaf_of(0));
+        for (uint32_t i = 0; i < ways.size(); ++i)
+            fill(i, ways[i], trie_.direct_bits);
+    }
+
+    // Writes the way's leaf, and notes what is to replace it.
+    void fill(uint32_t position, const Way& way, unsigned reach) {
+        trie_.words[position] = leaf_of(way.value);
+        if (way.range.begin != way.range.end)
+            open_.push_back({position, static_cast<uint8_t>(reach), way.range, way.value});
     }
 
     // Gives each way the value of the longest entry that covers it and the range of the entries
@@ -221,68 +290,44 @@ private:
         }
     }
 
-    void resolve(const Open& open) {
-        Range range = open.range;
-        uint32_t covering = open.covering;
-        const unsigned common = common_len(range);
-        if (common < open.depth + kMinSkip && range.end - range.begin > 1)
-            return put(open, make_node(range, open.depth, covering));
-        trie_.skips.push_back(
-            {entries_[range.begin].key, 0, leaf_of(covering), static_cast<uint8_t>(common)});
-        const auto position = static_cast<uint32_t>(trie_.skips.size() - 1);
-        put(open, position << kKindBits | kSkip);
-        // The one entry that ends right here, if any, sorts first.
-        if (entries_[range.begin].len == common)
-            covering = entries_[range.begin++].value;
-        trie_.skips[position].match = leaf_of(covering);
-        if (range.begin != range.end)
-            open_.push_back(
-                {Place::skip_match, static_cast<uint8_t>(common), position, range, covering});
-    }
-
-    // How many bits all entries of the range have in common.
-    unsigned common_len(Range range) const {
+    // Bits that all entries of the range share, so that a node need not look at them. For a single
+    // entry the node stands so that its six bits end where the entry does.
+    unsigned depth_of(const Open& open) const {
+        const Entry<Key>& first = entries_[open.range.begin];
+        if (open.range.end - open.range.begin == 1)
+            return std::max<unsigned>(open.depth, std::max<unsigned>(first.len, kStride) - kStride);
         // In sorted order no two entries differ earlier than the first and the last; and one that
         // is shorter than what they share has only zeros behind it, so it is the first.
-        const Entry<Key>& first = entries_[range.begin];
-        return std::min<unsigned>(first.len, common_bits(first.key, entries_[range.end - 1].key));
+        return std::min<unsigned>(first.len,
+                                  common_bits(first.key, entries_[open.range.end - 1].key));
     }
 
-    Ref make_node(Range range, uint8_t depth, uint32_t covering) {
+    void make_node(const Open& open) {
+        const unsigned depth = depth_of(open);
         std::array<Way, kWays> ways;
-        ways.fill({covering, {}});
-        spread(ways, range, depth, kStride);
-        Node node{0, static_cast<uint32_t>(trie_.refs.size()), depth};
-        bool after_leaf = false;
+        ways.fill({open.covering, {}});
+        spread(ways, open.range, depth, kStride);
+
+        Words& words = trie_.words;
+        words.resize((words.size() + kNodeAlign - 1) / kNodeAlign * kNodeAlign);
+        const auto position = static_cast<uint32_t>(words.size());
+        MG_ASSERT(words.size() < UINT32_MAX / 2 - 2 * kWays);
+        words[open.position] = node_at(position);
+        words.resize(position + Node::kWords + 1);
+        words.back() = leaf_of(open.covering);
+        uint64_t starts = 0;
         for (size_t i = 0; i < kWays; ++i) {
-            const bool leaf = ways[i].range.begin == ways[i].range.end;
-            const Ref ref = leaf_of(ways[i].value);
-            if (leaf && after_leaf && trie_.refs.back() == ref)
+            if (i > 0 && same_leaf(ways[i - 1], ways[i]))
                 continue;
-            node.starts |= uint64_t{1} << i;
-            if (!leaf)
-                open_.push_back({Place::refs, static_cast<uint8_t>(depth + kStride),
-                                 static_cast<uint32_t>(trie_.refs.size()), ways[i].range,
-                                 ways[i].value});
-            trie_.refs.push_back(ref);
-            after_leaf = leaf;
+            starts |= uint64_t{1} << i;
+            words.push_back(0);
+            fill(static_cast<uint32_t>(words.size() - 1), ways[i], depth + kStride);
         }
-        trie_.nodes.push_back(node);
-        return static_cast<Ref>(trie_.nodes.size() - 1) << kKindBits | kNode;
+        Node::store(&words[position], starts, entries_[open.range.begin].key, depth);
     }
 
-    void put(const Open& open, Ref ref) {
-        switch (open.place) {
-            case Place::direct:
-                trie_.direct[open.position] = ref;
-                break;
-            case Place::refs:
-                trie_.refs[open.position] = ref;
-                break;
-            case Place::skip_match:
-                trie_.skips[open.position].match = ref;
-                break;
-        }
+    static bool same_leaf(const Way& a, const Way& b) noexcept {
+        return a.range.begin == a.range.end && b.range.begin == b.range.end && a.value == b.value;
     }
 
     std::vector<Entry<Key>> entries_;
@@ -380,15 +425,25 @@ uint32_t Fib::lookup(const IpAddress& destination) const noexcept {
 void Fib::lookup_v4(std::span<uint32_t> values,
                     std::span<const uint32_t> destinations_be) const noexcept {
     assert(values.size() == destinations_be.size());
-    for (size_t i = 0; i < values.size(); ++i)
-        values[i] = tables_->v4.lookup(key_v4(destinations_be[i]));
+    std::array<KeyV4, kChunk> keys;
+    for (size_t begin = 0; begin < values.size(); begin += kChunk) {
+        const size_t n = std::min(kChunk, values.size() - begin);
+        for (size_t i = 0; i < n; ++i)
+            keys[i] = key_v4(destinations_be[begin + i]);
+        tables_->v4.lookup(values.subspan(begin, n), std::span{keys}.first(n));
+    }
 }
 
 void Fib::lookup_v6(std::span<uint32_t> values,
                     std::span<const uint8_t* const> destinations) const noexcept {
     assert(values.size() == destinations.size());
-    for (size_t i = 0; i < values.size(); ++i)
-        values[i] = tables_->v6.lookup(key_v6(destinations[i]));
+    std::array<KeyV6, kChunk> keys;
+    for (size_t begin = 0; begin < values.size(); begin += kChunk) {
+        const size_t n = std::min(kChunk, values.size() - begin);
+        for (size_t i = 0; i < n; ++i)
+            keys[i] = key_v6(destinations[begin + i]);
+        tables_->v6.lookup(values.subspan(begin, n), std::span{keys}.first(n));
+    }
 }
 
 size_t Fib::nb_routes() const noexcept {
