@@ -79,8 +79,7 @@ bool IpAddress::is_link_local() const noexcept {
 Prefix Prefix::network() const noexcept {
     Prefix result = *this;
     for (unsigned i = 0; i < 16; ++i) {
-        const unsigned kept =
-            std::clamp<int>(static_cast<int>(len) - static_cast<int>(8 * i), 0, 8);
+        const unsigned kept = std::min(std::max<unsigned>(len, 8 * i) - 8 * i, 8U);
         result.address.bytes[i] &= static_cast<uint8_t>(0xff00U >> kept);
     }
     return result;
