@@ -49,7 +49,8 @@ struct World::Ports {
 };
 
 World::Ports& World::ports_for(unsigned nb_workers) {
-    static std::map<unsigned, std::unique_ptr<Ports>> all;
+    // Never destroyed: the EAL is gone before statics are.
+    static auto& all = *new std::map<unsigned, std::unique_ptr<Ports>>;
     std::unique_ptr<Ports>& slot = all[nb_workers];
     if (slot)
         return *slot;
