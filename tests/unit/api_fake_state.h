@@ -12,7 +12,10 @@ namespace meshgate::control {
 struct FakeState final : StateProvider {
     FakeState();
 
-    StatusView status() override { return status_view; }
+    StatusView status() override {
+        ++nb_status_calls;
+        return status_view;
+    }
     std::vector<PeerView> peers() override { return peer_views; }
     std::vector<RouteView> routes() override { return route_views; }
     std::vector<PortStatusView> ports() override { return port_views; }
@@ -32,6 +35,7 @@ struct FakeState final : StateProvider {
     std::vector<WorkerView> worker_views;
     ReloadReport reload_report;
     int nb_reloads = 0;
+    int nb_status_calls = 0;
     Caller last_caller;
 };
 
