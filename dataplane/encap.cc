@@ -6,6 +6,7 @@
 
 #include "dataplane/encap.h"
 
+#include "dataplane/api/packet.h"
 #include "dataplane/port.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
@@ -60,6 +61,12 @@ bool prepend_outer(rte_mbuf* mbuf, const Link& link, uint8_t tos,
         mbuf->l3_len = kIpv6Len;
     }
     return true;
+}
+
+bool encapsulate(Packet& packet, const Link& link, uint8_t dscp_ecn) noexcept {
+    rte_mbuf* const mbuf = packet.release();
+    packet = Packet{mbuf};
+    return prepend_outer(mbuf, link, dscp_ecn, false);
 }
 
 void encap_stage(Worker& worker, Batch& batch) noexcept {

@@ -100,6 +100,7 @@ void punt_at(Worker& worker, rte_mbuf* mbuf, const Frame& frame, uint16_t offset
     rte_pktmbuf_adj(mbuf, offset);
     PacketInfo& info = meta_of(mbuf).info;
     info.source_mac = frame.source;
+    info.peer = kNoPeer;  // what came over the underlay is nobody's
     info.vlan = kNoVlan;
     worker.punt(mbuf, reason);
 }

@@ -14,7 +14,7 @@
 
 #include "base/address.h"
 #include "control/neighbor/messages.h"
-#include "control/time.h"
+#include "control/monotonic.h"
 #include "dataplane/api/neighbor_table.h"
 #include "dataplane/api/path.h"
 

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/gateway.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "config/load.h"
+#include "control/icmp.h"
+
+namespace meshgate::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// One call of poll() takes at most so many packets and spends at most so long on handshakes, so
+// that a flood of either leaves room for timers.
+constexpr size_t kPuntsPerPoll = 512;
+constexpr size_t kNotesPerPoll = 256;
+constexpr uint64_t kHandshakeBudgetNs = 4'000'000;
+// The device calls itself under load from 512 on (W22).
+constexpr size_t kMaxQueuedHandshakes = 4096;
+// Packets that wait for anything may hold this part of the pool.
+constexpr size_t kPoolShare = 4;
+// A burst of new neighbours makes one snapshot.
+constexpr auto kPublishInterval = 5ms;
+// REJECT_AFTER_TIME: no session that used the old port is older.
+constexpr auto kOldListenPortLifetime = 180s;
+
+constexpr uint16_t kEthertypeIpv4 = 0x0800;
+constexpr uint16_t kEthertypeIpv6 = 0x86dd;
+
+wireguard::PeerOptions options_of(const config::Peer& peer, const Secrets& secrets) {
+    const auto key = secrets.preshared_keys.find(peer.public_key);
+    return {
+        .public_key = peer.public_key,
+        .preshared_key = key == secrets.preshared_keys.end() ? SecretKey{} : key->second.clone(),
+        .endpoint = peer.endpoint,
+        .persistent_keepalive_s = peer.persistent_keepalive_s,
+        .endpoint_policy = wireguard::EndpointPolicy::roams};
+}
+
+std::vector<IpAddress> gateways_of(const config::Port& port) {
+    std::vector<IpAddress> result;
+    for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
+        if (gateway)
+            result.push_back(*gateway);
+    }
+    return result;
+}
+
+}  // namespace
+
+Result<Secrets> load_secrets(const config::Model& model) {
+    Secrets secrets;
+    auto private_key = config::load_secret_key(model.node.private_key_file);
+    if (!private_key)
+        return within(model.node.private_key_file, private_key.error());
+    secrets.private_key = std::move(*private_key);
+    for (const config::Peer& peer : model.peers) {
+        if (peer.preshared_key_file.empty())
+            continue;
+        auto key = config::load_secret_key(peer.preshared_key_file);
+        if (!key)
+            return within(peer.preshared_key_file, key.error());
+        secrets.preshared_keys.emplace(peer.public_key, std::move(*key));
+    }
+    return secrets;
+}
+
+Gateway::Gateway(Parts parts, config::Model model)
+    : parts_{std::move(parts)},
+      model_{std::move(model)},
+      packet_budget_{.max = parts_.dataplane.options().nb_mbufs / kPoolShare},
+      device_{device_options()},
+      next_hops_{parts_.dataplane, packet_budget_, parts_.log},
+      paths_{parts_.dataplane, next_hops_.table()},
+      sessions_{{.dataplane = parts_.dataplane,
+                 .device = device_,
+                 .paths = paths_,
+                 .next_hops = next_hops_,
+                 .budget = packet_budget_,
+                 .log = parts_.log,
+                 .name_of = [this](PeerId peer) { return name_of(peer); }}} {}
+
+Gateway::~Gateway() = default;
+
+wireguard::DeviceOptions Gateway::device_options() {
+    return {.timings = parts_.timings,
+            .nb_workers = parts_.dataplane.options().nb_workers,
+            .sample_activity =
+                [this](PeerId peer) { return sessions_.activity_of(peer, parts_.clock()); },
+            .fill_random = {}};
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model model,
+                                                 Secrets secrets) {
+    std::unique_ptr<Gateway> gateway{new Gateway{std::move(parts), std::move(model)}};
+    const Now now = gateway->now();
+    const config::Model& present = gateway->model_;
+    for (size_t i = 0; i < present.ports.size(); ++i)
+        gateway->macs_.push_back(gateway->parts_.dataplane.port_status(static_cast<PortId>(i)).mac);
+    gateway->down_since_ns_.resize(present.ports.size());
+    gateway->device_.set_private_key(std::move(secrets.private_key), now);
+    gateway->publish_listen_ports(time_of(now));
+    gateway->publish_ports(time_of(now));
+    for (const config::Peer& peer : present.peers) {
+        if (auto added = gateway->add_peer(peer, secrets, now); !added)
+            return within("peer " + peer.name, added.error());
+    }
+    gateway->publish_routes();
+    gateway->publish(time_of(now));
+    return gateway;
+}
+
+void Gateway::up() {
+    const Now now = this->now();
+    device_.up(now);
+    settle(now);
+}
+
+void Gateway::down() {
+    const Now now = this->now();
+    device_.down(now);
+    settle(now);
+}
+
+// ---- what the workers hand up ----
+
+bool Gateway::poll() {
+    const Now now = this->now();
+    size_t nb_punts = 0;
+    for (; nb_punts < kPuntsPerPoll; ++nb_punts) {
+        Packet packet = parts_.dataplane.next_punt();
+        if (!packet)
+            break;
+        handle(std::move(packet), now);
+    }
+    size_t nb_notes = 0;
+    for (; nb_notes < kNotesPerPoll; ++nb_notes) {
+        const auto note = parts_.dataplane.next_note();
+        if (!note)
+            break;
+        handle(*note, now);
+    }
+    sessions_.carry_out(now);
+    answer_handshakes();
+    settle(now);
+    return nb_punts == kPuntsPerPoll || nb_notes == kNotesPerPoll || !handshakes_.empty();
+}
+
+void Gateway::handle(Packet packet, const Now& now) {
+    const PacketInfo& info = packet.info();
+    const Time time = time_of(now);
+    switch (info.punt) {
+        case Punt::handshake:
+            return queue_handshake(packet);
+        case Punt::arp:
+        case Punt::neighbor_discovery:
+            return next_hops_.table().receive(info.port, packet.bytes(), time);
+        case Punt::icmp_to_us:
+            return answer_echo(std::move(packet), time);
+        case Punt::underlay_icmp:
+            if (const auto report = parse_path_mtu_report(packet.bytes()))
+                paths_.on_path_mtu(*report, time);
+            return;
+        case Punt::no_session:
+            return sessions_.stage(std::move(packet), now);
+        case Punt::unresolved_neighbor:
+            return next_hops_.hold(std::move(packet), time);
+        case Punt::nb_reasons:
+            break;
+    }
+    MG_ASSERT(!"a punt without a reason");
+}
+
+void Gateway::queue_handshake(const Packet& packet) {
+    const auto bytes = packet.bytes();
+    const PacketInfo& info = packet.info();
+    if (bytes.size() > wireguard::Message::kMaxLen)
+        return;
+    if (handshakes_.size() >= kMaxQueuedHandshakes) {
+        parts_.dataplane.control_counters().drops[static_cast<size_t>(Drop::punt_full)].add(1);
+        return;
+    }
+    QueuedHandshake& queued = handshakes_.emplace_back();
+    std::ranges::copy(bytes, queued.bytes.begin());
+    queued.len = bytes.size();
+    queued.from = {.remote = info.remote, .local = info.local, .port = info.port};
+}
+
+void Gateway::answer_handshakes() {
+    const uint64_t start_ns = now().monotonic_ns;
+    while (!handshakes_.empty()) {
+        const Now now = this->now();
+        if (now.monotonic_ns - start_ns > kHandshakeBudgetNs)
+            return;
+        const QueuedHandshake queued = handshakes_.front();
+        handshakes_.pop_front();
+        device_.receive(std::span{queued.bytes}.first(queued.len), queued.from, handshakes_.size(),
+                        now);
+        sessions_.carry_out(now);
+    }
+}
+
+void Gateway::answer_echo(Packet packet, Time now) {
+    if (!echo_replies_.take(now) || !make_echo_reply(packet.bytes()))
+        return;
+    PacketInfo& info = packet.info();
+    if (info.peer != kNoPeer) {
+        info.inject = Inject::route;
+        parts_.dataplane.send(std::move(packet));
+        return;
+    }
+    // Back to where it came from, which also serves link-local addresses.
+    const bool v4 = packet.bytes()[0] >> 4 == 4;
+    const Frame header =
+        ethernet_header({macs_.at(info.port), model_.ports[info.port].vlan.value_or(0)},
+                        info.source_mac, v4 ? kEthertypeIpv4 : kEthertypeIpv6);
+    uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
+    if (front == nullptr)
+        return;
+    std::ranges::copy(header, front);
+    info.inject = Inject::frame;
+    parts_.dataplane.send(std::move(packet));
+}
+
+void Gateway::handle(const Note& note, const Now& now) {
+    switch (note.kind) {
+        case Note::Kind::confirmed:
+            return device_.on_confirmed(note.local_index, now);
+        case Note::Kind::endpoint_moved:
+            return device_.on_endpoint_moved(
+                note.peer, {.remote = note.remote, .local = note.local, .port = note.port}, now);
+    }
+}
+
+// ---- timers ----
+
+void Gateway::tick() {
+    const Now now = this->now();
+    device_.tick(now);
+    next_hops_.table().tick(time_of(now));
+    paths_.tick(time_of(now));
+    const size_t nb_expired = std::erase_if(
+        old_listen_ports_, [&](const OldListenPort& old) { return old.expires <= time_of(now); });
+    if (nb_expired > 0)
+        publish_listen_ports(time_of(now));
+    settle(now);
+}
+
+Time Gateway::next_deadline() const noexcept {
+    Time deadline = std::min(next_hops_.table().next_deadline(), paths_.next_deadline());
+    const uint64_t device_ns = device_.next_deadline();
+    if (device_ns != wireguard::kNever)
+        deadline = std::min(deadline, Time{std::chrono::nanoseconds{device_ns}});
+    for (const OldListenPort& old : old_listen_ports_)
+        deadline = std::min(deadline, old.expires);
+    if (snapshot_stale_)
+        deadline = std::min(deadline, published_ + kPublishInterval);
+    return deadline;
+}
+
+void Gateway::sample() {
+    const Now now = this->now();
+    sessions_.sample(now);
+    settle(now);
+}
+
+void Gateway::watch_links() {
+    const Now now = this->now();
+    bool changed = false;
+    for (size_t i = 0; i < model_.ports.size(); ++i) {
+        const auto port = static_cast<PortId>(i);
+        const bool up = parts_.dataplane.port_status(port).link == LinkState::up;
+        if (up == (down_since_ns_[i] == 0))
+            continue;
+        changed = true;
+        down_since_ns_[i] = up ? 0 : now.wall_ns;
+        parts_.log.write({up ? Log::Level::info : Log::Level::warning, up ? "link-up" : "link-down",
+                          model_.ports[i].name, up ? "link is up" : "link is down"},
+                         time_of(now));
+        if (up)
+            next_hops_.table().link_up(port, time_of(now));
+    }
+    if (changed)
+        publish_ports(time_of(now));
+    settle(now);
+}
+
+void Gateway::settle(const Now& now) {
+    const Time time = time_of(now);
+    // An answer may free messages, and messages may need answers; both get less each time.
+    for (auto events = next_hops_.settle(time); !events.empty(); events = next_hops_.settle(time)) {
+        for (const Neighbors::Event& event : events)
+            paths_.on_neighbor(event, time);
+    }
+    sessions_.carry_out(now);
+    next_hops_.settle(time);
+    if (next_hops_.take_changed()) {
+        builder_.set_neighbors(next_hops_.table().resolved());
+        snapshot_stale_ = true;
+    }
+    if (snapshot_stale_ && time - published_ >= kPublishInterval)
+        publish(time);
+    parts_.dataplane.reclaim();
+}
+
+// ---- what the workers see ----
+
+void Gateway::publish(Time now) {
+    parts_.dataplane.publish(builder_.build());
+    published_ = now;
+    snapshot_stale_ = false;
+}
+
+void Gateway::publish_listen_ports(Time now) {
+    std::vector<uint16_t> ports{model_.wireguard.listen_port};
+    for (const OldListenPort& old : old_listen_ports_)
+        ports.push_back(old.port);
+    builder_.set_listen_ports(ports);
+    paths_.set_listen_ports(std::move(ports), now);
+    snapshot_stale_ = true;
+}
+
+void Gateway::publish_ports(Time now) {
+    builder_.set_ports(model_.ports, macs_);
+    std::vector<Neighbors::Port> neighbors;
+    std::vector<UnderlayPort> underlay;
+    for (size_t i = 0; i < model_.ports.size(); ++i) {
+        const config::Port& port = model_.ports[i];
+        const uint16_t vlan = port.vlan.value_or(kNoVlan);
+        neighbors.push_back({.identity = {macs_[i], vlan},
+                             .addresses = own_addresses(port, macs_[i]),
+                             .networks = connected_networks(port),
+                             .gateways = gateways_of(port)});
+        if (port.role == config::Role::wan)
+            underlay.push_back({.id = static_cast<PortId>(i),
+                                .mac = macs_[i],
+                                .vlan = vlan,
+                                .mtu_bytes = port.mtu_bytes,
+                                .addresses = port.addresses,
+                                .gateway_v4 = port.gateway_v4.value_or(IpAddress{}),
+                                .gateway_v6 = port.gateway_v6.value_or(IpAddress{}),
+                                .up = down_since_ns_[i] == 0});
+    }
+    next_hops_.table().set_ports(std::move(neighbors), now);
+    paths_.set_ports(std::move(underlay), now);
+    snapshot_stale_ = true;
+}
+
+void Gateway::publish_routes() {
+    std::vector<PeerPrefixes> prefixes;
+    for (const config::Peer& peer : model_.peers) {
+        if (const auto id = device_.find_peer(peer.public_key))
+            prefixes.push_back({*id, peer.allowed_ips});
+    }
+    if (builder_.set_routes(build_rib(model_.ports, model_.routes, prefixes)))
+        snapshot_stale_ = true;
+}
+
+// ---- peers and changes ----
+
+std::string Gateway::name_of(PeerId peer) const {
+    const auto it = names_.find(peer);
+    return it == names_.end() ? "?" : it->second;
+}
+
+Result<PeerId> Gateway::add_peer(const config::Peer& peer, const Secrets& secrets, const Now& now) {
+    const PeerId id = parts_.dataplane.add_peer();
+    if (id == kNoPeer)
+        return fail("no room: dataplane.max_peers is " +
+                    std::to_string(parts_.dataplane.options().max_peers));
+    names_[id] = peer.name;
+    if (device_.add_peer(id, options_of(peer, secrets), now) != wireguard::AddPeer::added) {
+        names_.erase(id);
+        parts_.dataplane.remove_peer(id);
+        return fail("its public key is ours, or another peer's");
+    }
+    sessions_.carry_out(now);
+    return id;
+}
+
+void Gateway::update_peer(const config::PeerChange& change, const Secrets& secrets,
+                          const Now& now) {
+    const auto id = device_.find_peer(change.after.public_key);
+    if (!id)
+        return;
+    names_[*id] = change.after.name;
+    wireguard::PeerOptions options = options_of(change.after, secrets);
+    // An endpoint that the file did not change may have moved since; it stays where it is.
+    if (!change.endpoint)
+        options.endpoint.reset();
+    device_.update_peer(*id, std::move(options), now);
+    sessions_.carry_out(now);
+}
+
+void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
+    const auto id = device_.find_peer(peer.public_key);
+    if (!id)
+        return;
+    device_.remove_peer(*id, now);
+    sessions_.carry_out(now);
+    sessions_.forget(*id);
+    paths_.remove(*id);
+    names_.erase(*id);
+    parts_.dataplane.remove_peer(*id);
+}
+
+void Gateway::set_listen_port(uint16_t before, uint16_t after, Time now) {
+    std::erase_if(old_listen_ports_, [&](const OldListenPort& old) {
+        return old.port == after || old.port == before;
+    });
+    old_listen_ports_.push_back({before, now + kOldListenPortLifetime});
+    publish_listen_ports(now);
+}
+
+Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Secrets secrets) {
+    const Now now = this->now();
+    const Time time = time_of(now);
+    // New peers come before old ones go, so there must be room for both at once.
+    const size_t nb_peers = model_.peers.size() + changes.added_peers.size();
+    if (nb_peers > parts_.dataplane.options().max_peers)
+        return fail("no room for the new peers beside the old ones: dataplane.max_peers is " +
+                    std::to_string(parts_.dataplane.options().max_peers));
+    const uint16_t listen_port = model_.wireguard.listen_port;
+    model_ = std::move(after);
+    if (changes.log_changed)
+        parts_.log.configure(model_.log);
+    if (changes.listen_port_changed)
+        set_listen_port(listen_port, model_.wireguard.listen_port, time);
+    if (changes.ports_changed)
+        publish_ports(time);
+    for (const config::Peer& peer : changes.added_peers) {
+        const auto added = add_peer(peer, secrets, now);
+        if (!added)
+            parts_.log.write({Log::Level::error, "peer-refused", peer.name, added.error().message},
+                             time);
+    }
+    for (const config::PeerChange& change : changes.changed_peers)
+        update_peer(change, secrets, now);
+    publish_routes();
+    publish(time);
+    // No route leads to the removed peers any more.
+    for (const config::Peer& peer : changes.removed_peers)
+        remove_peer(peer, now);
+    settle(now);
+    return {};
+}
+
+}  // namespace meshgate::control

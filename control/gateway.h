@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/keys.h"
+#include "base/result.h"
+#include "config/diff.h"
+#include "config/model.h"
+#include "control/clock.h"
+#include "control/log.h"
+#include "control/next_hops.h"
+#include "control/paths.h"
+#include "control/publish/snapshot_builder.h"
+#include "control/sessions.h"
+#include "control/token_bucket.h"
+#include "control/wireguard/device.h"
+#include "dataplane/api/dataplane.h"
+
+namespace meshgate::control {
+
+// The secrets that a model names, read from their files before anything is changed.
+struct Secrets {
+    SecretKey private_key;
+    std::map<PublicKey, SecretKey> preshared_keys;  // by peer; none: no entry
+};
+Result<Secrets> load_secrets(const config::Model& model);
+
+// The control thread's side of the box: what the workers hand up goes to the WireGuard device and
+// the neighbour table, what those decide goes down again. Owns both. Nothing here waits or reads a
+// clock by itself; event_loop.h says when each function is called.
+class Gateway {
+public:
+    struct Parts {
+        Dataplane& dataplane;  // outlives the gateway
+        Log& log;              // likewise
+        Clock clock;
+        wireguard::Timings timings;
+    };
+
+    // Adds the model's peers and publishes the first snapshot; workers may start afterwards.
+    static Result<std::unique_ptr<Gateway>> create(Parts parts, config::Model model,
+                                                   Secrets secrets);
+    ~Gateway();
+
+    // Begins to greet and to answer.
+    void up();
+    // Forgets all sessions.
+    void down();
+
+    // Handles a bounded amount of what the workers handed up; true: more waits.
+    bool poll();
+    // Runs timers that are due.
+    void tick();
+    Time next_deadline() const noexcept;
+    // Tells the device what sessions moved; every 50 ms while wants_sampling().
+    void sample();
+    bool wants_sampling() const noexcept { return sessions_.any(); }
+    // Looks at the links of the ports; every 200 ms.
+    void watch_links();
+
+    // Changes to `after`, of which `changes` is the difference to the present model; restart-class
+    // differences must have been taken out. New things come before old ones go. `secrets`: of
+    // `after`. Fails without having changed anything.
+    Result<void> apply(const config::Diff& changes, config::Model after, Secrets secrets);
+
+    const config::Model& model() const noexcept { return model_; }
+    const Dataplane& dataplane() const noexcept { return parts_.dataplane; }
+    Dataplane& dataplane() noexcept { return parts_.dataplane; }
+    const wireguard::Device& device() const noexcept { return device_; }
+    const Paths& paths() const noexcept { return paths_; }
+    const Sessions& sessions() const noexcept { return sessions_; }
+    const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
+    std::string name_of(PeerId peer) const;
+    Neighbors::State neighbor_state(PortId port, const IpAddress& address) const {
+        return next_hops_.table().state(port, address);
+    }
+    Now now() const { return parts_.clock(); }
+    // By port: empty while the link is up, else since when it is down, on the wall clock.
+    const std::vector<uint64_t>& links_down_since_ns() const noexcept { return down_since_ns_; }
+
+private:
+    struct QueuedHandshake {
+        std::array<uint8_t, wireguard::Message::kMaxLen> bytes;
+        size_t len;
+        wireguard::Addressing from;
+    };
+    struct OldListenPort {
+        uint16_t port;
+        Time expires;
+    };
+
+    Gateway(Parts parts, config::Model model);
+
+    wireguard::DeviceOptions device_options();
+    Result<PeerId> add_peer(const config::Peer& peer, const Secrets& secrets, const Now& now);
+    void update_peer(const config::PeerChange& change, const Secrets& secrets, const Now& now);
+    void remove_peer(const config::Peer& peer, const Now& now);
+    void set_listen_port(uint16_t before, uint16_t after, Time now);
+    void publish_listen_ports(Time now);
+    void publish_ports(Time now);
+    void publish_routes();
+    void publish(Time now);
+
+    void handle(Packet packet, const Now& now);
+    void queue_handshake(const Packet& packet);
+    void answer_handshakes();
+    void answer_echo(Packet packet, Time now);
+    void handle(const Note& note, const Now& now);
+    // Carries out what the other functions led to; the last step of each.
+    void settle(const Now& now);
+
+    Parts parts_;
+    config::Model model_;
+    WaitingBudget packet_budget_;
+    wireguard::Device device_;
+    NextHops next_hops_;
+    Paths paths_;
+    Sessions sessions_;
+    SnapshotBuilder builder_;
+    std::map<PeerId, std::string> names_;
+    std::vector<MacAddress> macs_;  // by PortId
+    std::vector<uint64_t> down_since_ns_;
+    std::vector<OldListenPort> old_listen_ports_;
+    std::deque<QueuedHandshake> handshakes_;
+    TokenBucket echo_replies_{1000, 1000};
+    Time published_{};
+    bool snapshot_stale_ = false;
+};
+
+}  // namespace meshgate::control

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// meshgated: the daemon. Wiring only; gateway.h and event_loop.h say what it does.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "config/load.h"
+#include "control/api/server.h"
+#include "control/api/wg_socket.h"
+#include "control/dataplane_options.h"
+#include "control/event_loop.h"
+#include "control/gateway.h"
+#include "control/lab_timings.h"
+#include "control/log.h"
+#include "control/notify.h"
+#include "control/reload.h"
+#include "control/state_view.h"
+#include "control/web_process.h"
+
+namespace meshgate::control {
+
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitConfig = 78;  // EX_CONFIG
+
+struct Arguments {
+    std::string config_file;
+    std::string web_binary;
+    std::string lab_timings;
+};
+
+// Keys must not reach the disk: no core file, no attaching, no swap. Locking needs a privilege, the
+// others do not.
+void protect_secrets(Log& log) {
+    const rlimit no_core{0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+        log.write({Log::Level::warning, "memory-not-locked", "",
+                   std::string{"keys may be written to swap: "} + std::strerror(errno)});
+}
+
+// Held as long as we live; empty when another daemon has the socket.
+class Lock {
+public:
+    explicit Lock(const std::string& socket) {
+        std::error_code error;
+        std::filesystem::create_directories(std::filesystem::path{socket}.parent_path(), error);
+        fd_ = open((socket + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        held_ = fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) == 0;
+    }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    ~Lock() { close(fd_); }
+
+    Result<void> check(const std::string& socket) const {
+        if (fd_ < 0)
+            return fail(errno, socket + ".lock");
+        if (!held_)
+            return fail("another meshgated runs with the socket " + socket);
+        return {};
+    }
+
+private:
+    int fd_ = -1;
+    bool held_ = false;
+};
+
+// The sockets and the web process, as the box file wants them.
+struct Servers {
+    std::unique_ptr<UnixServer> api, wg, web_api;
+    std::unique_ptr<WebProcess> web;
+};
+
+struct Daemon {
+    boost::asio::io_context& io;
+    Log& log;
+    StateProvider& state;
+    StateProvider& read_only;
+    std::string web_binary;
+};
+
+Result<Servers> start_servers(const Daemon& daemon, const config::Control& control) {
+    Servers servers;
+    auto api = serve_api(daemon.io, control.socket, daemon.state);
+    if (!api)
+        return within("control.socket", api.error());
+    servers.api = std::move(*api);
+    if (!control.wg_socket.empty()) {
+        auto wg = serve_wg(daemon.io, control.wg_socket, daemon.state);
+        if (!wg)
+            return within("control.wg_socket", wg.error());
+        servers.wg = std::move(*wg);
+    }
+    if (!control.http)
+        return servers;
+    const std::string web_socket = control.socket + ".web";
+    auto web_api = serve_api(daemon.io, web_socket, daemon.read_only);
+    if (!web_api)
+        return within("control.http", web_api.error());
+    servers.web_api = std::move(*web_api);
+    give_to_web(web_socket);
+    servers.web = std::make_unique<WebProcess>(
+        daemon.io, daemon.log, WebProcess::Options{daemon.web_binary, web_socket, *control.http});
+    servers.web->start();
+    return servers;
+}
+
+std::string health(StateView& state) {
+    const StatusView status = state.status();
+    if (!status.problems.empty())
+        return status.problems.front();
+    return std::to_string(status.peers_up) + " of " + std::to_string(status.peers_total) +
+           " peers have a session";
+}
+
+Result<void> serve(Gateway& gateway, Log& log, const Arguments& arguments) {
+    boost::asio::io_context io{1};
+    Notify notify;
+    Reload reload{gateway, log, arguments.config_file};
+    StateView state{gateway, reload};
+    ReadOnlyState read_only{state};
+    auto servers =
+        start_servers({io, log, state, read_only, arguments.web_binary}, gateway.model().control);
+    if (!servers)
+        return tl::unexpected{servers.error()};
+    EventLoop loop{io,
+                   gateway,
+                   {.reload =
+                        [&] {
+                            notify.reloading(gateway.now());
+                            reload.run({});
+                            notify.ready(health(state));
+                        },
+                    .every_second =
+                        [&] {
+                            state.sample_load();
+                            notify.status(health(state));
+                            notify.feed_watchdog(gateway.dataplane());
+                        },
+                    .child_exited =
+                        [&] {
+                            if (servers->web)
+                                servers->web->on_child_exit();
+                        }}};
+    log.write({Log::Level::info, "ready", gateway.model().node.name,
+               "version " MESHGATE_VERSION ", " + gateway.dataplane().aead_engine() + ", " +
+                   gateway.dataplane().memory_description()});
+    notify.ready(health(state));
+    loop.run();
+    notify.stopping();
+    log.write({Log::Level::info, "stopping", gateway.model().node.name, "asked to stop"});
+    return {};
+}
+
+Result<void> run(config::Model model, const Arguments& arguments) {
+    Log log{model.log};
+    protect_secrets(log);
+    const std::string socket = model.control.socket;
+    const Lock lock{socket};
+    if (auto alone = lock.check(socket); !alone)
+        return alone;
+    const auto timings = parse_lab_timings(arguments.lab_timings);
+    if (!timings)
+        return within("--lab-timings", timings.error());
+    auto secrets = load_secrets(model);
+    if (!secrets)
+        return tl::unexpected{secrets.error()};
+    auto dataplane = Dataplane::create(dataplane_options(model));
+    if (!dataplane)
+        return tl::unexpected{dataplane.error()};
+    auto gateway = Gateway::create({**dataplane, log, system_now, *timings}, std::move(model),
+                                   std::move(*secrets));
+    if (!gateway)
+        return tl::unexpected{gateway.error()};
+    (*dataplane)->start();
+    (*gateway)->up();
+    auto served = serve(**gateway, log, arguments);
+    (*dataplane)->stop();
+    (*gateway)->down();
+    return served;
+}
+
+std::string default_web_binary() {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    // Beside us where installed; in the build tree it has a folder of its own.
+    const auto installed = self.parent_path() / "meshgate-web";
+    const auto built = self.parent_path() / "web" / "meshgate-web";
+    return std::filesystem::exists(installed, error) ? installed : built;
+}
+
+int start(const Arguments& arguments) {
+    config::LoadResult loaded = config::load_file(arguments.config_file);
+    if (!loaded.diagnostics.empty()) {
+        const bool terminal = isatty(STDERR_FILENO) == 1;
+        std::fputs(config::format_text(loaded.diagnostics,
+                                       terminal ? config::Colour::on : config::Colour::off)
+                       .c_str(),
+                   stderr);
+    }
+    if (!loaded)
+        return kExitConfig;
+    const auto ran = run(std::move(*loaded.model), arguments);
+    if (ran)
+        return 0;
+    std::fprintf(stderr, "meshgated: %s\n", ran.error().message.c_str());
+    return kExitFailed;
+}
+
+}  // namespace
+
+}  // namespace meshgate::control
+
+int main(int argc, char** argv) {
+    using namespace meshgate::control;
+    try {
+        Arguments arguments;
+        arguments.web_binary = default_web_binary();
+        CLI::App app{"The Meshgate gateway: WireGuard between sites, in user space."};
+        app.set_version_flag("--version", "meshgated " MESHGATE_VERSION);
+        app.add_option("--config", arguments.config_file, "The box file (meshgate.yaml)")
+            ->required();
+        app.add_option("--web-binary", arguments.web_binary, "Where meshgate-web is")
+            ->capture_default_str();
+        app.add_option("--lab-timings", arguments.lab_timings,
+                       "For tests only: other lives of keys, such as rekey=2s,reject=4s");
+        try {
+            app.parse(argc, argv);
+        } catch (const CLI::ParseError& error) {
+            return app.exit(error) == 0 ? 0 : kExitUsage;
+        }
+        return start(arguments);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "meshgated: %s\n", error.what());
+        return kExitFailed;
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "control/api/state_provider.h"
+#include "control/gateway.h"
+#include "control/reload.h"
+
+namespace meshgate::control {
+
+// Answers the sockets from the gateway's present state.
+class StateView : public StateProvider {
+public:
+    // Both outlive this.
+    StateView(Gateway& gateway, Reload& reload);
+
+    StatusView status() override;
+    std::vector<PeerView> peers() override;
+    std::vector<RouteView> routes() override;
+    std::vector<PortStatusView> ports() override;
+    DropsView drops() override;
+    std::vector<WorkerView> workers() override;
+    ReloadReport reload(const Caller& caller) override { return reload_.run(caller); }
+
+    // Remembers how busy the workers are; call about every second.
+    void sample_load();
+
+private:
+    struct Load {
+        uint64_t busy_cycles = 0;
+        uint64_t idle_cycles = 0;
+        uint64_t tsc = 0;
+        double ratio = 0;
+    };
+
+    PeerView view_of(const config::Peer& peer) const;
+    std::vector<std::string> problems() const;
+
+    Gateway& gateway_;
+    Reload& reload_;
+    uint64_t started_ns_;
+    std::vector<Load> loads_;
+};
+
+// The same without the verb that changes something: for the web process.
+class ReadOnlyState : public StateProvider {
+public:
+    explicit ReadOnlyState(StateProvider& state) noexcept : state_{state} {}
+
+    StatusView status() override { return state_.status(); }
+    std::vector<PeerView> peers() override { return state_.peers(); }
+    std::vector<RouteView> routes() override { return state_.routes(); }
+    std::vector<PortStatusView> ports() override { return state_.ports(); }
+    DropsView drops() override { return state_.drops(); }
+    std::vector<WorkerView> workers() override { return state_.workers(); }
+    ReloadReport reload(const Caller& caller) override;
+
+private:
+    StateProvider& state_;
+};
+
+}  // namespace meshgate::control
