@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "base/address.h"
-#include "control/neighbor/messages.h"
 #include "control/monotonic.h"
+#include "control/neighbor/messages.h"
 #include "dataplane/api/neighbor_table.h"
 #include "dataplane/api/path.h"
 
