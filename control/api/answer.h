@@ -11,7 +11,7 @@ namespace meshgate::control {
 // The API without its socket: a request line in, an answer line out. The requests are
 //   {"verb": "status" | "show peers|routes|ports|drops|workers" | "metrics" | "reload"}
 // with "name" to choose one of what is shown, and {"verb": "restrict", "to": "read"}, after which
-// the connection may only read. The answers are
+// the connection may only read, and may stay open in silence. The answers are
 //   {"ok": true, "schema": 1, "result": {...}}
 //   {"ok": false, "schema": 1, "error": {"code": "...", "message": "..."}}
 // Codes: bad-request, unknown-verb, not-found, forbidden, too-long, too-large, busy.
