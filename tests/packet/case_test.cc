@@ -15,7 +15,7 @@
 //   > PORT : FIELDS            what must leave, in order; only the fields given are compared
 //   > PEER : FIELDS            ... sealed for that peer; also counter= message_len= outer_tos=
 //                              outer_src= outer_dst= keepalive
-//   > drop REASON, > punt REASON, > note ...    what must be counted; xN for N of them
+//   > drop REASON, > punt REASON, > note ..., > handover    what must be counted; xN for N of them
 //   activity PEER rx_bytes= tx_bytes= rx_packets= tx_packets=
 //
 // Whatever is not expected fails the case; so does a packet that is not accounted for, or leaks.
@@ -152,8 +152,10 @@ void Case::expect_line(const std::string& rest) {
         expected_events_.insert(expected_events_.end(), count, event);
         return;
     }
-    if (kind == "nothing")
+    if (kind == "handover") {
+        expected_events_.push_back(kind);
         return;
+    }
     const Fields fields = Fields::parse(after_colon(rest));
     expected_.insert(expected_.end(), fields.number("times", 1), Output{kind, fields.values});
 }

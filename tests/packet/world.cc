@@ -311,7 +311,9 @@ void World::empty_ring(rte_ring* ring) {
 std::vector<std::string> World::take_events() {
     std::vector<std::string> events;
     std::vector<uint64_t> drops(kNbDrops), punts(kNbPunts);
+    uint64_t handovers = 0;
     for (const auto& worker : workers_) {
+        handovers += worker->counters.handover_out_packets.get();
         for (size_t i = 0; i < kNbDrops; ++i)
             drops[i] += worker->counters.drops[i].get();
         for (size_t i = 0; i < kNbPunts; ++i)
@@ -325,6 +327,8 @@ std::vector<std::string> World::take_events() {
         empty_ring(worker->parts.punts);
         empty_ring(worker->parts.waiting);
     }
+    for (; handovers_seen_ < handovers; ++handovers_seen_)
+        events.push_back("handover");
     for (size_t i = 0; i < kNbDrops; ++i) {
         for (; drops_seen_[i] < drops[i]; ++drops_seen_[i])
             events.push_back(std::string{"drop "} + to_string(static_cast<Drop>(i)));

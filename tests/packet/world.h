@@ -90,6 +90,7 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
     std::map<std::string, Peer> peers_;
     std::vector<uint64_t> drops_seen_, punts_seen_;
+    uint64_t handovers_seen_ = 0;
     std::vector<std::string> notes_;
     unsigned mbufs_at_start_ = 0;
 };
