@@ -19,12 +19,17 @@ namespace {
 // queues loses half of the packets to the queue that no socket is bound to. memif: one, because a
 // peer with fewer rings would leave our further queues unconnected.
 constexpr std::array<DeviceKindTraits, 6> kKinds{{
-    {DeviceKind::pci, "pci", "", 64, false, false, false},
-    {DeviceKind::af_packet, "af_packet", "net_af_packet", 16, true, false, true},
-    {DeviceKind::af_xdp, "af_xdp", "net_af_xdp", 1, true, false, true},
-    {DeviceKind::tap, "tap", "net_tap", 16, false, true, false},
-    {DeviceKind::memif, "memif", "net_memif", 1, false, false, false},
-    {DeviceKind::vdev, "vdev", "", 16, false, false, true},
+    {DeviceKind::pci, "pci", "", 64, false, false, "hugepages, and the device bound to vfio-pci",
+     false},
+    {DeviceKind::af_packet, "af_packet", "net_af_packet", 16, true, false,
+     "the capabilities net_raw and net_admin", true},
+    {DeviceKind::af_xdp, "af_xdp", "net_af_xdp", 1, true, false,
+     "the capabilities net_raw, net_admin and bpf (or sys_admin)", true},
+    {DeviceKind::tap, "tap", "net_tap", 16, false, true,
+     "the capability net_admin and /dev/net/tun", false},
+    {DeviceKind::memif, "memif", "net_memif", 1, false, false,
+     "a directory for the socket that it may write to", false},
+    {DeviceKind::vdev, "vdev", "", 16, false, false, "a device that DPDK knows", true},
 }};
 
 bool is_interface_name(std::string_view name) noexcept {

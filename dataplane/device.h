@@ -24,6 +24,7 @@ struct DeviceKindTraits {
     unsigned max_queues;            // over which the kernel or the NIC spreads flows
     bool has_interface;             // stands on a kernel interface that exists before
     bool creates_interface;         // makes one, whose kernel end is a host's
+    std::string_view needs;         // of the process, for messages
     bool finish_partial_checksums;  // senders beside us may leave L4 checksums to their "NIC"
 };
 const DeviceKindTraits& traits_of(DeviceKind kind) noexcept;

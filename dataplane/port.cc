@@ -30,15 +30,24 @@ constexpr uint64_t kWantedTxOffloads = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_T
 constexpr uint64_t kRxChecksums =
     RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 
-// Ethernet header, tag, frame check sequence: what DPDK counts beyond the MTU when a driver does
-// not say otherwise.
+constexpr uint32_t kFrameHeaderBytes = RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN;
+// What DPDK counts beyond the MTU when a driver does not say otherwise.
 constexpr uint32_t kDefaultOverheadBytes = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
 
 uint32_t largest_mtu(const rte_eth_dev_info& info, const Mempool& mempool) noexcept {
-    const uint32_t room = mempool.frame_room_bytes() - RTE_ETHER_HDR_LEN - RTE_VLAN_HLEN;
+    const uint32_t room = mempool.frame_room_bytes() - kFrameHeaderBytes;
     const bool says_mtu = info.max_mtu != UINT16_MAX && info.max_mtu != 0;
     const uint32_t of_driver = says_mtu ? info.max_mtu : info.max_rx_pktlen - kDefaultOverheadBytes;
     return std::min(room, of_driver);
+}
+
+// AF_XDP writes frames straight into mbufs, and takes none that is larger than a page. The pool has
+// one size, that of the port with the largest MTU.
+uint32_t excess_over_page(const Mempool& mempool) noexcept {
+    const rte_mempool& pool = *mempool.get();
+    const uint32_t element = rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);
+    const auto page = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
+    return element > page ? element - page : 0;
 }
 
 // libbpf and libxdp, which the af_xdp driver loads, explain each step on stderr.
@@ -95,24 +104,31 @@ public:
 
     Result<Port> open() {
         fds_before_ = open_fds();
-        for (const auto step :
-             {&PortOpener::prepare_interface, &PortOpener::probe, &PortOpener::replace_sockets,
-              &PortOpener::configure, &PortOpener::set_mac, &PortOpener::set_mtu,
-              &PortOpener::set_up_queues, &PortOpener::start}) {
-            if (const Result<void> done = (this->*step)(); !done)
-                return tl::unexpected{done.error()};
-        }
+        if (const Result<void> done = open_device(); !done)
+            return tl::unexpected{done.error()};
         find_doorbells();
-        port_.link_ = LinkState::down;
         port_.poll_link();
         port_.nb_link_changes_ = 0;
         return std::move(port_);
     }
 
 private:
+    Result<void> open_device() {
+        using Step = Result<void> (PortOpener::*)();
+        for (const Step step :
+             {&PortOpener::prepare_interface, &PortOpener::probe, &PortOpener::replace_sockets,
+              &PortOpener::check_mtu, &PortOpener::configure, &PortOpener::set_mac,
+              &PortOpener::set_mtu, &PortOpener::set_up_queues, &PortOpener::start}) {
+            if (Result<void> done = (this->*step)(); !done)
+                return done;
+        }
+        return {};
+    }
+
     Result<void> prepare_interface();
     Result<void> probe();
     Result<void> replace_sockets();
+    Result<void> check_mtu();
     Result<void> configure();
     void configure_rss(rte_eth_conf& conf);
     Result<void> set_mac();
@@ -120,6 +136,11 @@ private:
     Result<void> set_up_queues();
     Result<void> start();
     void find_doorbells();
+    // What the driver logged tells more than its error code; often neither names the true cause.
+    tl::unexpected<Error> driver_failed(int errno_value, const std::string& what) const {
+        return fail("DPDK " + what + ": " + std::strerror(errno_value) +
+                    in_brackets(take_eal_errors()) + "; it needs " + std::string{traits_.needs});
+    }
     std::vector<int> fds_of_driver() const { return difference(open_fds(), fds_before_); }
 
     const PortOptions& options_;
@@ -177,9 +198,7 @@ Result<void> PortOpener::probe() {
     if (options_.device != DeviceKind::pci) {
         const int status = rte_vdev_init(device->name.c_str(), device->arguments.c_str());
         if (status < 0) {
-            const std::string cure =
-                geteuid() == 0 ? "" : "; this needs the capabilities net_raw and net_admin";
-            return fail("the driver does not take it: " + take_eal_errors() + cure);
+            return driver_failed(-status, "cannot make it");
         }
         port_.vdev_name_ = device->name;
     }
@@ -219,13 +238,21 @@ void PortOpener::configure_rss(rte_eth_conf& conf) {
     port_.traits_.rss = true;
 }
 
-Result<void> PortOpener::configure() {
-    const unsigned most = std::min<unsigned>(info_.max_rx_queues, info_.max_tx_queues);
-    port_.nb_queues_ = std::max(1U, std::min({nb_workers_, traits_.max_queues, most}));
+Result<void> PortOpener::check_mtu() {
+    const uint32_t excess = excess_over_page(mempool_);
+    if (options_.device == DeviceKind::af_xdp && excess > 0)
+        return fail("beside an af_xdp port no port may have an MTU of more than " +
+                    std::to_string(mempool_.frame_room_bytes() - excess - kFrameHeaderBytes));
     const uint32_t largest = largest_mtu(info_, mempool_);
     if (options_.mtu_bytes > largest)
         return fail("an MTU of " + std::to_string(options_.mtu_bytes) +
                     " is more than this port can do: at most " + std::to_string(largest));
+    return {};
+}
+
+Result<void> PortOpener::configure() {
+    const unsigned most = std::min<unsigned>(info_.max_rx_queues, info_.max_tx_queues);
+    port_.nb_queues_ = std::max(1U, std::min({nb_workers_, traits_.max_queues, most}));
     rte_eth_conf conf{};
     conf.rxmode.mtu = std::max<uint16_t>(options_.mtu_bytes, info_.min_mtu);
     conf.txmode.offloads = info_.tx_offload_capa & kWantedTxOffloads;
@@ -249,7 +276,7 @@ Result<void> PortOpener::configure() {
     traits.tx_ipv4_checksum = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
     traits.tx_udp_checksum = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
     traits.max_frame_bytes = static_cast<uint16_t>(std::min<uint32_t>(
-        mempool_.frame_room_bytes(), largest + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN));
+        mempool_.frame_room_bytes(), largest_mtu(info_, mempool_) + kFrameHeaderBytes));
     return {};
 }
 
@@ -298,13 +325,13 @@ Result<void> PortOpener::set_up_queues() {
                 rte_eth_tx_queue_setup(port_.ethdev_, queue, nb_tx_descriptors, numa_node, nullptr);
     }
     if (status != 0)
-        return fail(-status, "cannot set up the queues" + in_brackets(take_eal_errors()));
+        return driver_failed(-status, "cannot set up the queues");
     return {};
 }
 
 Result<void> PortOpener::start() {
     if (const int status = rte_eth_dev_start(port_.ethdev_); status != 0)
-        return fail(-status, "cannot start it" + in_brackets(take_eal_errors()));
+        return driver_failed(-status, "cannot start it");
     // Not supported by all; classify drops what is not for us in any case.
     rte_eth_promiscuous_disable(port_.ethdev_);
     rte_eth_allmulticast_enable(port_.ethdev_);  // IPv6 neighbour discovery is multicast
