@@ -225,6 +225,17 @@ TEST_F(Load, LoadsTheSecretWithTheSameChecks) {
     }
 }
 
+TEST_F(Load, SaysWhatIsWrongWithAKeyFile) {
+    const auto message = [this](const char* name) {
+        return load_secret_key(folder_.str() + "/" + name).error().message;
+    };
+    EXPECT_NE(message("link.key").find("symbolic link"), std::string::npos);
+    EXPECT_NE(message("folder.key").find("regular file"), std::string::npos);
+    EXPECT_NE(message("open.key").find("chmod 600"), std::string::npos);
+    EXPECT_NE(message("long.key").find("too long"), std::string::npos);
+    EXPECT_NE(message("none").find("genkey"), std::string::npos);
+}
+
 TEST_F(Load, WaitsForNoPipe) {
     ASSERT_EQ(mkfifo((folder_.str() + "/pipe.key").c_str(), 0600), 0);
     EXPECT_FALSE(load_secret_key(folder_.str() + "/pipe.key").has_value());
