@@ -78,7 +78,7 @@ private:
 
 // The sockets and the web process, as the box file wants them.
 struct Servers {
-    std::unique_ptr<UnixServer> api, wg, web_api;
+    std::unique_ptr<UnixServer> api, wg;
     std::unique_ptr<WebProcess> web;
 };
 
@@ -86,7 +86,6 @@ struct Daemon {
     boost::asio::io_context& io;
     Log& log;
     StateProvider& state;
-    StateProvider& read_only;
     std::string web_binary;
 };
 
@@ -104,14 +103,9 @@ Result<Servers> start_servers(const Daemon& daemon, const config::Control& contr
     }
     if (!control.http)
         return servers;
-    const std::string web_socket = control.socket + ".web";
-    auto web_api = serve_api(daemon.io, web_socket, daemon.read_only);
-    if (!web_api)
-        return within("control.http", web_api.error());
-    servers.web_api = std::move(*web_api);
-    give_to_web(web_socket);
     servers.web = std::make_unique<WebProcess>(
-        daemon.io, daemon.log, WebProcess::Options{daemon.web_binary, web_socket, *control.http});
+        daemon.io, daemon.log,
+        WebProcess::Options{daemon.web_binary, control.socket, *control.http});
     servers.web->start();
     return servers;
 }
@@ -129,9 +123,7 @@ Result<void> serve(Gateway& gateway, Log& log, const Arguments& arguments) {
     Notify notify;
     Reload reload{gateway, log, arguments.config_file};
     StateView state{gateway, reload};
-    ReadOnlyState read_only{state};
-    auto servers =
-        start_servers({io, log, state, read_only, arguments.web_binary}, gateway.model().control);
+    auto servers = start_servers({io, log, state, arguments.web_binary}, gateway.model().control);
     if (!servers)
         return tl::unexpected{servers.error()};
     EventLoop loop{io,
@@ -191,13 +183,15 @@ Result<void> run(config::Model model, const Arguments& arguments) {
     return served;
 }
 
+// Where `meson install` puts it, seen from us; in the build tree it has a folder of its own.
 std::string default_web_binary() {
     std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    // Beside us where installed; in the build tree it has a folder of its own.
-    const auto installed = self.parent_path() / "meshgate-web";
-    const auto built = self.parent_path() / "web" / "meshgate-web";
-    return std::filesystem::exists(installed, error) ? installed : built;
+    const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+    for (const auto* place : {"meshgate-web", "web/meshgate-web"}) {
+        if (std::filesystem::exists(folder / place, error))
+            return folder / place;
+    }
+    return (folder / "../libexec/meshgate/meshgate-web").lexically_normal();
 }
 
 int start(const Arguments& arguments) {

@@ -335,11 +335,4 @@ std::vector<WorkerView> StateView::workers() {
     return result;
 }
 
-ReloadReport ReadOnlyState::reload(const Caller&) {
-    return {.outcome = ReloadOutcome::refused,
-            .changes = {},
-            .needs_restart = {},
-            .errors = {"this socket only reads"}};
-}
-
 }  // namespace meshgate::control

@@ -44,21 +44,4 @@ private:
     std::vector<Load> loads_;
 };
 
-// The same without the verb that changes something: for the web process.
-class ReadOnlyState : public StateProvider {
-public:
-    explicit ReadOnlyState(StateProvider& state) noexcept : state_{state} {}
-
-    StatusView status() override { return state_.status(); }
-    std::vector<PeerView> peers() override { return state_.peers(); }
-    std::vector<RouteView> routes() override { return state_.routes(); }
-    std::vector<PortStatusView> ports() override { return state_.ports(); }
-    DropsView drops() override { return state_.drops(); }
-    std::vector<WorkerView> workers() override { return state_.workers(); }
-    ReloadReport reload(const Caller& caller) override;
-
-private:
-    StateProvider& state_;
-};
-
 }  // namespace meshgate::control

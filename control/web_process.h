@@ -12,13 +12,14 @@
 
 namespace meshgate::control {
 
-// Runs meshgate-web beside us, as nobody when we are root: it gets a socket that only reads and an
-// address to listen on, nothing else. Started again when it dies, later each time; dies with us.
+// Runs meshgate-web beside us. It gets the API socket's path and an address to listen on, nothing
+// else, and gives up its privileges before it serves. Started again when it dies, later each time;
+// dies with us.
 class WebProcess {
 public:
     struct Options {
         std::string binary;
-        std::string socket;  // of the API, read-only, in a folder that exists
+        std::string socket;  // of the API
         Endpoint listen;
     };
     // All outlive this.
@@ -41,9 +42,5 @@ private:
     Time started_{};
     pid_t pid_ = 0;  // 0: not running
 };
-
-// The user that the web process becomes: nobody for root, else the present one. Lets it use
-// `socket`, which must exist.
-void give_to_web(const std::string& socket);
 
 }  // namespace meshgate::control
