@@ -2,36 +2,18 @@
 #include "control/wireguard/device.h"
 
 #include <gtest/gtest.h>
+#include <sodium.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <new>
 #include <set>
 #include <sstream>
 
+#include "allocation_counter.h"
 #include "control/wireguard/cookie.h"
 #include "control/wireguard/noise.h"
 #include "control/wireguard/receiver_indices.h"
 #include "wireguard_fixture.h"
-
-namespace {
-size_t nb_allocations = 0;
-}
-
-// Counts, for W25. The whole program gets these.
-void* operator new(size_t size) {
-    ++nb_allocations;
-    if (void* memory = std::malloc(size))
-        return memory;
-    std::abort();
-}
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, size_t) noexcept {
-    std::free(memory);
-}
 
 namespace meshgate::wireguard {
 namespace {
@@ -110,11 +92,11 @@ TEST(Handshake, W25_StrangersGetSilenceAndCostNoMemory) {
     }
     const Addressing from = bench.from_box(1);
     std::vector<Action> actions;
-    const size_t before = nb_allocations;
+    const size_t before = nb_allocations();
     for (const std::vector<uint8_t>& datagram : datagrams)
         bench.b.device.receive(datagram, from, datagram.size() * 8, at(2));
     bench.b.device.drain(actions);
-    EXPECT_EQ(nb_allocations, before);
+    EXPECT_EQ(nb_allocations(), before);
     EXPECT_TRUE(actions.empty());
     EXPECT_GE(bench.b.count(HandshakeEvent::bad_mac1), 5000U);
 }
@@ -227,6 +209,22 @@ TEST(Handshake, W09_AFalseResponseLeavesTheInitiationWaiting) {
     EXPECT_EQ(bench.a.peer().session, SessionState::established);
 }
 
+// The receiver index is not part of what the AEAD covers: anybody may write another one.
+TEST(Handshake, W09_AGenuineResponseUnderAnotherLiveIndexIsRefused) {
+    Bench bench;
+    bench.handshake(bench.a, bench.b, at(1));
+    const uint32_t current = bench.a.peer().current_local_index;
+    const Now now = at(kMinute);
+    bench.give(bench.b, initiation(bench.a, now), now);
+    ResponseMessage moved = message_from<ResponseMessage>(bench.b.take_message()->message.view());
+    moved.receiver_index = to_le32(current);
+    CookieJar{bench.a.device.public_key()}.stamp(bytes_of(moved), 1);
+    bench.a.device.receive(bytes_of(moved), bench.from_box(2), 0, now);
+    bench.a.drain();
+    EXPECT_EQ(bench.a.nb<InstallKeypair>(), 1U);
+    EXPECT_EQ(bench.a.count(HandshakeEvent::stale_response), 1U);
+}
+
 TEST(ReceiverIndices, W10_AreRandomUniqueAndNameTheWorker) {
     const FillRandom random = seeded_random(4);
     ReceiverIndices indices{random, 3};
@@ -265,6 +263,10 @@ TEST(Handshake, W10_AnIndexIsFreedWithItsHandshakeOrKeypair) {
     bench.give(bench.b, second, at(6 * kNsPerSecond));
     bench.give(bench.a, *bench.b.take_message(), at(6 * kNsPerSecond));
     EXPECT_EQ(bench.a.last<InstallKeypair>()->local_index, sender_index(second));
+    // It stays the keypair's: the device still knows whose it is.
+    bench.a.device.on_install_failed(sender_index(second), at(7 * kNsPerSecond));
+    bench.a.drain();
+    EXPECT_EQ(bench.a.nb<RemoveKeypair>(), 1U);
 }
 
 TEST(Handshake, W11_RandomNumbersAreDrawnBeforeAnyMessage) {
@@ -277,6 +279,19 @@ TEST(Handshake, W11_RandomNumbersAreDrawnBeforeAnyMessage) {
     // The first draw blocks until the kernel is seeded, so that nothing can come before it.
     Device device{std::move(options)};
     EXPECT_GE(nb_draws, 1U);
+}
+
+// libsodium's "sysrandom" is getrandom(2), which waits for the seed.
+TEST(Handshake, W11_TheDefaultSourceIsTheKernels) {
+    std::set<std::vector<uint8_t>> initiations;
+    for (int n = 0; n < 4; ++n) {
+        Bench bench{DeviceOptions{}, DeviceOptions{}};
+        const SendMessage message = initiation(bench.a, at(1));
+        const auto view = message.message.view().subspan(8, 32);
+        initiations.emplace(view.begin(), view.end());
+    }
+    EXPECT_EQ(initiations.size(), 4U);
+    EXPECT_EQ(std::string{randombytes_implementation_name()}, "sysrandom");
 }
 
 TEST(Handshake, W13_AnotherPrivateKeyClearsSessionsAndHandshakes) {

@@ -1,0 +1,318 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Shows that the tests of the WireGuard statements can fail: mutations.py [WORD ...] [--dir DIR]
+
+Each row breaks one statement in a copy of the tree, builds the named test program and runs the
+named tests, which must fail; before that, they must pass unbroken. WORD picks rows by statement or
+file. By hand, not in CI: a row costs a compilation. Exit status 1 when a mutant survives.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WG = "control/wireguard/"
+# Where a program lies in the build folder, and what it needs besides a filter.
+PROGRAMS = {
+    "unit_wireguard": ("tests/unit/unit_wireguard", []),
+    "unit_dataplane_leaf": ("tests/unit/unit_dataplane_leaf", []),
+    "packet_cases": ("tests/packet/packet_cases", ["tests/packet"]),
+}
+
+# (statement, file, text as it stands there once, text that breaks it, tests that must notice)
+ROWS = [
+    ("W01", WG + "handshakes.cc", "if (datagram.size() != len)", "if (datagram.size() < len)",
+     "unit_wireguard:*W01*"),
+    ("W01", WG + "handshakes.cc", "static_cast<MessageType>(from_le32(word));\n    size_t len",
+     "static_cast<MessageType>(word[0]);\n    size_t len", "unit_wireguard:*W01*"),
+    ("W07", WG + "noise.cc", "zx2c4 Jason@zx2c4.com", "zx2c4 jason@zx2c4.com",
+     "unit_wireguard:*W07*"),
+    ("W07", WG + "noise.cc", "kdf({&chaining_key_, &tempered, &key_}",
+     "kdf({&chaining_key_, &key_, &tempered}", "unit_wireguard:*W07*"),
+    ("W07", WG + "noise.cc", "kdf({&keys.receive, &keys.send}", "kdf({&keys.send, &keys.receive}",
+     "unit_wireguard:*W07*"),
+    ("W07", WG + "primitives.cc", "byte ^= 0x36 ^ 0x5c;", "byte ^= 0x5c;",
+     "unit_wireguard:*W07*"),
+    ("W07", WG + "noise.cc", "        kdf({&chaining_key_}, chaining_key_, ephemeral.bytes);\n", "",
+     "unit_wireguard:*W07*"),
+    ("W08", WG + "primitives.cc", "return status == 0 && !shared.is_zero();",
+     "return status == 0 || true;", "unit_wireguard:*W08*"),
+    ("W08", WG + "device.cc", "identity && precompute(peer.remote, *identity);",
+     "identity && (precompute(peer.remote, *identity) || true);", "unit_wireguard:*W08*"),
+    ("W09", WG + "handshakes.cc", "!peer->sent_initiation ||\n        peer->sent_initiation->local_index"
+     " != local_index)", "!peer->sent_initiation)", "unit_wireguard:*W09*"),
+    ("W10", WG + "handshakes.cc", "    peer->sent_initiation.reset();  // its secrets",
+     "    // its secrets", "unit_wireguard:*W10*"),
+    ("W10", WG + "receiver_indices.cc", "if (owners_.try_emplace(index, peer).second)",
+     "owners_.try_emplace(index, peer);", "unit_wireguard:*W10*"),
+    ("W10", WG + "receiver_indices.cc", "from_le32(bytes) & ~",
+     "from_le32(bytes) >> 8 & ~",
+     "unit_wireguard:*W10*"),
+    ("W10", WG + "receiver_indices.cc", "random | peer % nb_workers_", "random | peer % 32",
+     "unit_wireguard:*W10*"),
+    ("W11", WG + "device.cc", "randombytes_buf(bytes.data(), bytes.size());",
+     "std::fill(bytes.begin(), bytes.end(), uint8_t{1});", "unit_wireguard:*W11*"),
+    ("W12", WG + "keypair_slots.cc", "    if (next_loses(collision, window_ns)) {",
+     "    if (collision == Collision::ours_wins && false) {", "unit_wireguard:*W12*"),
+    ("W12", WG + "sessions.cc", "? Collision::ours_wins : Collision::theirs_wins",
+     "? Collision::ours_wins : Collision::ours_wins", "unit_wireguard:*W12*"),
+    ("W12", WG + "keypair_slots.cc", "    displace(displaced, previous_);\n    previous_ = std::exchange("
+     "current_, keypair);", "    displace(displaced, previous_);\n    displace(displaced, current_);\n"
+     "    current_ = keypair;", "unit_wireguard:*W12*"),
+    ("W13", WG + "device.cc", "    clear_sessions();\n    public_key = removed",
+     "    public_key = removed", "unit_wireguard:*W13*"),
+    ("W13", WG + "device.cc", "        erase_peer(*find(id));\n", "", "unit_wireguard:*W13*"),
+    ("W13", WG + "device.cc", "if (identity && given.public_key == public_key)",
+     "if (identity && false)", "unit_wireguard:*W13*"),
+    ("W13", WG + "device.cc", "    bytes[0] &= 248;\n", "", "unit_wireguard:*W13*"),
+    ("W14", WG + "timestamp.cc", "ns - ns % kStepNs", "ns", "unit_wireguard:*W14*"),
+    ("W14", WG + "timestamp.cc", "0x400000000000000a", "0x4000000000000025",
+     "unit_wireguard:*W14*"),
+    ("W14", WG + "handshakes.cc", "        timestamp = std::max(timestamp, last.successor());\n",
+     "        timestamp = std::max(timestamp, last);\n", "unit_wireguard:*W14*"),
+    ("W14", WG + "handshakes.cc", "std::max(peer.last_timestamp_sent, timestamp_floor)",
+     "peer.last_timestamp_sent", "unit_wireguard:*W14*"),
+    ("W15", WG + "handshakes.cc", "    if (timestamp == peer.greatest_timestamp) {",
+     "    if (false) {", "unit_wireguard:*W15*"),
+    ("W15", WG + "handshakes.cc", "    if (timestamp < peer.greatest_timestamp) {",
+     "    if (false) {", "unit_wireguard:*W15*"),
+    ("W15", WG + "sessions.cc", "    peer.cookies.clear();\n",
+     "    peer.cookies.clear();\n    peer.greatest_timestamp = {};\n", "unit_wireguard:*W15*"),
+    ("W15", WG + "keypair_slots.cc", "    displace(displaced, next_);\n    next_ = keypair;",
+     "    displace(displaced, next_);\n    displace(displaced, current_);\n    next_ = keypair;",
+     "unit_wireguard:*W15*"),
+    ("W16", WG + "device_impl.h", "kNsPerSecond / 50;", "kNsPerSecond / 51;",
+     "unit_wireguard:*W16*"),
+    ("W16", WG + "handshakes.cc", "    if (peer.last_initiation_accepted_ns &&",
+     "    if (now.monotonic_ns >= under_load_until_ns && peer.last_initiation_accepted_ns &&",
+     "unit_wireguard:*W16*"),
+    ("W17", WG + "handshakes.cc", "now.monotonic_ns < *peer.last_initiation_sent_ns + timeout_ns)",
+     "now.monotonic_ns < *peer.last_initiation_sent_ns)", "unit_wireguard:*W17*"),
+    ("W18", WG + "cookie.cc", "        return Verdict::bad_mac1;", "        (void)0;",
+     "unit_wireguard:*W18*"),
+    ("W18", WG + "cookie.cc", "    mac1_key_ = mac1_key(own);", "    mac1_key_ = cookie_key(own);",
+     "unit_wireguard:*W18*"),
+    ("W19", WG + "cookie.h", "kCookieMaxAge = 115", "kCookieMaxAge = 120", "unit_wireguard:*W19*"),
+    ("W19", WG + "cookie.cc", "mac(cookie, macs.before_mac2), macs.mac2",
+     "mac(cookie, macs.before_mac1), macs.mac2", "unit_wireguard:*W19*"),
+    ("W20", WG + "cookie.cc", "        .update(port_be)\n", "", "unit_wireguard:*W20*"),
+    ("W20", WG + "cookie.cc", ".first(source.address.bits() / 8)", ".first(0)",
+     "unit_wireguard:*W20*"),
+    ("W20", WG + "cookie.h", "kCookieSecretMaxAge = 120", "kCookieSecretMaxAge = 128",
+     "unit_wireguard:*W20*"),
+    ("W21", WG + "cookie.cc", "    awaits_reply_ = false;\n    cookie_ = cookie;",
+     "    cookie_ = cookie;", "unit_wireguard:*W21*"),
+    ("W21", WG + "cookie.cc", "reply.nonce, last_mac1_}, reply", "reply.nonce, {}}, reply",
+     "unit_wireguard:*W21*"),
+    ("W21", WG + "cookie.cc", "    fill_random_(reply.nonce);\n", "", "unit_wireguard:*W21*"),
+    ("W21", WG + "handshakes.cc", "indices_.owner(from_le32(message.receiver_index));\n    Peer* peer = "
+     "owner ? find(*owner) : nullptr;\n    if (peer == nullptr || !peer->cookies",
+     "indices_.owner(from_le32(message.receiver_index));\n    Peer* peer = owner ? find(*owner) : "
+     "peers.begin()->second.get();\n    if (peer == nullptr || !peer->cookies",
+     "unit_wireguard:*W21*"),
+    ("W22", WG + "device_impl.h", "kUnderLoadQueued = 512", "kUnderLoadQueued = 513",
+     "unit_wireguard:*W22*"),
+    ("W22", WG + "device_impl.h", "kUnderLoadLasts = kNsPerSecond;", "kUnderLoadLasts = 1;",
+     "unit_wireguard:*W22*"),
+    ("W23", WG + "handshakes.cc", "from, now);\n            return false;\n        case "
+     "CookieChecker::Verdict::valid", "from, now);\n            return true;\n        case "
+     "CookieChecker::Verdict::valid", "unit_wireguard:*W23*"),
+    ("W23", WG + "rate_limit.h", "kInitiationsPerSecond = 20", "kInitiationsPerSecond = 21",
+     "unit_wireguard:*W23*"),
+    ("W23", WG + "rate_limit.h", "kInitiationsBurst = 5", "kInitiationsBurst = 6",
+     "unit_wireguard:*W23*"),
+    ("W23", WG + "rate_limit.cc", "source.bytes.begin() + 8", "source.bytes.begin() + 16",
+     "unit_wireguard:*W23*"),
+    ("W23", WG + "rate_limit.cc", "            return false;\n        if (entries_.empty())",
+     "            (void)0;\n        if (entries_.empty())", "unit_wireguard:*W23*"),
+    ("W23", WG + "sessions.cc", "        limiter_.collect(now.monotonic_ns);", "        (void)0;",
+     "unit_wireguard:*W23*"),
+    ("W24", WG + "handshakes.cc", "under_load ? CookieChecker::Mac2::needed",
+     "true ? CookieChecker::Mac2::needed", "unit_wireguard:*W24*"),
+    ("W25", WG + "handshakes.cc", "            count(HandshakeEvent::bad_mac1);\n",
+     "            count(HandshakeEvent::bad_mac1);\n            actions.emplace_back(SendKeepalive{});\n",
+     "unit_wireguard:*W25*"),
+    ("W25", WG + "handshakes.cc", "        return count(HandshakeEvent::unknown_peer);",
+     "        return send_cookie_reply(bytes_of(message), 1, from, now);", "unit_wireguard:*W25*"),
+    ("W26", WG + "handshakes.cc", "            const auto message = message_from<ResponseMessage>("
+     "datagram);\n            if (admit(message, from, now))",
+     "            const auto message = message_from<ResponseMessage>(datagram);\n", "unit_wireguard:*W26*"),
+    ("W27", WG + "sessions.cc", "        remove_keypairs(peer, peer.slots.install_next(slot));",
+     "        remove_keypairs(peer, peer.slots.install_next(slot));\n        actions.emplace_back("
+     "UseForSending{peer.id, slot.local_index});", "unit_wireguard:*W27*"),
+    ("W27", WG + "sessions.cc", "    actions.emplace_back(FlushStaged{peer.id, true});",
+     "    actions.emplace_back(FlushStaged{peer.id, false});", "unit_wireguard:*W27*"),
+    ("W27", WG + "keypair_slots.cc", "if (!next_ || next_->local_index != local_index)",
+     "if (!next_)", "unit_wireguard:*W27*"),
+    ("W28", WG + "timings.h", "kRekeyAfterTime = 120", "kRekeyAfterTime = 121",
+     "unit_wireguard:Timers*W28*"),
+    ("W28", WG + "sessions.cc", "current->initiator == Initiator::us &&\n                     sent_ns",
+     "sent_ns", "unit_wireguard:Timers*W28*"),
+    ("W28", WG + "sessions.cc", "sent_ns >= current->created_ns +",
+     "now.monotonic_ns >= current->created_ns +", "unit_wireguard:Timers*W28*"),
+    ("W28", WG + "sessions.cc", "    peer.rekeyed_on_receive = true;\n", "",
+     "unit_wireguard:Timers*W28*"),
+    ("W28", WG + "timings.h", "return reject_after_time_ns - keepalive_timeout_ns - rekey_timeout_ns;",
+     "return reject_after_time_ns - keepalive_timeout_ns;", "unit_wireguard:Timers*W28*"),
+    ("W29", WG + "timings.h", "kRekeyAfterMessages = uint64_t{1} << 60",
+     "kRekeyAfterMessages = uint64_t{1} << 61", "unit_wireguard:*W29*"),
+    ("W29", WG + "sessions.cc", "if (used_up || old)", "if (old)", "unit_wireguard:*W29*"),
+    ("W30", WG + "timings.h", "kRejectAfterTime = 180", "kRejectAfterTime = 181",
+     "unit_wireguard:Timers*W30*"),
+    ("W30", WG + "sessions.cc", "        actions.emplace_back(StopSending{peer.id});\n", "",
+     "unit_wireguard:Timers*W30*"),
+    ("W31", WG + "timings.h", "kMaxInitiations = 20", "kMaxInitiations = 19",
+     "unit_wireguard:*W31*"),
+    ("W31", WG + "timings.h", "kRekeyTimeoutJitter = 333 * kNsPerMs", "kRekeyTimeoutJitter = 0",
+     "unit_wireguard:*W31*"),
+    ("W31", WG + "timings.h", "kRekeyTimeoutJitter = 333 * kNsPerMs",
+     "kRekeyTimeoutJitter = 400 * kNsPerMs", "unit_wireguard:*W31*"),
+    ("W31", WG + "handshakes.cc", "peer.initiations_of_attempt = peer.sent_initiation ? 1 : 0;", "",
+     "unit_wireguard:*W31*"),
+    ("W31", WG + "sessions.cc", "    actions.emplace_back(PurgeStaged{peer.id});\n    count",
+     "    count", "unit_wireguard:*W31*"),
+    ("W32", WG + "timings.h", "kKeepaliveTimeout = 10", "kKeepaliveTimeout = 11",
+     "unit_wireguard:Timers*W32*"),
+    ("W32", WG + "timers.cc", "    if (at_ns <= last_any_sent_ns_)\n        return;\n", "",
+     "unit_wireguard:Timers*W32*:World.W05*"),
+    ("W32", WG + "timers.cc", "passive_since_ns_ <= at_ns && !passive_repeats_)", "false)",
+     "unit_wireguard:Timers*W32*"),
+    ("W32", WG + "timers.cc", "    if (!data_meanwhile_)\n        return;\n", "",
+     "unit_wireguard:Timers*W32*"),
+    ("W32", WG + "sessions.cc", "            return peer.timers.on_passive_keepalive_sent(due_ns);",
+     "            return;", "unit_wireguard:Timers*W32*"),
+    ("W33", WG + "timings.h", "return keepalive_timeout_ns + rekey_timeout_ns;",
+     "return keepalive_timeout_ns;", "unit_wireguard:Timers*W33*"),
+    ("W33", WG + "timers.cc", "dead_peer_since_ns_ < at_ns)", "false)", "unit_wireguard:Timers*W33*"),
+    ("W33", WG + "timers.cc", "|| armed(Timer::dead_peer))\n        return;", ")\n        return;",
+     "unit_wireguard:Timers*W33*"),
+    ("W34", WG + "device.cc", "    for (const auto& [id, peer] : peers) {\n        if (peer->persistent"
+     "_keepalive_s == 0)", "    for (const auto& [id, peer] : peers) {\n        if (true)",
+     "unit_wireguard:Timers*W34*"),
+    ("W34", WG + "timers.cc", "    last_any_received_ns_ = std::max(last_any_received_ns_, at_ns);\n    if "
+     "(armed(Timer::dead_peer) && dead_peer_since_ns_ < at_ns)\n        disarm(Timer::dead_peer);\n"
+     "    on_traversed(at_ns);", "    last_any_received_ns_ = std::max(last_any_received_ns_, at_ns);"
+     "\n    if (armed(Timer::dead_peer) && dead_peer_since_ns_ < at_ns)\n        disarm("
+     "Timer::dead_peer);", "unit_wireguard:Timers*W34*"),
+    ("W34", WG + "sessions.cc", "    peer.timers.count_persistent_keepalive_from(now.monotonic_ns);\n",
+     "", "unit_wireguard:Timers*W34*"),
+    ("W35", WG + "timings.h", "kZeroizeAfterTime = 3 * kRejectAfterTime",
+     "kZeroizeAfterTime = 4 * kRejectAfterTime", "unit_wireguard:*W35*"),
+    ("W35", WG + "sessions.cc", "            remove_keypairs(peer, peer.slots.remove_all());\n"
+     "            forget_initiation(peer);", "            remove_keypairs(peer, "
+     "peer.slots.remove_all());", "unit_wireguard:*W35*"),
+    ("W35", WG + "sessions.cc", "    remove_keypairs(peer, peer.slots.remove_all());\n"
+     "    forget_initiation(peer);", "    remove_keypairs(peer, peer.slots.remove_all());",
+     "unit_wireguard:*W35*"),
+    ("W35", WG + "sessions.cc", "    if (!peer.timers.armed(Timer::zeroize))\n        peer.timers.arm",
+     "    if (false)\n        peer.timers.arm", "unit_wireguard:*W35*"),
+    ("W35", "base/keys.cc", "    sodium_memzero(bytes_.data(), bytes_.size());", "",
+     "unit_wireguard:Secrets*"),
+    ("W37", WG + "keypair_slots.cc", "    previous_ = std::exchange(current_, std::exchange(next_, "
+     "std::nullopt));", "    displace(result.displaced, current_);\n    current_ = std::exchange(next_, "
+     "std::nullopt);", "unit_wireguard:*W37*"),
+    ("W37", WG + "keypair_slots.cc", "    displace(result.displaced, previous_);\n", "",
+     "unit_wireguard:*W37*"),
+    ("W39", WG + "handshakes.cc", "    if (peer->endpoint_policy == EndpointPolicy::roams)\n"
+     "        set_endpoint(*peer, from);\n", "", "unit_wireguard:*W39*"),
+    ("W39", WG + "handshakes.cc", "    if (peer.endpoint_policy == EndpointPolicy::roams)\n", "",
+     "unit_wireguard:*W39*"),
+    ("W39", WG + "handshakes.cc", "    count(HandshakeEvent::cookie_reply_received, peer);",
+     "    count(HandshakeEvent::cookie_reply_received, peer);\n    set_endpoint(*peer, {});",
+     "unit_wireguard:*W39*"),
+    ("W39", WG + "sessions.cc", "            forget_source(peer);\n            return initiate(peer, "
+     "Attempt::retransmission, now);", "            return initiate(peer, Attempt::retransmission, now);",
+     "unit_wireguard:*W39*"),
+    ("W41", WG + "device.h", "kHandshakeTos = 0x88", "kHandshakeTos = 0", "unit_wireguard:*W41*"),
+    ("T10", WG + "device.cc", "        remove_keypairs(*peer, peer->slots.remove_next());\n", "",
+     "unit_wireguard:*T10*"),
+    ("T10", WG + "device.cc", "        peer->may_send = false;\n", "", "unit_wireguard:*T10*"),
+]
+
+
+class Copy:
+    """The tree as it stands, committed or not, with a build folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.build = folder / "build"
+        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT,
+                                capture_output=True, text=True, check=True).stdout.splitlines()
+        for name in listed:
+            source, target = ROOT / name, folder / name
+            if not source.is_file():
+                continue
+            if target.exists() and target.read_bytes() == source.read_bytes():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+        if not (self.build / "build.ninja").exists():
+            subprocess.run(["meson", "setup", "build"], cwd=folder, check=True,
+                           stdout=subprocess.DEVNULL)
+
+    def make(self, program):
+        done = subprocess.run(["ninja", "-C", self.build, PROGRAMS[program][0]],
+                              capture_output=True, text=True, check=False)
+        return done.returncode == 0, done.stdout
+
+    def test(self, program, tests):
+        """The number of tests that ran, and whether all passed."""
+        path, arguments = PROGRAMS[program]
+        try:
+            done = subprocess.run([self.build / path, *arguments, f"--gtest_filter={tests}"],
+                                  cwd=self.folder, capture_output=True, text=True, check=False,
+                                  timeout=120)
+        except subprocess.TimeoutExpired:
+            return 1, False
+        return done.stdout.count("[ RUN"), done.returncode == 0
+
+    def try_row(self, row):
+        statement, name, old, new, test = row
+        program, tests = test.split(":", 1)
+        path = self.folder / name
+        text = path.read_text()
+        if text.count(old) != 1:
+            return f"stale: the text stands {text.count(old)} times in {name}"
+        path.write_text(text.replace(old, new))
+        try:
+            built, output = self.make(program)
+            if not built:
+                return "does not build: " + output[-400:]
+            ran, passed = self.test(program, tests)
+            if ran == 0:
+                return f"no test matches {tests}"
+            return "SURVIVES" if passed else "killed"
+        finally:
+            path.write_text(text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--dir", type=Path, default=Path("/tmp/meshgate-mutations"))
+    arguments = parser.parse_args()
+    rows = [row for row in ROWS
+            if not arguments.words or any(w in row[0] or w in row[1] for w in arguments.words)]
+    copy = Copy(arguments.dir)
+    for test in sorted({row[4] for row in rows}):
+        program, tests = test.split(":", 1)
+        built, output = copy.make(program)
+        if not built:
+            sys.exit("the unbroken tree does not build:\n" + output[-2000:])
+        ran, passed = copy.test(program, tests)
+        if ran == 0 or not passed:
+            sys.exit(f"{test}: {ran} tests, and they do not pass unbroken")
+    bad = 0
+    for row in rows:
+        verdict = copy.try_row(row)
+        bad += verdict != "killed"
+        print(f"{row[0]}  {row[1]}: {row[2].strip().splitlines()[0][:60]!r}: {verdict}", flush=True)
+    print(f"{len(rows) - bad} killed, {bad} not")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+namespace meshgate {
+
+// Calls of operator new by this program so far. Linking this file replaces the operators.
+size_t nb_allocations() noexcept;
+
+}  // namespace meshgate
