@@ -16,7 +16,7 @@ import signal
 import socket
 from pathlib import Path
 
-from lab import BUILD, Host, LabError, wait_for
+from lab import BUILD, Host, LabError, run, wait_for
 from wireguard_go import new_key, public_key
 
 DAEMON = BUILD / "control/meshgated"
@@ -97,6 +97,9 @@ class Box(Host):
                                   if value or key in ("ports", "peers")}))
         draft.rename(self.config_file)
 
+    def daemon_command(self):
+        return [DAEMON, "--config", self.config_file]
+
     def start(self, *arguments, seconds=20):
         """Starts the daemon and waits until it says that it is ready (sd_notify)."""
         self.write()
@@ -107,7 +110,7 @@ class Box(Host):
             notify.settimeout(0.05)
             environment = {**os.environ, "NOTIFY_SOCKET": str(path),
                            "RUNTIME_DIRECTORY": str(self.dir)}
-            self.process = self.spawn(DAEMON, "--config", self.config_file, *arguments,
+            self.process = self.spawn(*self.daemon_command(), *arguments,
                                       name=f"{self.name}-meshgated", env=environment)
             wait_for(lambda: self._says_ready(notify), f"meshgated of {self.name}", seconds)
 
@@ -137,7 +140,8 @@ class Box(Host):
         return self.run(*self.meshgate_command(*words), check=check, **options)
 
     def show(self, *words):
-        return json.loads(self.meshgate(*words, "--json").stdout)
+        """An answer as JSON; an unhealthy box answers too."""
+        return json.loads(self.meshgate(*words, "--json", check=False).stdout)
 
     def status(self):
         return self.show("status")
@@ -157,6 +161,11 @@ class Box(Host):
 
     def wg_show(self):
         return self.run("wg", "show", self.wg_interface).stdout
+
+    def lab_pids(self, program):
+        """Processes of that name in the box's namespace."""
+        pids = run("ip", "netns", "pids", self.netns).stdout.split()
+        return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == program]
 
     def memory_kib(self):
         text = Path(f"/proc/{self.pid()}/status").read_text()

@@ -74,7 +74,13 @@ void Direction::push(std::vector<Frame>& out, Frame frame, uint64_t now_ns) {
 
 void Direction::damage(Frame& frame, const Verdict& verdict) {
     const auto place = find_udp(frame);
-    if (!place || (!verdict.corrupted && !verdict.truncated))
+    if (!place)
+        return;
+    if (verdict.marked) {
+        mark_ce(frame, *place);
+        ++marked_;
+    }
+    if (!verdict.corrupted && !verdict.truncated)
         return;
     if (verdict.corrupted) {
         flip_bit(frame, *place, verdict.random);
@@ -146,15 +152,25 @@ void Direction::replay(std::vector<Frame>& out, size_t count) {
 
 std::string Direction::counters() const {
     const std::pair<const char*, uint64_t> all[] = {
-        {"received", received_},         {"received_bytes", received_bytes_},
-        {"forwarded", forwarded_},       {"lost", lost_},
-        {"duplicated", duplicated_},     {"corrupted", corrupted_},
-        {"truncated", truncated_},       {"reordered", reordered_},
-        {"queue_full", queue_full_},     {"too_long", too_long_},
-        {"replayed", replayed_},         {"missed", missed_},
-        {"refused", refused_},           {"initiations", messages_[1]},
-        {"responses", messages_[2]},     {"cookie_replies", messages_[3]},
-        {"data_messages", messages_[4]}, {"other_frames", messages_[0]},
+        {"received", received_},
+        {"received_bytes", received_bytes_},
+        {"forwarded", forwarded_},
+        {"lost", lost_},
+        {"duplicated", duplicated_},
+        {"corrupted", corrupted_},
+        {"truncated", truncated_},
+        {"marked", marked_},
+        {"reordered", reordered_},
+        {"queue_full", queue_full_},
+        {"too_long", too_long_},
+        {"replayed", replayed_},
+        {"missed", missed_},
+        {"refused", refused_},
+        {"initiations", messages_[1]},
+        {"responses", messages_[2]},
+        {"cookie_replies", messages_[3]},
+        {"data_messages", messages_[4]},
+        {"other_frames", messages_[0]},
     };
     std::string text = "{";
     for (const auto& [name, value] : all)

@@ -64,7 +64,8 @@ private:
     std::deque<Frame> recorded_;
     uint64_t order_ = 0, line_free_ns_ = 0;
     uint64_t received_ = 0, received_bytes_ = 0, forwarded_ = 0, lost_ = 0, duplicated_ = 0;
-    uint64_t corrupted_ = 0, truncated_ = 0, reordered_ = 0, queue_full_ = 0, too_long_ = 0;
+    uint64_t corrupted_ = 0, truncated_ = 0, marked_ = 0, reordered_ = 0, queue_full_ = 0,
+             too_long_ = 0;
     uint64_t replayed_ = 0, missed_ = 0, refused_ = 0;
     std::array<uint64_t, 5> messages_{};  // by WireGuard type; 0: anything else
 };

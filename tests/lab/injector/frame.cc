@@ -49,6 +49,11 @@ std::optional<IpPlace> find_ip(const Frame& frame) {
     return std::nullopt;
 }
 
+void repair_ipv4_checksum(Frame& frame, const UdpPlace& place) {
+    store_be16(frame, place.ip + 10, 0);
+    store_be16(frame, place.ip + 10, fold(sum_words(frame, place.ip, place.udp)));
+}
+
 }  // namespace
 
 size_t ip_len(const Frame& frame) {
@@ -92,8 +97,16 @@ void truncate(Frame& frame, const UdpPlace& place, uint64_t random) {
         return;
     }
     store_be16(frame, place.ip + 2, end - place.ip);
-    store_be16(frame, place.ip + 10, 0);
-    store_be16(frame, place.ip + 10, fold(sum_words(frame, place.ip, place.udp)));
+    repair_ipv4_checksum(frame, place);
+}
+
+void mark_ce(Frame& frame, const UdpPlace& place) {
+    if (place.is_v6) {
+        frame[place.ip + 1] |= 0x30;  // the low bits of the traffic class
+        return;
+    }
+    frame[place.ip + 1] |= 3;
+    repair_ipv4_checksum(frame, place);
 }
 
 void repair_checksum(Frame& frame, const UdpPlace& place) {

@@ -27,6 +27,8 @@ size_t ip_len(const Frame& frame);
 void flip_bit(Frame& frame, const UdpPlace& place, uint64_t random);
 // Cuts the UDP payload to a shorter length, chosen by `random`; the length fields follow.
 void truncate(Frame& frame, const UdpPlace& place, uint64_t random);
+// Sets the ECN field to congestion experienced.
+void mark_ce(Frame& frame, const UdpPlace& place);
 // Makes the UDP checksum right again.
 void repair_checksum(Frame& frame, const UdpPlace& place);
 

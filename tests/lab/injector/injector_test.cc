@@ -98,6 +98,16 @@ TEST(Frame, DamageIsSeenByTheChecksumUnlessRepaired) {
     }
 }
 
+TEST(Frame, MarksCongestionInBothFamilies) {
+    for (const bool is_v6 : {false, true}) {
+        Frame frame = datagram(is_v6, 10);
+        mark_ce(frame, *find_udp(frame));
+        const unsigned ecn = is_v6 ? (frame[15] >> 4) & 3U : frame[15] & 3U;
+        EXPECT_EQ(ecn, 3U);
+        EXPECT_TRUE(checksum_is_right(frame));
+    }
+}
+
 TEST(Direction, IsAPlainCableWithoutFaults) {
     Direction direction{1, 0};
     std::vector<Frame> out;

@@ -53,6 +53,7 @@ bool set_fault(Faults& faults, const std::string& key, double value) {
         {"duplicate", &faults.duplicate},
         {"corrupt", &faults.corrupt},
         {"truncate", &faults.truncate},
+        {"mark_ce", &faults.mark_ce},
         {"reorder", &faults.reorder},
         {"delay_ms", &faults.delay_ms},
         {"jitter_ms", &faults.jitter_ms},

@@ -35,6 +35,7 @@ Verdict Fate::next(const Faults& faults) {
     verdict.corrupted = chance(4, faults.corrupt);
     verdict.truncated = chance(5, faults.truncate);
     verdict.reordered = chance(6, faults.reorder);
+    verdict.marked = chance(9, faults.mark_ce);
     const double spread = static_cast<double>(draw(7) >> 11) * 0x1p-53 * 2 - 1;
     verdict.delay_ms = faults.delay_ms + faults.jitter_ms * spread;
     verdict.random = draw(8);

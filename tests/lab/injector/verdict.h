@@ -13,6 +13,7 @@ struct Faults {
     double corrupt = 0;            // one bit behind the UDP header flips
     bool repair_checksum = false;  // of corrupt and truncated datagrams: only the tag can tell
     double truncate = 0;
+    double mark_ce = 0;  // congestion experienced, as a router that runs full says it
     double reorder = 0;
     uint32_t reorder_depth = 3;  // a reordered frame waits until so many have overtaken it
     double delay_ms = 0, jitter_ms = 0;
@@ -28,6 +29,7 @@ struct Verdict {
     bool duplicated = false;
     bool corrupted = false;
     bool truncated = false;
+    bool marked = false;
     bool reordered = false;
     double delay_ms = 0;
     uint64_t random = 0;  // chooses the bit, or the length that is left

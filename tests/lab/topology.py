@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The set-up that most tests use."""
+
+from box import Box
+from injector import Injector
+from wireguard_go import WireGuardGo
+
+HOST = ("10.1.0.10", "fd10:1::10")    # behind the box
+BOX_LAN = ("10.1.0.1", "fd10:1::1")
+CLIENT = ("10.9.0.2", "fd10:9::2")    # the peer's own addresses in the overlay
+BOX_WAN = ("192.0.2.1", "2001:db8::1")
+CLIENT_WAN = ("192.0.2.2", "2001:db8::2")
+
+# Lives short enough that a test sees many of them.
+SHORT_LIVES = ("--lab-timings", "rekey=2s,reject=8s,rekey_timeout=1s,keepalive=2s,jitter=100ms")
+
+
+def endpoint(address, port=51820):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Road:
+    r"""One office and one stock peer.
+
+        host ---- lan0 [box] wan0 ---- b cable a ---- eth0 client (wireguard-go)
+        10.1.0.10     192.0.2.1                  192.0.2.2        10.9.0.2
+        fd10:1::10    2001:db8::1                2001:db8::2      fd10:9::2
+
+    The cable is the fault injector when `injected`, else a veth pair. `outer` is the IP version of
+    the underlay (4 or 6). `box_knows` and `client_knows` say who has the other's endpoint.
+    """
+
+    def __init__(self, lab, outer=4, injected=False, box_knows=False, client_knows=True,
+                 preshared_key=None, device="af_packet", offloads=False, arguments=(), seed=1,
+                 client_mtu=1420, start=True, **dataplane):
+        self.lab, self.arguments = lab, arguments
+        index = 0 if outer == 4 else 1
+        self.box, self.host, self.client = Box(lab, "box"), lab.host("host"), lab.host("client")
+        self.cable = None
+        if injected:
+            self.cable = Injector(lab, self.client, "eth0", self.box, "wan0", seed=seed)
+        else:
+            lab.cable(self.client, "eth0", self.box, "wan0")
+        if device == "tap":
+            self.lan_device = "tap"
+        else:
+            lab.cable(self.host, "eth0", self.box, "lan0", offloads=offloads)
+            self.lan_device = device
+        self.client.address("eth0", f"{CLIENT_WAN[0]}/24", f"{CLIENT_WAN[1]}/64")
+        wan_device = "af_packet" if device == "tap" else device
+        self.box.port("wan0", "wan", [f"{BOX_WAN[0]}/24", f"{BOX_WAN[1]}/64"], device=wan_device)
+        self.box.port("lan0", "lan", [f"{BOX_LAN[0]}/24", f"{BOX_LAN[1]}/64"],
+                      device=self.lan_device)
+        self.box.config["dataplane"].update(dataplane)
+        self.tunnel = WireGuardGo(self.client, [f"{CLIENT[0]}/32", f"{CLIENT[1]}/128"],
+                                  mtu=client_mtu)
+        self.box.peer("client", self.tunnel.public_key, [f"{CLIENT[0]}/32", f"{CLIENT[1]}/128"],
+                      endpoint=endpoint(CLIENT_WAN[index]) if box_knows else None,
+                      preshared_key=preshared_key)
+        self.tunnel.peer(self.box.public_key, ["10.1.0.0/16", "fd10:1::/64"],
+                         endpoint=endpoint(BOX_WAN[index]) if client_knows else None,
+                         preshared_key=preshared_key)
+        if start:
+            self.start()
+
+    def start(self):
+        self.box.start(*self.arguments)
+        if self.lan_device == "tap":
+            self.box.run("ip", "link", "set", "dev", "lan0", "netns", self.host.netns)
+            self.host.run("ip", "link", "set", "dev", "lan0", "name", "eth0")
+        self.host.address("eth0", f"{HOST[0]}/24", f"{HOST[1]}/64")
+        self.host.route("default", "via", BOX_LAN[0])
+        self.host.route("default", "via", BOX_LAN[1])
+
+    def up(self):
+        """Until both address families pass; the client speaks first when it can."""
+        if any(peer["endpoint"] for peer in self.tunnel.peers.values()):
+            self.client.wait_ping(HOST[0])
+            self.client.wait_ping(HOST[1])
+        else:
+            self.host.wait_ping(CLIENT[0])
+            self.host.wait_ping(CLIENT[1])
+        return self
