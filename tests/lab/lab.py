@@ -235,6 +235,7 @@ class Lab:
         self.keep = keep
         self.suffix = os.environ.get("MESHGATE_LAB_ID", "") + secrets.token_hex(2)
         self.dir = Path(tempfile.mkdtemp(prefix=f"meshgate-lab-{self.suffix}-"))
+        self.dir.chmod(0o711)  # meshgate-web, which is nobody, reaches its socket through it
         self.hosts, self.boxes, self.processes, self.at_end = [], [], [], []
         self._names = 0
 
