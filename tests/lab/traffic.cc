@@ -249,7 +249,7 @@ int send_paced(const Options& options) {
     std::printf(
         "{\"sent\": %llu, \"bytes\": %llu, \"seconds\": %.6f, \"icmp_errors\": %llu, "
         "\"schedule_restarts\": %llu}\n",
-        static_cast<unsigned long long>(sent), static_cast<unsigned long long>(sent * size),
+        static_cast<unsigned long long>(sent), static_cast<unsigned long long>(sent) * size,
         seconds, static_cast<unsigned long long>(refused),
         static_cast<unsigned long long>(restarts));
     return 0;
