@@ -132,7 +132,7 @@ def test_handshake_through_30_percent_loss(lab):
 def test_first_handshake_through_30_percent_loss(lab):
     """Ten first contacts from the box; each ends within the retransmissions (5 s apart here 0.3)."""
     quick = ("--lab-timings",
-             "rekey=2s,reject=8s,rekey_timeout=300ms,keepalive=2s,jitter=50ms")
+             "rekey=2s,reject=8s,retry=300ms,keepalive=2s,jitter=50ms")
     road = Road(lab, outer=6, injected=True, box_knows=True, client_knows=False, arguments=quick)
     road.cable.command("select handshake")
     road.cable.set("both", loss=0.3)
@@ -148,7 +148,7 @@ def test_first_handshake_through_30_percent_loss(lab):
 def test_gives_up_and_starts_again_with_new_data(lab):
     """Nobody answers: the initiations end; new data begins anew."""
     quick = ("--lab-timings",
-             "rekey=2s,reject=8s,rekey_timeout=100ms,keepalive=2s,jitter=0ms,attempts=5")
+             "rekey=2s,reject=8s,retry=100ms,keepalive=2s,jitter=0ms,initiations=5")
     road = Road(lab, outer=4, injected=True, box_knows=True, client_knows=False, arguments=quick)
     road.cable.set("both", partition=True)
     road.host.ping(CLIENT[0], count=1, wait=0.2)

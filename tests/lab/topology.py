@@ -12,7 +12,7 @@ BOX_WAN = ("192.0.2.1", "2001:db8::1")
 CLIENT_WAN = ("192.0.2.2", "2001:db8::2")
 
 # Lives short enough that a test sees many of them.
-SHORT_LIVES = ("--lab-timings", "rekey=2s,reject=8s,rekey_timeout=1s,keepalive=2s,jitter=100ms")
+SHORT_LIVES = ("--lab-timings", "rekey=2s,reject=8s,retry=1s,keepalive=2s,jitter=100ms")
 
 
 def endpoint(address, port=51820):
