@@ -33,6 +33,8 @@ constexpr unsigned kBaseMemoryMib = 48;
 constexpr unsigned kMemoryPerPortMib = 8;
 // Previous, current and next keypair of a peer, and one that waits for its grace period.
 constexpr size_t kKeypairsPerPeer = 4;
+// So many cut frames are no accident: a host beside us makes super-packets.
+constexpr uint64_t kSuperPackets = 8;
 // Of the packets that control takes, so many may be punts in a row while others wait.
 constexpr unsigned kPuntsPerWaiting = 4;
 
@@ -115,6 +117,7 @@ private:
         return (port + queue) % options_.nb_workers;
     }
     TxRoute tx_route(PortId port, unsigned worker) const noexcept;
+    uint64_t nb_drops(Drop reason) const noexcept;
     Result<WorkerParts> parts_of(unsigned worker);
     Packet take(Ring WorkerRings::*ring);
 
@@ -478,8 +481,17 @@ bool DataplaneImpl::send(Packet packet, uint32_t order) {
 
 // ---- what is going on ----
 
+uint64_t DataplaneImpl::nb_drops(Drop reason) const noexcept {
+    uint64_t sum = 0;
+    for (const auto& worker : workers_)
+        sum += worker->counters.drops[static_cast<size_t>(reason)].get();
+    return sum;
+}
+
 PortStatus DataplaneImpl::port_status(PortId id) const {
     Port& port = *ports_.at(id);
+    if (nb_drops(Drop::truncated) >= kSuperPackets)
+        port.refuse_super_packets();
     const PortOptions& options = options_.ports[id];
     const PortTraits& traits = port.traits();
     const PortDriverStats stats = port.stats();

@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -27,64 +26,60 @@ ifreq request_for(const std::string& name) noexcept {
     return request;
 }
 
-int open_any_socket() noexcept {
-    return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+UniqueFd open_any_socket() noexcept {
+    return UniqueFd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
 }
 
 // A socket of another network namespace, which a thread of its own enters: should anything fail
 // half-way, that thread ends and ours has never left.
-int open_socket_in(int netns_fd) {
-    int fd = -1;
-    std::thread{[&fd, netns_fd] {
-        if (setns(netns_fd, CLONE_NEWNET) == 0)
-            fd = open_any_socket();
+UniqueFd open_socket_in(const UniqueFd& netns) {
+    UniqueFd opened;
+    std::thread{[&opened, &netns] {
+        if (setns(netns.get(), CLONE_NEWNET) == 0)
+            opened = open_any_socket();
     }}.join();
-    return fd;
+    return opened;
 }
 
 }  // namespace
 
 Result<KernelInterface> KernelInterface::open(std::string name) {
-    const int fd = open_any_socket();
-    if (fd < 0)
+    UniqueFd socket = open_any_socket();
+    if (!socket)
         return fail(errno, "socket");
-    return KernelInterface{std::move(name), fd};
-}
-
-KernelInterface::KernelInterface(KernelInterface&& other) noexcept
-    : name_{std::move(other.name_)}, fd_{std::exchange(other.fd_, -1)} {}
-
-KernelInterface& KernelInterface::operator=(KernelInterface&& other) noexcept {
-    std::swap(name_, other.name_);
-    std::swap(fd_, other.fd_);
-    return *this;
-}
-
-KernelInterface::~KernelInterface() {
-    if (fd_ >= 0)
-        close(fd_);
+    return KernelInterface{std::move(name), std::move(socket)};
 }
 
 std::optional<KernelInterface::State> KernelInterface::read() const {
     ifreq request = request_for(name_);
-    if (ioctl(fd_, SIOCGIFFLAGS, &request) != 0)
+    if (ioctl(socket_.get(), SIOCGIFFLAGS, &request) != 0)
         return std::nullopt;
     const auto flags = static_cast<unsigned>(request.ifr_flags);
     State state{.enabled = (flags & IFF_UP) != 0, .carrier = (flags & IFF_RUNNING) != 0};
-    if (ioctl(fd_, SIOCGIFMTU, &request) == 0)
+    if (ioctl(socket_.get(), SIOCGIFMTU, &request) == 0)
         state.mtu_bytes = static_cast<unsigned>(request.ifr_mtu);
     return state;
 }
 
 unsigned KernelInterface::index() const {
     ifreq request = request_for(name_);
-    return ioctl(fd_, SIOCGIFINDEX, &request) == 0 ? static_cast<unsigned>(request.ifr_ifindex) : 0;
+    return ioctl(socket_.get(), SIOCGIFINDEX, &request) == 0
+               ? static_cast<unsigned>(request.ifr_ifindex)
+               : 0;
+}
+
+std::string KernelInterface::driver() const {
+    ifreq request = request_for(name_);
+    ethtool_drvinfo info{};
+    info.cmd = ETHTOOL_GDRVINFO;
+    request.ifr_data = reinterpret_cast<char*>(&info);
+    return ioctl(socket_.get(), SIOCETHTOOL, &request) == 0 ? info.driver : "";
 }
 
 Result<void> KernelInterface::set_mtu(unsigned mtu_bytes) {
     ifreq request = request_for(name_);
     request.ifr_mtu = static_cast<int>(mtu_bytes);
-    if (ioctl(fd_, SIOCSIFMTU, &request) != 0)
+    if (ioctl(socket_.get(), SIOCSIFMTU, &request) != 0)
         return fail(errno,
                     "interface " + name_ + " does not take an MTU of " + std::to_string(mtu_bytes));
     return {};
@@ -94,7 +89,7 @@ Result<void> KernelInterface::set_mac(const MacAddress& mac) {
     ifreq request = request_for(name_);
     request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
     std::memcpy(request.ifr_hwaddr.sa_data, mac.bytes.data(), mac.bytes.size());
-    if (ioctl(fd_, SIOCSIFHWADDR, &request) != 0)
+    if (ioctl(socket_.get(), SIOCSIFHWADDR, &request) != 0)
         return fail(errno,
                     "interface " + name_ + " does not take the MAC address " + to_string(mac));
     return {};
@@ -104,25 +99,24 @@ void KernelInterface::stop_joining_packets() {
     ifreq request = request_for(name_);
     ethtool_value value{.cmd = ETHTOOL_SGRO, .data = 0};
     request.ifr_data = reinterpret_cast<char*>(&value);
-    ioctl(fd_, SIOCETHTOOL, &request);
+    ioctl(socket_.get(), SIOCETHTOOL, &request);
     value = {.cmd = ETHTOOL_GFLAGS, .data = 0};
-    if (ioctl(fd_, SIOCETHTOOL, &request) != 0 || (value.data & ETH_FLAG_LRO) == 0)
+    if (ioctl(socket_.get(), SIOCETHTOOL, &request) != 0 || (value.data & ETH_FLAG_LRO) == 0)
         return;
     value.cmd = ETHTOOL_SFLAGS;
     value.data &= ~static_cast<unsigned>(ETH_FLAG_LRO);
-    ioctl(fd_, SIOCETHTOOL, &request);
+    ioctl(socket_.get(), SIOCETHTOOL, &request);
 }
 
 bool KernelInterface::follow(int tap_fd) {
     ifreq request{};
-    const int netns_fd = ioctl(tap_fd, TUNGETDEVNETNS);
-    if (netns_fd < 0 || ioctl(tap_fd, TUNGETIFF, &request) != 0)
+    const UniqueFd netns{ioctl(tap_fd, TUNGETDEVNETNS)};
+    if (!netns || ioctl(tap_fd, TUNGETIFF, &request) != 0)
         return false;
-    const int fd = open_socket_in(netns_fd);
-    close(netns_fd);
-    if (fd < 0)
+    UniqueFd socket = open_socket_in(netns);
+    if (!socket)
         return false;
-    close(std::exchange(fd_, fd));
+    socket_ = std::move(socket);
     name_ = request.ifr_name;
     return true;
 }

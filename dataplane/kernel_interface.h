@@ -6,6 +6,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "dataplane/unique_fd.h"
 
 namespace meshgate {
 
@@ -21,14 +22,13 @@ public:
 
     // Succeeds whether there is such an interface or not.
     static Result<KernelInterface> open(std::string name);
-    KernelInterface(KernelInterface&& other) noexcept;
-    KernelInterface& operator=(KernelInterface&& other) noexcept;
-    ~KernelInterface();
 
     const std::string& name() const noexcept { return name_; }
     // Empty: no such interface here.
     std::optional<State> read() const;
     unsigned index() const;
+    // "veth"; empty when it does not say.
+    std::string driver() const;
     Result<void> set_mtu(unsigned mtu_bytes);
     Result<void> set_mac(const MacAddress& mac);
     // Switches off what joins received packets to larger ones (GRO, LRO), which no ring frame would
@@ -39,10 +39,11 @@ public:
     bool follow(int tap_fd);
 
 private:
-    KernelInterface(std::string name, int fd) noexcept : name_{std::move(name)}, fd_{fd} {}
+    KernelInterface(std::string name, UniqueFd socket) noexcept
+        : name_{std::move(name)}, socket_{std::move(socket)} {}
 
     std::string name_;
-    int fd_;  // any socket of the network namespace
+    UniqueFd socket_;  // any one of the network namespace
 };
 
 }  // namespace meshgate

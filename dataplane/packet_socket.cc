@@ -19,27 +19,14 @@
 #include <fstream>
 #include <string>
 
+#include "dataplane/unique_fd.h"
+
 namespace meshgate {
 
 namespace {
 
 // Receive ring, then transmit ring.
 constexpr size_t kRingsBytes = size_t{2} * kPacketFrames * kPacketFrameBytes;
-
-class Fd {
-public:
-    explicit Fd(int fd) noexcept : fd_{fd} {}
-    Fd(const Fd&) = delete;
-    Fd& operator=(const Fd&) = delete;
-    ~Fd() {
-        if (fd_ >= 0)
-            close(fd_);
-    }
-    int get() const noexcept { return fd_; }
-
-private:
-    int fd_;
-};
 
 // Where this process has the socket mapped; null when it has not.
 void* mapping_of(int fd) {
@@ -82,8 +69,8 @@ Result<void> replace(int fd, unsigned interface_index) {
     void* const address = mapping_of(fd);
     if (address == nullptr)
         return fail("the rings of the packet socket are not where they should be");
-    const Fd ours{socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
-    if (ours.get() < 0 || !set_options(ours.get()))
+    const UniqueFd ours{socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
+    if (!ours || !set_options(ours.get()))
         return fail(errno, "packet socket");
     if (mmap(address, kRingsBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED | MAP_FIXED,
              ours.get(), 0) == MAP_FAILED)

@@ -16,6 +16,7 @@
 #include "dataplane/device.h"
 #include "dataplane/eal.h"
 #include "dataplane/packet_socket.h"
+#include "dataplane/xdp_pass.h"
 
 namespace meshgate {
 
@@ -138,8 +139,11 @@ private:
     void find_doorbells();
     // What the driver logged tells more than its error code; often neither names the true cause.
     tl::unexpected<Error> driver_failed(int errno_value, const std::string& what) const {
-        return fail("DPDK " + what + ": " + std::strerror(errno_value) +
-                    in_brackets(take_eal_errors()) + "; it needs " + std::string{traits_.needs});
+        // Many drivers return a plain -1.
+        const std::string cause =
+            errno_value == 1 ? "the driver fails" : std::strerror(errno_value);
+        return fail("DPDK " + what + ": " + cause + in_brackets(take_eal_errors()) + "; it needs " +
+                    std::string{traits_.needs});
     }
     std::vector<int> fds_of_driver() const { return difference(open_fds(), fds_before_); }
 
@@ -177,6 +181,8 @@ Result<void> PortOpener::prepare_interface() {
     if (!state->enabled)
         return fail("the interface is down: `ip link set " + interface.name() + " up`");
     interface.stop_joining_packets();
+    port_.makes_cut_frames_ =
+        options_.device == DeviceKind::af_packet && interface.driver() == "veth";
     if (options_.mac) {
         if (const Result<void> done = interface.set_mac(*options_.mac); !done)
             return done;
@@ -374,6 +380,8 @@ Port::Port(Port&& other) noexcept
       driver_{std::move(other.driver_)},
       vdev_name_{std::exchange(other.vdev_name_, {})},
       interface_{std::move(other.interface_)},
+      makes_cut_frames_{other.makes_cut_frames_},
+      xdp_pass_{std::move(other.xdp_pass_)},
       tap_fd_{other.tap_fd_},
       link_{other.link_},
       nb_link_changes_{other.nb_link_changes_} {}
@@ -412,6 +420,16 @@ bool Port::read_link() {
         state = interface_->read();
     }
     return state && state->enabled && state->carrier;
+}
+
+void Port::refuse_super_packets() {
+    if (!std::exchange(makes_cut_frames_, false))
+        return;
+    Result<UniqueFd> attached = attach_xdp_pass(interface_->index());
+    if (!attached)
+        return;  // it stays as it was: cut frames are dropped and counted
+    xdp_pass_ = *std::move(attached);
+    interface_->stop_joining_packets();  // XDP has switched GRO on
 }
 
 PortDriverStats Port::stats() const {

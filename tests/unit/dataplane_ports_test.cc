@@ -537,7 +537,7 @@ TEST(Port, NamesItselfTheCauseAndTheCure) {
         {port_options(DeviceKind::pci, "0000:7f:1f.7"),
          "port lan0 (pci:0000:7f:1f.7): DPDK found no network device there"},
         {port_options(DeviceKind::vdev, "net_nonesuch0"),
-         "port lan0 (vdev:net_nonesuch0): DPDK cannot make it: "},
+         "port lan0 (vdev:net_nonesuch0): DPDK cannot make it"},
         {wide,
          "port lan0 (vdev:net_ring0): an MTU of 9000 is more than this port can do: at most "},
     };
