@@ -29,6 +29,7 @@ public:
         const YamlNode& group = node_at(root_, Path{.group = path.group, .index = path.index});
         return group.find(path.key) != nullptr;
     }
+    bool any_error() const noexcept { return report_.has_errors(); }
     bool full() const noexcept { return report_.full(); }
 
 private:

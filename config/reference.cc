@@ -10,9 +10,9 @@ namespace {
 
 constexpr std::string_view kIntroduction = R"(# The box file
 
-`meshgate.yaml` describes one box. The daemon reads it at start (`meshgated --config FILE`) and again on
-`meshgate reload` or SIGHUP. `meshgate check FILE` reads it as the daemon would, says all that is wrong,
-and needs neither the daemon nor root (only the right to read the key files).
+`meshgate.yaml` describes one box. The daemon reads it at start (`meshgated --config FILE`) and
+again on `meshgate reload` or SIGHUP. `meshgate check FILE` reads it as the daemon would, says all
+that is wrong, and needs neither the daemon nor root (only the right to read the key files).
 
 ```yaml
 node:
@@ -38,17 +38,18 @@ peers:
 
 Rules that hold everywhere:
 
-- A key that is unknown, twice in one place, or of the wrong type is an error; nothing is guessed. An
-  invalid file changes nothing: the running configuration stays.
+- A key that is unknown, twice in one place, or of the wrong type is an error; nothing is guessed.
+  An invalid file changes nothing: the running configuration stays.
 - Times and sizes carry their unit (`25s`, `256MiB`). The one boolean is written `true`.
 - Lists may be written as one value where they hold one.
-- IPv6 addresses need quotes where they stand in brackets or end in a colon: `"[2001:db8::7]:51820"`.
-- Keys stand in files of their own, never in the box file. Relative names are looked for beside the box
-  file. A key file is a regular file, not a link, with mode 600 (or 400).
+- IPv6 addresses need quotes where they stand in brackets or end in a colon:
+  `"[2001:db8::7]:51820"`.
+- Keys stand in files of their own, never in the box file. Relative names are looked for beside
+  the box file. A key file is a regular file, not a link, with mode 600 (or 400).
 - No anchors, aliases, merge keys or tags; one document; at most 1 MiB, 8192 bytes in a line.
 
-*Reload* says when a change takes effect: *live* at the reload, without touching what did not change;
-*restart* after a restart of the daemon, which `meshgate reload` says with exit status 8.
+*Reload* says when a change takes effect: *live* at the reload, without touching what did not
+change; *restart* after a restart of the daemon, which `meshgate reload` says with exit status 8.
 )";
 
 // Inside a table a bar would end the cell.

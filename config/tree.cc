@@ -11,9 +11,9 @@
 #include <streambuf>
 #include <utility>
 
-#include "base/address.h"
 #include "base/text.h"
 #include "config/load.h"
+#include "config/syntax_help.h"
 
 namespace meshgate::config {
 namespace {
@@ -68,22 +68,19 @@ Place place_of(const YAML::Mark& mark) {
                  .length = 1};
 }
 
-std::string_view rest_of_line(const Report& report, const Place& place) {
-    const std::string_view line = report.line(place.line);
-    return place.column > line.size() ? std::string_view{} : line.substr(place.column - 1);
-}
-
-// As it stands in the file, quotes included.
+// As it stands in the file, quotes included; 0 when it does not end in its line.
 unsigned length_in_source(std::string_view rest, std::string_view text) {
-    if (rest.empty() || (rest[0] != '"' && rest[0] != '\''))
-        return static_cast<unsigned>(std::max<size_t>(std::min(text.size(), rest.size()), 1));
+    const char quote = rest.empty() ? '\0' : rest[0];
+    if (quote != '"' && quote != '\'')
+        return rest.starts_with(text) ? static_cast<unsigned>(text.size()) : 0;
     for (size_t i = 1; i < rest.size(); ++i) {
-        if (rest[0] == '"' && rest[i] == '\\')
+        const bool doubled = quote == '\'' && rest.substr(i).starts_with("''");
+        if (doubled || (quote == '"' && rest[i] == '\\'))
             ++i;
-        else if (rest[i] == rest[0])
+        else if (rest[i] == quote)
             return static_cast<unsigned>(i) + 1;
     }
-    return static_cast<unsigned>(rest.size());
+    return 0;
 }
 
 // Turns events into nodes, and stops at what has no place in a box file.
@@ -312,91 +309,11 @@ void check_text(Report& report) {
     }
 }
 
-std::string_view trimmed(std::string_view text) {
-    while (text.starts_with(' ') || text.starts_with('\t'))
-        text.remove_prefix(1);
-    return text;
-}
-
-// "[2001:db8::1]:51820" without quotes is a list with something behind it.
-bool explain_endpoint(Report& report, const Place& where) {
-    const std::string_view line = report.line(where.line);
-    for (size_t begin = line.find('['); begin != std::string_view::npos;
-         begin = line.find('[', begin + 1)) {
-        const size_t end = line.find("]:", begin);
-        if (end == std::string_view::npos)
-            return false;
-        const size_t stop = line.find_first_not_of("0123456789", end + 2);
-        const std::string_view text = line.substr(begin, stop - begin);
-        if (!parse_endpoint(text))
-            continue;
-        const Place place{.line = where.line,
-                          .column = static_cast<unsigned>(begin) + 1,
-                          .length = static_cast<unsigned>(text.size())};
-        report
-            .error("bad-endpoint", place, "", "without quotes this is a YAML list, not an address")
-            .fix = "write it with quotes: \"" + std::string{text} + "\"";
-        return true;
-    }
-    return false;
-}
-
-// "fd00::" at the end of a line is a key to YAML, as is "tap: eth0".
-bool explain_colon(Report& report, const Place& where) {
-    const std::string_view line = report.line(where.line);
-    const size_t at = std::min<size_t>(where.column - 1, line.size());
-    size_t begin = at;
-    while (begin > 0 && std::string_view{" [{,\t"}.find(line[begin - 1]) == std::string_view::npos)
-        --begin;
-    const std::string_view word = line.substr(begin, at - begin);
-    const Place place{.line = where.line,
-                      .column = static_cast<unsigned>(begin) + 1,
-                      .length = static_cast<unsigned>(std::max<size_t>(word.size(), 1))};
-    if (at >= line.size() || line[at] != ':' || begin == 0)
-        return false;
-    if (const auto address = parse_address(std::string{word} + ":")) {
-        report
-            .error("bad-address", place, "",
-                   "an IPv6 address that ends in a colon is a key to YAML")
-            .fix = "write it with quotes: \"" + std::string{word} + ":\"";
-        return true;
-    }
-    report.error("syntax", place, "", "a second colon followed by a space in one line").fix =
-        "write no space behind the colon (tap:eth0), or put the text in quotes";
-    return true;
-}
-
-void explain_other(Report& report, const Builder& builder, Place place,
-                   const std::string& message) {
-    const std::string_view line = report.line(place.line);
-    const std::string_view indent = line.substr(0, line.find_first_not_of(" \t"));
-    const std::string_view rest = trimmed(rest_of_line(report, place));
-    if (const size_t tab = indent.find('\t'); tab != std::string_view::npos) {
-        place.column = static_cast<unsigned>(tab) + 1;
-        report.error("syntax", place, "", "a tab in the indentation").fix =
-            "indent with spaces only";
-    } else if (rest.starts_with('*') || rest.starts_with('&')) {
-        report.error("no-anchors", place, "", "anchors and aliases have no place in a box file")
-            .fix = "write the value itself; text that begins with * or & needs quotes";
-    } else if (const auto flow = builder.open_flow()) {
-        const bool list = rest_of_line(report, *flow).starts_with('[');
-        report
-            .error("syntax", *flow, "",
-                   std::string{"this "} + (list ? "[" : "{") + " is not closed as it should be")
-            .fix =
-            std::string{"put commas between the entries and "} + (list ? "]" : "}") + " at the end";
-    } else {
-        report.error("syntax", place, "", "not YAML: " + printable(message)).fix =
-            "compare the indentation with the lines above; put text with ': ' or ' #' in quotes";
-    }
-}
-
-void explain(Report& report, const Builder& builder, const YAML::Exception& error) {
+SyntaxError syntax_error(const Builder& builder, const YAML::Exception& error) {
     Place place = place_of(error.mark);
     if (place.line == 0)
         place = Place{.line = 1, .column = 1};
-    if (!explain_endpoint(report, place) && !explain_colon(report, place))
-        explain_other(report, builder, place, error.msg);
+    return SyntaxError{place, error.msg, builder.open_flow()};
 }
 
 void refuse_silence(Report& report, const Place& place) {
@@ -415,7 +332,7 @@ std::optional<YamlNode> run_parser(Report& report) {
         }
     } catch (const YAML::Exception& error) {
         if (!builder.stopped() && !source.starved())
-            explain(report, builder, error);
+            explain_syntax(report, syntax_error(builder, error));
     } catch (const std::exception& error) {
         report.error("syntax", Place{}, "", std::string{"not readable: "} + error.what()).fix =
             "simplify the file";
@@ -425,10 +342,11 @@ std::optional<YamlNode> run_parser(Report& report) {
     return builder.take();
 }
 
-// Follows the nodes through the text: they come in the order of the file.
+// Follows the nodes through the text: they come in the order of the file. Refuses text over several
+// lines, which is never meant here, but what a forgotten quote or colon gives.
 class Measurer {
 public:
-    explicit Measurer(std::string_view text) : rest_{text} {}
+    explicit Measurer(Report& report) : report_{report}, rest_{report.text()} {}
 
     void measure(YamlNode& node) {
         if (node.kind == NodeKind::scalar && node.place.line >= line_)
@@ -439,13 +357,27 @@ public:
 
 private:
     void measure_scalar(YamlNode& node) {
-        for (; line_ < node.place.line; ++line_)
+        for (; line_ < node.place.line && !rest_.empty(); ++line_)
             rest_.remove_prefix(std::min(rest_.find('\n'), rest_.size() - 1) + 1);
-        const std::string_view line = rest_.substr(0, rest_.find('\n'));
-        if (node.place.column <= line.size())
-            node.place.length = length_in_source(line.substr(node.place.column - 1), node.text);
+        std::string_view line = rest_.substr(0, rest_.find('\n'));
+        if (line.ends_with('\r'))
+            line.remove_suffix(1);
+        const size_t at = std::min<size_t>(node.place.column - 1, line.size());
+        node.place.length = length_in_source(line.substr(at), node.text);
+        if (node.place.length > 0 || node.text.empty() || report_.full())
+            return;
+        node.place.length = static_cast<unsigned>(line.size() - at);
+        const bool in_quotes =
+            line.substr(at).starts_with('"') || line.substr(at).starts_with('\'');
+        report_
+            .error("syntax", node.place, "",
+                   in_quotes ? "the quote that opens here is not closed in this line"
+                             : "the text that begins here goes on in the next line")
+            .fix = in_quotes ? "close it where the value ends"
+                             : "one value has one line: check colon and indentation of the next";
     }
 
+    Report& report_;
     std::string_view rest_;
     unsigned line_ = 1;
 };
@@ -475,8 +407,8 @@ std::optional<YamlNode> parse_tree(Report& report) {
         return std::nullopt;
     if (!root)
         root.emplace(YamlNode{.kind = NodeKind::null, .place = {1, 1}, .text = {}, .children = {}});
-    Measurer{report.text()}.measure(*root);
-    return root;
+    Measurer{report}.measure(*root);
+    return report.has_errors() ? std::nullopt : std::move(root);
 }
 
 }  // namespace meshgate::config

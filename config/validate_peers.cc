@@ -99,7 +99,7 @@ private:
                 }
             }
         }
-        if (!reachable)
+        if (!reachable && !complain_.any_error())
             complain_
                 .warning("endpoint-unreachable", peer_path(i, "endpoint"),
                          "no wan port is on its network or has a gateway of its family")

@@ -215,6 +215,8 @@ private:
         std::string networks;
         for (const Port& port : model_.ports) {
             for (const Prefix& address : port.addresses) {
+                if (address.address.family == Family::none)
+                    return;  // refused already, and perhaps the one
                 if (address.address == via) {
                     complain_.error("bad-route", path(i, "via"), "this is our own address").fix =
                         "write the address of the router that leads there";

@@ -158,7 +158,9 @@ void read_key_file(const Input& in, std::string& out) {
     const auto text = in.scalar();
     if (!text)
         return;
-    if (holds_key(*text)) {
+    // A path may look like a key, and a key like a path; a path that is a whole key is none.
+    const bool path_like = text->starts_with('/') || text->find('.') != std::string_view::npos;
+    if (parse_secret_key(*text) || (holds_key(*text) && !path_like)) {
         in.complain("inline-secret", "this looks like the key itself; the box file holds no keys")
             .fix = "put the key into a file of its own, chmod 600, and write the name of the file";
         return;

@@ -225,6 +225,18 @@ TEST_F(Load, LoadsTheSecretWithTheSameChecks) {
     }
 }
 
+TEST_F(Load, TellsAPathFromAKey) {
+    const std::string path = folder_.str() + "/HereIsAFolderWithAVeryLongName";
+    std::filesystem::create_directory(path);
+    std::filesystem::rename(folder_.str() + "/berlin.key", path + "/box");
+    std::string text = kGoodFile;
+    EXPECT_EQ(codes(text.replace(text.find("berlin.key"), 10, path + "/box")), "");
+    text = kGoodFile;
+    EXPECT_EQ(codes(text.replace(text.find("berlin.key"), 10,
+                                 "/wIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=")),
+              "inline-secret");
+}
+
 TEST_F(Load, SaysWhatIsWrongWithAKeyFile) {
     const auto message = [this](const char* name) {
         return load_secret_key(folder_.str() + "/" + name).error().message;
