@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dataplane/api/dataplane.h"
+#include "dataplane/mempool.h"
+
+namespace meshgate::control {
+
+// The packet side as control sees it, without workers: a test puts punts in and looks at what was
+// sent. Its packets are real mbufs, so that a forgotten one shows. The TSC counts nanoseconds.
+class FakeDataplane final : public Dataplane {
+public:
+    struct Sent {
+        PacketInfo info;
+        std::vector<uint8_t> bytes;
+    };
+
+    explicit FakeDataplane(DataplaneOptions options);
+    ~FakeDataplane() override;
+
+    // ---- for the test ----
+    void punt(Punt reason, std::span<const uint8_t> bytes, PacketInfo info = {});
+    std::vector<Sent> take_sent() { return std::exchange(sent, {}); }
+    uint64_t drops(Drop reason) const {
+        return control_counters_.drops[static_cast<size_t>(reason)].get();
+    }
+    static MacAddress mac_of(PortId port) { return {{2, 0, 0, 0, 1, static_cast<uint8_t>(port)}}; }
+
+    uint64_t now_ns = 0;
+    std::deque<Note> notes;
+    std::vector<Sent> sent;
+    std::vector<std::string> steps;  // "publish", "add 3", "remove 3", "install", "remove keypair"
+    std::map<uint32_t, std::unique_ptr<Keypair>> keypairs;
+    std::map<PeerId, Activity> activities;
+    std::vector<LinkState> links;
+    size_t nb_retired = 0;
+    bool refuse_install = false;
+
+    // ---- Dataplane ----
+    void start() override {}
+    void stop() override {}
+    void publish(std::shared_ptr<const Snapshot> next) override;
+    const Snapshot& snapshot() const override { return *snapshot_; }
+    PeerId add_peer() override;
+    void remove_peer(PeerId peer) override;
+    PeerSlot& peer(PeerId peer) override { return slots_.at(peer); }
+    Activity activity(PeerId peer) const override;
+    bool install(std::unique_ptr<Keypair> keypair) override;
+    Keypair* keypair(uint32_t local_index) override;
+    void remove_keypair(uint32_t local_index) override;
+    void retire(std::shared_ptr<const void>) override { ++nb_retired; }
+    size_t reclaim() override { return 0; }
+    int wakeup_fd() const override { return -1; }
+    bool arm_wakeup() override { return punts_.empty() && notes.empty(); }
+    Packet next_punt() override;
+    std::optional<Note> next_note() override;
+    Packet allocate(uint16_t len) override;
+    bool send(Packet packet, uint32_t order) override;
+    const DataplaneOptions& options() const override { return options_; }
+    PortStatus port_status(PortId port) const override;
+    WorkerStatus worker_status(unsigned worker) const override { return {worker, -1, true}; }
+    const WorkerCounters& counters(unsigned) const override { return worker_counters_; }
+    WorkerCounters& control_counters() override { return control_counters_; }
+    std::string aead_engine() const override { return "none"; }
+    std::string aead_reason() const override { return "none is needed"; }
+    std::string memory_description() const override { return "ordinary pages"; }
+    unsigned mbufs_in_use() const override;
+    uint64_t tsc_hz() const override { return 1'000'000'000; }
+    uint64_t tsc_now() const override { return now_ns; }
+
+private:
+    DataplaneOptions options_;
+    std::shared_ptr<const Snapshot> snapshot_;
+    std::deque<PeerSlot> slots_;
+    std::vector<PeerId> free_;
+    std::deque<Packet> punts_;
+    WorkerCounters worker_counters_;
+    WorkerCounters control_counters_;
+};
+
+// Mbufs of all fakes that are in use; the pool is made with the first fake.
+unsigned fake_mbufs_in_use();
+
+}  // namespace meshgate::control
