@@ -47,6 +47,7 @@ def test_fragments_pass_where_they_may(lab):
                             CLIENT[0], check=False)
         assert " 3 received" in got.stdout, got.stdout
     assert road.client.ping(HOST[0], size=3000) == 3
+    road.client.wait_ping(HOST[1], size=3000)  # the host learns the path's MTU by the first answer
     assert road.client.ping(HOST[1], size=3000) == 3
 
 

@@ -9,7 +9,7 @@ import struct
 import time
 
 import traffic
-from lab import run, wait_for
+from lab import wait_for
 from topology import BOX_LAN, CLIENT, HOST, Road
 
 
@@ -50,30 +50,34 @@ def test_af_packet_with_unfinished_checksums(lab):
     check_everything(road, 50e6)
 
 
-def test_af_packet_with_super_packets(lab):
-    """The kernel cuts what is longer than the ring's frames; the box drops and counts the stumps,
-    and small packets are not harmed."""
+def test_af_packet_with_a_hosts_default_offloads(lab):
+    """The kernel cuts what is longer than the ring's frames: the box counts the stumps, and makes
+    the host segment."""
     road = Road(lab, device="af_packet", offloads=True).up()
-    assert road.host.ping(CLIENT[0]) == 3
-    result = traffic.udp(road.host, road.client, CLIENT[0], rate=3000, seconds=1, size=1200)
-    assert result.lost == 0 and result.corrupt == 0, result
-    traffic.tcp(road.host, road.client, CLIENT[0], seconds=1)
-    assert road.host.ping(CLIENT[0]) == 3
+    for turn in range(3):  # the first segments show what the host does
+        got = traffic.tcp(road.host, road.client, CLIENT[0], seconds=2, port=5300 + turn)
+        if got.rate_bits_per_second > 50e6:
+            break
+    assert road.box.drops()["truncated"] > 0, "the host made no super-packets"
+    check_everything(road, 50e6)
 
 
 def test_two_workers(lab):
     check_everything(Road(lab, workers=2).up(), 50e6)
 
 
-def test_both_crypto_engines(lab):
-    for engine, word in (("libsodium", "libsodium"), ("ipsec_mb", "ipsec-mb")):
-        road = Road(lab, crypto=engine).up()
-        assert word in road.box.status()["dataplane"]["aead_engine"], road.box.status()
-        check_everything(road, 20e6)
-        for thing in (road.box, road.tunnel):
-            thing.stop()
-        for host in (road.box, road.host, road.client):
-            run("ip", "netns", "delete", host.netns)
+def check_engine(lab, engine):
+    road = Road(lab, crypto=engine).up()
+    assert engine in road.box.status()["dataplane"]["aead_engine"], road.box.status()
+    check_everything(road, 20e6)
+
+
+def test_libsodium(lab):
+    check_engine(lab, "libsodium")
+
+
+def test_ipsec_mb(lab):
+    check_engine(lab, "ipsec-mb")
 
 
 def port(box, name):
@@ -86,7 +90,8 @@ def test_link_down_and_up_is_seen(lab):
     changes = port(road.box, "lan0")["link_changes"]
     road.host.run("ip", "link", "set", "dev", "eth0", "down")
     wait_for(lambda: not port(road.box, "lan0")["up"], "link down", seconds=3)
-    assert road.box.meshgate("status", check=False).returncode == 1, "status is still healthy"
+    wait_for(lambda: road.box.meshgate("status", check=False).returncode == 1,
+             "status to say that something needs attention", seconds=3)
     road.host.run("ip", "link", "set", "dev", "eth0", "up")
     wait_for(lambda: port(road.box, "lan0")["up"], "link up", seconds=3)
     assert port(road.box, "lan0")["link_changes"] >= changes + 2
@@ -107,6 +112,7 @@ def test_a_cable_that_is_gone_for_good(lab):
 
 
 VLAN = 7
+SOL_PACKET = 263
 
 
 class VlanHost:
@@ -115,7 +121,7 @@ class VlanHost:
     def __init__(self, host, interface, address, vlan):
         self.raw, self.address = host.packet_socket(interface), socket.inet_aton(address)
         self.raw.settimeout(0.05)
-        self.raw.setsockopt(socket.SOL_PACKET, 8, 1)  # PACKET_AUXDATA: tags the kernel took off
+        self.raw.setsockopt(SOL_PACKET, 8, 1)  # PACKET_AUXDATA: tags the kernel took off
         self.mac = bytes.fromhex(host.mac(interface).replace(":", ""))
         self.tag = struct.pack("!HH", 0x8100, vlan) if vlan else b""
 

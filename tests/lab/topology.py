@@ -81,3 +81,36 @@ class Road:
             self.host.wait_ping(CLIENT[0])
             self.host.wait_ping(CLIENT[1])
         return self
+
+
+class Pair:
+    r"""Two offices.
+
+        left ---- lan0 [one] wan0 ---- wan0 [two] lan0 ---- right
+        10.1.0.10     192.0.2.1      192.0.2.2         10.2.0.10
+        fd10:1::10                                     fd10:2::10
+    """
+
+    LEFT, RIGHT = ("10.1.0.10", "fd10:1::10"), ("10.2.0.10", "fd10:2::10")
+
+    def __init__(self, lab, arguments=(), device="af_packet"):
+        self.boxes = [Box(lab, "one"), Box(lab, "two")]
+        self.hosts = [lab.host("left"), lab.host("right")]
+        lab.cable(self.boxes[0], "wan0", self.boxes[1], "wan0")
+        for side, (box, host) in enumerate(zip(self.boxes, self.hosts), 1):
+            lab.cable(host, "eth0", box, "lan0")
+            host.address("eth0", f"10.{side}.0.10/24", f"fd10:{side}::10/64")
+            host.route("default", "via", f"10.{side}.0.1")
+            host.route("default", "via", f"fd10:{side}::1")
+            box.port("wan0", "wan", [f"192.0.2.{side}/24"], device=device)
+            box.port("lan0", "lan", [f"10.{side}.0.1/24", f"fd10:{side}::1/64"], device=device)
+            box.peer("other", self.boxes[2 - side].public_key,
+                     [f"10.{3 - side}.0.0/16", f"fd10:{3 - side}::/64"],
+                     endpoint=endpoint(f"192.0.2.{3 - side}"))
+        for box in self.boxes:
+            box.start(*arguments)
+
+    def up(self):
+        self.hosts[0].wait_ping(self.RIGHT[0])
+        self.hosts[0].wait_ping(self.RIGHT[1])
+        return self

@@ -46,7 +46,8 @@ class WireGuardGo:
         wait_for(answers, f"wireguard-go on {self.host.name}")
         self.wg("set", self.interface, "private-key", "/dev/stdin", "listen-port",
                 self.listen_port, input=self.private_key)
-        self.host.run("ip", "link", "set", self.interface, "mtu", self.mtu)
+        self.host.run("ip", "link", "set", "dev", self.interface, "mtu", self.mtu,
+                      "txqueuelen", "10000")
         self.host.address(self.interface, *self.addresses)
         for key, settings in self.peers.items():
             self._apply(key, **settings)
