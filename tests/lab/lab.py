@@ -319,8 +319,6 @@ def remove_lab(suffix, folder):
         run("ip", "netns", "delete", netns.name, check=False)
     for sock in Path("/run/wireguard").glob(f"*{suffix}*"):
         sock.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        os.rmdir("/run/wireguard")  # only when no other tunnel of this machine uses it
     shutil.rmtree(folder, ignore_errors=True)
 
 

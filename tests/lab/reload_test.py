@@ -22,8 +22,8 @@ def test_100_reloads_under_load_lose_nothing(lab):
     left, right = pair.hosts
     keys = [public_key(new_key()) for _ in range(10)]
     before = box.peer_status("other")["handshakes"]
-    there = traffic.UdpFlow(left, right, pair.RIGHT[0], rate=5000, seconds=20)
-    back = traffic.UdpFlow(right, left, pair.LEFT[1], rate=5000, seconds=20, port=7003)
+    there = traffic.UdpFlow(left, right, pair.RIGHT[0], rate=5000, seconds=100)
+    back = traffic.UdpFlow(right, left, pair.LEFT[1], rate=5000, seconds=100, port=7003)
     for turn in range(100):
         assert there.sending() and back.sending(), "the reloads took longer than the load"
         del box.config["peers"][1:]
@@ -35,6 +35,8 @@ def test_100_reloads_under_load_lose_nothing(lab):
         report = json.loads(box.meshgate("reload", "--json").stdout)
         assert report["outcome"] == "applied", report
         time.sleep(0.05)
+    there.stop()
+    back.stop()
     for result in (there.finish(), back.finish()):
         assert result.lost == 0 and result.duplicates == 0, result
     assert box.peer_status("other")["handshakes"] == before, "its session was disturbed"

@@ -28,6 +28,8 @@ def test_client_changes_its_address(lab):
     before = handshakes(road)
     road.client.run("ip", "addr", "del", f"{CLIENT_WAN[0]}/24", "dev", "eth0")
     road.client.address("eth0", "192.0.2.77/24")
+    # wireguard-go would go on sending from the address that is gone.
+    road.tunnel.set("peer", road.box.public_key, "endpoint", endpoint(BOX_WAN[0]))
     road.client.wait_ping(HOST[0], seconds=3)
     assert road.box.peer_status("client")["endpoint"] == endpoint("192.0.2.77")
     assert road.host.ping(CLIENT[0]) == 3
