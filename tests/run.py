@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
-LAB_CASE_SECONDS = 120
+LAB_CASE_SECONDS = 240
 
 SANITIZERS = {  # group -> meson options, first words of the tests' names, environment
     "asan": {
