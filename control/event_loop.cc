@@ -36,15 +36,13 @@ void EventLoop::run() {
     poll();
     watch_links();
     count_seconds();
-    arm_timer();
     io_.run();
 }
 
 // One bounded helping, then everybody else's turn.
 void EventLoop::poll() {
     const bool more = gateway_.poll();
-    arm_timer();
-    arm_sampling();
+    arm();
     if (more || !gateway_.dataplane().arm_wakeup())
         boost::asio::post(io_, [this] { poll(); });
     else
@@ -56,6 +54,12 @@ void EventLoop::sleep_until_woken() {
         if (!error)
             poll();
     });
+}
+
+// After everything that may have changed what the gateway waits for.
+void EventLoop::arm() {
+    arm_timer();
+    arm_sampling();
 }
 
 void EventLoop::arm_timer() {
@@ -73,8 +77,7 @@ void EventLoop::arm_timer() {
             return;
         armed_for_ = kNever;
         gateway_.tick();
-        arm_timer();
-        arm_sampling();
+        arm();
     });
 }
 
@@ -88,14 +91,14 @@ void EventLoop::arm_sampling() {
             return;
         sampling_armed_ = false;
         gateway_.sample();
-        arm_timer();
-        arm_sampling();
+        arm();
     });
 }
 
+// Also what arms the timers after a reload that came by the API.
 void EventLoop::watch_links() {
     gateway_.watch_links();
-    arm_timer();
+    arm();
     links_.expires_after(kLinkInterval);
     links_.async_wait([this](error_code error) {
         if (!error)
@@ -124,8 +127,7 @@ void EventLoop::wait_for_signal() {
             hooks_.reload();
         if (signal == SIGCHLD)
             hooks_.child_exited();
-        arm_timer();
-        arm_sampling();
+        arm();
         wait_for_signal();
     });
 }

@@ -30,6 +30,7 @@ public:
 private:
     void poll();
     void sleep_until_woken();
+    void arm();
     void arm_timer();
     void arm_sampling();
     void watch_links();

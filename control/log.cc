@@ -85,6 +85,8 @@ void Log::write(const Event& event, Time now) {
         return;
     if (quotas_.size() >= kMaxQuotas)
         quotas_.clear();
+    if (event.cause == Cause::administrator)
+        return emit(event, 0);
     Quota& quota = quotas_[{std::string{event.name}, std::string{event.subject}}];
     if (quota.since == Time{} || now - quota.since >= kQuotaPeriod)
         quota = {.since = now, .nb_written = 0, .nb_withheld = quota.nb_withheld};
@@ -93,7 +95,10 @@ void Log::write(const Event& event, Time now) {
         return;
     }
     ++quota.nb_written;
-    const uint64_t nb_withheld = std::exchange(quota.nb_withheld, 0);
+    emit(event, std::exchange(quota.nb_withheld, 0));
+}
+
+void Log::emit(const Event& event, uint64_t nb_withheld) {
     logger_->log(level_of(event.level), "{}",
                  format_ == config::LogFormat::json ? as_json(event, nb_withheld)
                                                     : as_text(event, nb_withheld));

@@ -17,18 +17,23 @@ class logger;
 
 namespace meshgate::control {
 
-// The daemon's log on standard error, one line per event: text for people, or one JSON object. The
-// same event of the same subject is written a few times per minute at most; how often it was
-// withheld stands in its next line.
+// The daemon's log on standard error, one line per event: text for people, or one JSON object. What
+// the network can cause is limited: the same event of the same subject is written a few times per
+// minute at most, and how often it was withheld stands in its next line.
 class Log {
 public:
     using Level = config::LogLevel;
+    enum class Cause : uint8_t {
+        network,       // anybody may repeat it at will
+        administrator  // every one is wanted
+    };
     // Of what happened; all fields but the text are for filters.
     struct Event {
         Level level = Level::info;
         std::string_view name;     // stable: "link-down"
         std::string_view subject;  // peer, port; may be empty
         std::string text;
+        Cause cause = Cause::network;
     };
 
     explicit Log(const config::Log& options);
@@ -44,6 +49,8 @@ private:
         unsigned nb_written = 0;
         uint64_t nb_withheld = 0;
     };
+
+    void emit(const Event& event, uint64_t nb_withheld);
 
     std::shared_ptr<spdlog::logger> logger_;
     config::LogFormat format_ = config::LogFormat::text;

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -39,12 +41,17 @@ struct Arguments {
     std::string lab_timings;
 };
 
-// Keys must not reach the disk: no core file, no attaching, no swap. Locking needs a privilege, the
-// others do not.
-void protect_secrets(Log& log) {
+// Before the first key is read: no core file, no attaching. Nor may a reader of our log that goes
+// away end us.
+void protect_process() {
     const rlimit no_core{0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+// Keys must not reach the disk by swapping either; this one needs a privilege.
+void lock_memory(Log& log) {
     if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
         log.write({Log::Level::warning, "memory-not-locked", "",
                    std::string{"keys may be written to swap: "} + std::strerror(errno)});
@@ -57,15 +64,19 @@ public:
         std::error_code error;
         std::filesystem::create_directories(std::filesystem::path{socket}.parent_path(), error);
         fd_ = open((socket + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        errno_ = errno;
         held_ = fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) == 0;
     }
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
-    ~Lock() { close(fd_); }
+    ~Lock() {
+        if (fd_ >= 0)
+            close(fd_);
+    }
 
     Result<void> check(const std::string& socket) const {
         if (fd_ < 0)
-            return fail(errno, socket + ".lock");
+            return fail(errno_, socket + ".lock");
         if (!held_)
             return fail("another meshgated runs with the socket " + socket);
         return {};
@@ -73,6 +84,7 @@ public:
 
 private:
     int fd_ = -1;
+    int errno_ = 0;
     bool held_ = false;
 };
 
@@ -157,7 +169,7 @@ Result<void> serve(Gateway& gateway, Log& log, const Arguments& arguments) {
 
 Result<void> run(config::Model model, const Arguments& arguments) {
     Log log{model.log};
-    protect_secrets(log);
+    lock_memory(log);
     const std::string socket = model.control.socket;
     const Lock lock{socket};
     if (auto alone = lock.check(socket); !alone)
@@ -195,6 +207,7 @@ std::string default_web_binary() {
 }
 
 int start(const Arguments& arguments) {
+    protect_process();
     config::LoadResult loaded = config::load_file(arguments.config_file);
     if (!loaded.diagnostics.empty()) {
         const bool terminal = isatty(STDERR_FILENO) == 1;

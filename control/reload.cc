@@ -107,7 +107,8 @@ void Reload::write_log(const Caller& caller, const ReloadReport& report) {
     if (!report.errors.empty())
         text += ": " + report.errors.front().substr(0, report.errors.front().find('\n'));
     const bool bad = report.outcome == ReloadOutcome::refused;
-    log_.write({bad ? Log::Level::error : Log::Level::info, "reload", path_, text});
+    log_.write({bad ? Log::Level::error : Log::Level::info, "reload", path_, text,
+                Log::Cause::administrator});
 }
 
 }  // namespace meshgate::control
