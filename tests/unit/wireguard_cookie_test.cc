@@ -77,12 +77,12 @@ TEST(Cookie, W19_Mac2NeedsACookieYoungerThan115Seconds) {
     EXPECT_TRUE(pair.mac2_is_zero());
     EXPECT_EQ(pair.check(kMinute), CookieChecker::Verdict::bad_mac2);
     ASSERT_TRUE(pair.exchange_cookie(kMinute));
-    for (const uint64_t age_s : {0, 1, 60, 114}) {
+    for (const uint64_t age_s : {0U, 1U, 60U, 114U}) {
         pair.stamp(kMinute + age_s * kNsPerSecond);
         EXPECT_FALSE(pair.mac2_is_zero()) << age_s;
         EXPECT_EQ(pair.check(kMinute + age_s * kNsPerSecond), CookieChecker::Verdict::valid);
     }
-    for (const uint64_t age_s : {115, 116, 120, 1000}) {
+    for (const uint64_t age_s : {115U, 116U, 120U, 1000U}) {
         pair.stamp(kMinute + age_s * kNsPerSecond);
         EXPECT_TRUE(pair.mac2_is_zero()) << age_s;
     }

@@ -476,7 +476,7 @@ TEST(Handshake, W15_AnUnconfirmedSessionLeavesCurrentAndPreviousAlone) {
 TEST(Handshake, W16_OneInitiationPer20MillisecondsEvenWithACookie) {
     Bench bench;
     // The peer misbehaves: a device of its own identity for each initiation, clocks ahead.
-    const auto next = [&bench](uint64_t n) {
+    const auto next = [](uint64_t n) {
         Bench other;
         other.a.device.raise_timestamp_floor(at(kHour * (n + 1)).wall_ns);
         return initiation(other.a, at(1));
@@ -566,6 +566,19 @@ TEST(Session, W27_TheResponderWaitsForAnAuthenticatedPacket) {
     EXPECT_FALSE(bench.b.last<FlushStaged>()->keepalive_if_none);
     bench.b.device.on_confirmed(local_index, at(3));  // a late note
     bench.b.drain();
+    EXPECT_EQ(bench.b.nb<UseForSending>(), 1U);
+}
+
+TEST(Session, W27_ALateNoteOfAnotherKeypairConfirmsNothing) {
+    Bench bench;
+    bench.handshake(bench.a, bench.b, at(1));
+    const uint32_t current = bench.b.peer().current_local_index;
+    bench.a.device.clear_sessions(at(kMinute));
+    bench.a.drain();
+    bench.give(bench.b, initiation(bench.a, at(kMinute)), at(kMinute));
+    bench.b.device.on_confirmed(current, at(kMinute));
+    bench.b.drain();
+    EXPECT_EQ(bench.b.peer().current_local_index, current);
     EXPECT_EQ(bench.b.nb<UseForSending>(), 1U);
 }
 
