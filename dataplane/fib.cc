@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include "base/assert.h"
+#include "dataplane/huge_memory.h"
 
 namespace meshgate {
 
@@ -150,7 +151,7 @@ unsigned common_bits(Key a, Key b) noexcept {
     return 64 + static_cast<unsigned>(std::countl_zero(static_cast<uint64_t>(differing)));
 }
 
-using Words = std::vector<uint32_t>;
+using Words = std::vector<uint32_t, TableAllocator<uint32_t>>;
 constexpr size_t kNodeAlign = 4;  // 16 bytes: what is read of an IPv4 node lies in one cache line
 
 // Keys that are looked up together.

@@ -2,12 +2,13 @@
 #include "dataplane/index_table.h"
 
 #include <sodium.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
 #include <cassert>
 #include <new>
+
+#include "dataplane/huge_memory.h"
 
 namespace meshgate {
 
@@ -21,7 +22,6 @@ constexpr uintptr_t kErased = IndexEntry::kKindMask;
 constexpr size_t kMaxProbes = 16;
 constexpr size_t kSlotsPerEntry = 2;
 constexpr size_t kMinBuckets = 64;
-constexpr size_t kHugePageLen = size_t{2} << 20;
 
 }  // namespace
 
@@ -39,13 +39,9 @@ Result<IndexTable> IndexTable::create(size_t capacity) {
     randombytes_buf(&table.multiplier_, sizeof(table.multiplier_));
     table.multiplier_ |= 1;
 
-    const size_t len = table.memory_bytes();
-    const bool huge = len >= kHugePageLen;
-    void* memory = std::aligned_alloc(huge ? kHugePageLen : alignof(Bucket), len);
+    void* memory = allocate_table(table.memory_bytes());
     if (memory == nullptr)
         return fail("index table: no memory");
-    if (huge)
-        madvise(memory, len, MADV_HUGEPAGE);  // a hint: fewer TLB misses
     auto* buckets = static_cast<Bucket*>(memory);
     for (size_t i = 0; i < table.nb_buckets_; ++i)
         new (&buckets[i]) Bucket{};
