@@ -6,6 +6,7 @@
 #include <rte_fib6.h>
 #include <rte_memory.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstring>
@@ -65,6 +66,7 @@ std::vector<Fib::Route> make_routes(Family family, size_t nb_routes) {
     std::vector<Fib::Route> routes;
     for (const auto& [prefix, value] : unique)
         routes.push_back({prefix, value});
+    std::shuffle(routes.begin(), routes.end(), random);
     return routes;
 }
 
@@ -76,20 +78,32 @@ const std::vector<Fib::Route>& routes_of(Family family, size_t nb_routes) {
     return routes;
 }
 
-// A random host behind a random route.
+// A random host behind a random route each.
 std::vector<IpAddress> make_destinations(const std::vector<Fib::Route>& routes) {
     std::mt19937_64 random{7};
     std::vector<IpAddress> destinations;
     for (size_t i = 0; i < kNbDestinations; ++i) {
-        const Prefix& prefix = routes[random() % routes.size()].prefix;
+        const Prefix prefix = routes[random() % routes.size()].prefix.network();
+        const std::array<uint64_t, 2> bits{random(), random()};
+        std::array<uint8_t, 16> host;
+        std::memcpy(host.data(), bits.data(), host.size());
         IpAddress address = prefix.address;
-        for (unsigned bit = prefix.len; bit < address.bits(); ++bit) {
-            if (random() % 2 == 0)
-                address.bytes[bit / 8] =
-                    static_cast<uint8_t>(address.bytes[bit / 8] | (0x80U >> (bit % 8)));
+        for (unsigned byte = prefix.len / 8; byte < address.bits() / 8U; ++byte) {
+            const unsigned nb_kept = byte == prefix.len / 8 ? prefix.len % 8 : 0;
+            address.bytes[byte] =
+                static_cast<uint8_t>(address.bytes[byte] | (host[byte] & (0xffU >> nb_kept)));
         }
         destinations.push_back(address);
     }
+    return destinations;
+}
+
+// Made once: the library calls a benchmark several times.
+const std::vector<IpAddress>& destinations_of(Family family, size_t nb_routes) {
+    static std::map<std::pair<Family, size_t>, std::vector<IpAddress>> cache;
+    auto& destinations = cache[{family, nb_routes}];
+    if (destinations.empty())
+        destinations = make_destinations(routes_of(family, nb_routes));
     return destinations;
 }
 
@@ -113,7 +127,8 @@ void lookup_v4(benchmark::State& state) {
     const auto& routes = routes_of(Family::ipv4, static_cast<size_t>(state.range(0)));
     const auto fib = Fib::build(routes);
     std::vector<uint32_t> destinations;
-    for (const IpAddress& address : make_destinations(routes))
+    for (const IpAddress& address :
+         destinations_of(Family::ipv4, static_cast<size_t>(state.range(0))))
         destinations.push_back(address.v4_be());
     std::array<uint32_t, kBurst> values;
     size_t next = 0;
@@ -129,7 +144,7 @@ void lookup_v4(benchmark::State& state) {
 void lookup_v6(benchmark::State& state) {
     const auto& routes = routes_of(Family::ipv6, static_cast<size_t>(state.range(0)));
     const auto fib = Fib::build(routes);
-    const std::vector<IpAddress> destinations = make_destinations(routes);
+    const auto& destinations = destinations_of(Family::ipv6, static_cast<size_t>(state.range(0)));
     std::vector<const uint8_t*> pointers;
     for (const IpAddress& address : destinations)
         pointers.push_back(address.bytes.data());
@@ -168,7 +183,8 @@ void rte_lookup_v4(benchmark::State& state) {
         return state.SkipWithError("rte_fib cannot hold them");
     const std::chrono::duration<double> build_s = std::chrono::steady_clock::now() - begin;
     std::vector<uint32_t> destinations;
-    for (const IpAddress& address : make_destinations(routes))
+    for (const IpAddress& address :
+         destinations_of(Family::ipv4, static_cast<size_t>(state.range(0))))
         destinations.push_back(__builtin_bswap32(address.v4_be()));
     std::array<uint64_t, kBurst> values;
     size_t next = 0;
@@ -202,7 +218,8 @@ void rte_lookup_v6(benchmark::State& state) {
     }
     const std::chrono::duration<double> build_s = std::chrono::steady_clock::now() - begin;
     std::vector<std::array<uint8_t, 16>> destinations;
-    for (const IpAddress& address : make_destinations(routes))
+    for (const IpAddress& address :
+         destinations_of(Family::ipv6, static_cast<size_t>(state.range(0))))
         destinations.push_back(address.bytes);
     std::array<uint64_t, kBurst> values;
     size_t next = 0;

@@ -20,6 +20,8 @@ def main():
         arguments.remove("--peers")
         return subprocess.call(["/usr/bin/python3", str(ROOT / "bench/peers/peers.py"),
                                 *arguments])
+    if subprocess.call(["ninja", "-C", str(ROOT / "build"), "benchmarks"]) != 0:
+        return 1
     programs = sorted(path for path in (ROOT / "build/bench").glob("bench_*")
                       if path.is_file() and os.access(path, os.X_OK))
     if not programs:
