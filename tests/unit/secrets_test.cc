@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,12 +47,18 @@ Needle masked(const uint8_t* secret) {
 }
 
 size_t count_in(std::span<const uint8_t> piece, const Needle& needle) {
+    const auto inverse = [](uint8_t a, uint8_t b) { return static_cast<uint8_t>(~a) == b; };
     size_t count = 0;
-    for (size_t i = 0; i + needle.size() <= piece.size(); ++i) {
-        count += std::equal(needle.begin(), needle.end(), piece.begin() + static_cast<long>(i),
-                            [](uint8_t a, uint8_t b) { return static_cast<uint8_t>(~a) == b; })
-                     ? 1
-                     : 0;
+    while (piece.size() >= needle.size()) {
+        // Nearly all of it is passed over by the first byte.
+        const void* found = std::memchr(piece.data(), static_cast<uint8_t>(~needle[0]),
+                                        piece.size() - needle.size() + 1);
+        if (found == nullptr)
+            break;
+        piece =
+            piece.subspan(static_cast<size_t>(static_cast<const uint8_t*>(found) - piece.data()));
+        count += std::equal(needle.begin(), needle.end(), piece.begin(), inverse) ? 1 : 0;
+        piece = piece.subspan(1);
     }
     return count;
 }
