@@ -238,7 +238,9 @@ Result<WorkerParts> DataplaneImpl::parts_of(unsigned worker) {
     const WorkerRings& own = rings_.emplace_back(*std::move(rings));
     activity_.push_back(*std::move(activity));
 
+    using CoreUse = IdleLadder::CoreUse;
     IdleLadder::Options idle{.mode = options_.idle,
+                             .core = options_.cores.empty() ? CoreUse::floating : CoreUse::pinned,
                              .queue_doorbell_fds = {},
                              .own_doorbell_fd = doorbell->fd(),
                              .tsc_hz = rte_get_tsc_hz()};

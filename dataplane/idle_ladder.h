@@ -13,7 +13,7 @@
 namespace meshgate {
 
 // What a worker does when nothing comes: polls on, then yields its core between polls, then sleeps
-// until a doorbell rings. Worker thread only.
+// until a doorbell rings; how soon depends on who else needs the core. Worker thread only.
 //
 //   if (idle.on_turn(nb_packets, now_tsc) == IdleLadder::Step::sleep) {
 //       doorbell.arm();
@@ -22,8 +22,10 @@ namespace meshgate {
 //   }
 class IdleLadder {
 public:
+    enum class CoreUse : uint8_t { floating, pinned };
     struct Options {
         IdleMode mode = IdleMode::adaptive;
+        CoreUse core = CoreUse::floating;
         // One per receive queue of the worker; -1 where the port has none.
         std::vector<int> queue_doorbell_fds;
         int own_doorbell_fd = -1;
@@ -40,8 +42,8 @@ public:
 
 private:
     bool may_sleep_;
-    uint64_t spin_tsc_;
-    uint64_t yield_tsc_;
+    uint64_t spin_tsc_ = 0;
+    uint64_t yield_tsc_ = 0;
     uint64_t idle_since_tsc_ = 0;  // 0: the last turn had packets
     timespec sleep_time_{};
     std::vector<pollfd> poll_fds_;

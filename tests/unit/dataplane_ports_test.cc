@@ -298,19 +298,28 @@ TEST(Doorbell, NeverLosesWorkPutInPlaceBeforeSleep) {
 
 IdleLadder::Options idle_options(int fd) {
     return {.mode = IdleMode::adaptive,
+            .core = IdleLadder::CoreUse::floating,
             .queue_doorbell_fds = {},
             .own_doorbell_fd = fd,
             .tsc_hz = 1'000'000'000};  // one clock is one nanosecond
 }
 
 TEST(IdleLadder, SleepsOnlyAfterAWhileWithoutPackets) {
-    IdleLadder idle{idle_options(-1)};
+    IdleLadder::Options floating = idle_options(-1);
+    IdleLadder::Options pinned = idle_options(-1);
+    pinned.core = IdleLadder::CoreUse::pinned;
+    IdleLadder::Options deaf = idle_options(-1);
+    deaf.queue_doorbell_fds = {-1};
     constexpr uint64_t kLongTsc = 10'000'000;
-    EXPECT_EQ(idle.on_turn(0, 1000), IdleLadder::Step::poll);
-    EXPECT_EQ(idle.on_turn(0, 1000 + kLongTsc), IdleLadder::Step::sleep);
-    EXPECT_EQ(idle.on_turn(1, 2000 + kLongTsc), IdleLadder::Step::poll);
-    EXPECT_EQ(idle.on_turn(0, 3000 + kLongTsc), IdleLadder::Step::poll) << "from the bottom again";
-    EXPECT_EQ(idle.on_turn(0, 3000 + 2 * kLongTsc), IdleLadder::Step::sleep);
+    for (const IdleLadder::Options& options : {floating, pinned, deaf}) {
+        IdleLadder idle{options};
+        EXPECT_EQ(idle.on_turn(0, 1000), IdleLadder::Step::poll);
+        EXPECT_EQ(idle.on_turn(0, 101'000), IdleLadder::Step::poll);
+        EXPECT_EQ(idle.on_turn(0, 1000 + kLongTsc), IdleLadder::Step::sleep);
+        EXPECT_EQ(idle.on_turn(1, 2000 + kLongTsc), IdleLadder::Step::poll);
+        EXPECT_EQ(idle.on_turn(0, 3000 + kLongTsc), IdleLadder::Step::poll) << "from the bottom";
+        EXPECT_EQ(idle.on_turn(0, 3000 + 2 * kLongTsc), IdleLadder::Step::sleep);
+    }
 }
 
 TEST(IdleLadder, NeverSleepsWhenBusy) {
