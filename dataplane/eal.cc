@@ -141,7 +141,7 @@ unsigned free_hugepages_mib() {
 Result<MemoryPlan> plan_memory(MemoryMode mode, unsigned memory_mib, unsigned free_hugepages_mib) {
     const bool enough = free_hugepages_mib >= memory_mib;
     if (mode == MemoryMode::hugepages && !enough)
-        return fail("dataplane.memory_mode is hugepages, but " + std::to_string(memory_mib) +
+        return fail("dataplane.hugepages is `require`, but " + std::to_string(memory_mib) +
                     " MiB are needed and " + std::to_string(free_hugepages_mib) +
                     " MiB are free: write a larger number to /proc/sys/vm/nr_hugepages");
     return MemoryPlan{.hugepages = mode != MemoryMode::no_huge && enough, .memory_mib = memory_mib};

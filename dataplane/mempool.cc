@@ -39,7 +39,7 @@ Result<Mempool> Mempool::create(const Options& options) {
     if (pool == nullptr)
         return fail(rte_errno, "cannot allocate " + std::to_string(options.nb_mbufs) + " mbufs (" +
                                    std::to_string(memory_bytes(options) >> 20) +
-                                   " MiB); raise dataplane.memory or lower dataplane.mbufs");
+                                   " MiB): raise dataplane.memory");
     return Mempool{pool};
 }
 

@@ -330,11 +330,17 @@ TEST(IdleLadder, NeverSleepsWhenBusy) {
         EXPECT_EQ(idle.on_turn(0, tsc), IdleLadder::Step::poll);
 }
 
-std::chrono::microseconds time_of_sleep(IdleLadder& idle) {
-    const auto start = std::chrono::steady_clock::now();
-    idle.sleep();
-    return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
-                                                                 start);
+// The shortest of several: a busy machine may keep us from running after we woke.
+int64_t microseconds_of_sleep(IdleLadder& idle) {
+    int64_t shortest = INT64_MAX;
+    for (int i = 0; i < 10; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        idle.sleep();
+        const auto end = std::chrono::steady_clock::now();
+        const auto slept = std::chrono::duration_cast<std::chrono::microseconds>(end - start);
+        shortest = std::min<int64_t>(shortest, slept.count());
+    }
+    return shortest;
 }
 
 TEST(IdleLadder, WakesWhenADoorbellRings) {
@@ -344,21 +350,21 @@ TEST(IdleLadder, WakesWhenADoorbellRings) {
     IdleLadder::Options options = idle_options(bell->fd());
     options.queue_doorbell_fds = {queue->fd()};
     IdleLadder idle{options};
-    EXPECT_GE(time_of_sleep(idle).count(), 20'000);
+    EXPECT_GE(microseconds_of_sleep(idle), 20'000);
     queue->arm();
     queue->ring();
-    EXPECT_LT(time_of_sleep(idle).count(), 20'000);
+    EXPECT_LT(microseconds_of_sleep(idle), 20'000);
     queue->disarm();
     bell->arm();
     bell->ring();
-    EXPECT_LT(time_of_sleep(idle).count(), 20'000);
+    EXPECT_LT(microseconds_of_sleep(idle), 20'000);
 }
 
 TEST(IdleLadder, LooksOftenWhereAQueueHasNoDoorbell) {
     IdleLadder::Options options = idle_options(-1);
     options.queue_doorbell_fds = {-1};
     IdleLadder idle{options};
-    EXPECT_LT(time_of_sleep(idle).count(), 20'000);
+    EXPECT_LT(microseconds_of_sleep(idle), 20'000);
 }
 
 // ---- grace periods ----
@@ -487,7 +493,7 @@ TEST(ZeroedArray, CostsMemoryOnlyWhereWritten) {
     ASSERT_TRUE(array);
     (*array)[(1 << 20) - 1].rx_packets.add(1);
     EXPECT_EQ((*array)[(1 << 20) - 1].rx_packets.get(), 1U);
-    EXPECT_LT(resident_pages() - before, 64U) << "64 MiB were asked for";
+    EXPECT_LT(resident_pages(), before + 64) << "64 MiB were asked for";
 }
 
 // ---- ports ----
