@@ -44,6 +44,25 @@ bool is_socket_path(std::string_view text) {
            text.back() != '/' && text.find_first_of(", \n") == std::string_view::npos;
 }
 
+// A socket path, then ",role=server" or ",role=client" and ",id=NUMBER" in any order, or neither.
+bool is_memif(std::string_view text) {
+    const auto is_option = [](std::string_view word) {
+        const bool is_id = word.starts_with("id=") && word.size() > 3 && word.size() < 9;
+        return word == "role=server" || word == "role=client" ||
+               (is_id && word.find_first_not_of("0123456789", 3) == std::string_view::npos);
+    };
+    const std::string_view path = text.substr(0, text.find(','));
+    if (!is_socket_path(path))
+        return false;
+    for (text.remove_prefix(path.size()); !text.empty();) {
+        const std::string_view word = text.substr(1, text.find(',', 1) - 1);
+        if (!is_option(word))
+            return false;
+        text.remove_prefix(1 + word.size());
+    }
+    return true;
+}
+
 // Complains and returns nothing, or returns the argument in its one form.
 std::optional<std::string> read_device_argument(const Input& in, DeviceKind kind,
                                                 std::string_view text) {
@@ -65,10 +84,11 @@ std::optional<std::string> read_device_argument(const Input& in, DeviceKind kind
             return refuse(quoted(text) + " is no interface name",
                           "1 to 15 of A-Z a-z 0-9 . _ - @; ip link lists those of this box");
         case DeviceKind::memif:
-            if (is_socket_path(text))
+            if (is_memif(text))
                 return std::string{text};
             return refuse(quoted(text) + " is no absolute path of a socket",
-                          "write it as in memif:/run/meshgate/memif.sock");
+                          "write it as in memif:/run/meshgate/memif.sock, behind it "
+                          "\",role=client\" and \",id=7\" if need be");
         case DeviceKind::vdev:
             if (!text.empty() && text.find_first_of(" \n") == std::string_view::npos)
                 return std::string{text};

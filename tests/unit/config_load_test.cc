@@ -100,6 +100,23 @@ log: {level: trace, format: json}
     EXPECT_EQ(model.log.format, LogFormat::json);
 }
 
+TEST_F(Load, TakesTheRoleAndNumberOfAMemif) {
+    const std::string text{kGoodFile};
+    const auto with_device = [&text](const std::string& device) {
+        return std::regex_replace(text, std::regex{"af_packet:eth1"}, "\"" + device + "\"");
+    };
+    for (const char* argument : {"/run/m.sock", "/run/m.sock,role=client", "/run/m.sock,id=7",
+                                 "/run/m.sock,id=7,role=server"}) {
+        const Model model = good(with_device(std::string{"memif:"} + argument));
+        EXPECT_EQ(model.ports.at(1).device, (Device{DeviceKind::memif, argument}));
+    }
+    for (const char* argument : {"m.sock", ",role=client", "/run/m.sock,", "/run/m.sock,role=peer",
+                                 "/run/m.sock,id=", "/run/m.sock,id=x", "/run/m.sock,,id=7"}) {
+        const LoadResult result = folder_.load(with_device(std::string{"memif:"} + argument));
+        EXPECT_FALSE(result.diagnostics.empty()) << argument;
+    }
+}
+
 TEST_F(Load, GivesTheDefaultsOfTheModel) {
     const Model model = good(kGoodFile);
     Control control;
