@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/lab"))
 
 import traffic  # noqa: E402
 from box import Box  # noqa: E402
-from lab import Lab  # noqa: E402
+from lab import Lab, claimed_processor  # noqa: E402
 from wireguard_go import WireGuardGo  # noqa: E402
 
 LOSS_ALLOWED = 0.001
@@ -92,7 +92,7 @@ def lossless_rate(hosts, size, seconds, top=1_000_000):
 
 
 def measure(name, build, options):
-    with Lab() as lab:
+    with claimed_processor(), Lab() as lab:
         hosts = build(lab, options)
         hosts[0].wait_ping(RIGHT)
         print(f"{name} ...", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ After the function itself, what must hold in every test is checked of every box:
 its packets add up, it ends cleanly, and its log names no bug.
 """
 
-import contextlib
 import importlib.util
 import sys
 import traceback
@@ -13,22 +12,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from lab import Lab  # noqa: E402 (the path comes first)
-
-
-def claim_processor():
-    """Sessions are ranked by group: work in the background must not look like lost packets."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("-10")
+from lab import Lab, claimed_processor  # noqa: E402 (the path comes first)
 
 
 def main():
-    claim_processor()
     file, function = Path(sys.argv[1]), sys.argv[2]
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    with Lab() as lab:
+    with claimed_processor(), Lab() as lab:
         try:
             getattr(module, function)(lab)
             for box in lab.boxes:

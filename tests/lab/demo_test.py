@@ -18,6 +18,24 @@ def test_every_flow_of_the_demo_arrives(_lab):
         assert flow["bytes"] > 0 and flow["arrived"], flow
 
 
+def test_kept_and_ended(_lab):
+    """--keep leaves it running and says how to enter each host; --end leaves nothing."""
+    done = run("/usr/bin/python3", DEMO, "--keep", "--seconds", "0.2", check=False, timeout=110)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-8000:]
+    try:
+        enter = [line.split("#")[0].split() for line in done.stdout.splitlines()
+                 if line.strip().startswith("ip netns exec")]
+        assert len(enter) == 5, enter
+        namespaces = [words[3] for words in enter]
+        by_name = {name.rsplit("-", 1)[1]: name for name in namespaces}
+        inside = ["ip", "netns", "exec", by_name["worker"]]
+        assert " 0% packet loss" in run(*inside, "ping", "-c", "2", "10.2.0.10").stdout
+    finally:
+        assert "1 ended" in run("/usr/bin/python3", DEMO, "--end").stdout
+    for name in namespaces:
+        assert not Path(f"/run/netns/{name}").exists(), name
+
+
 def test_wrong_usage(_lab):
     for words in (["mesh"], ["--colour"]):
         assert run("/usr/bin/python3", DEMO, *words, check=False).returncode == 2, words

@@ -23,6 +23,7 @@ from lab import BUILD, ROOT, LabError, run
 
 HOSTS = ("berlin", "munich", "laptop", "h-berlin", "h-munich")
 BLOCK_SECONDS = 60
+RUN_TOGETHER = ("start.md", "operate.md")  # in this order, on the same hosts
 
 # Commands for the source tree, and where each is run.
 TREE_COMMANDS = {
@@ -95,11 +96,11 @@ def network(lab):
     return hosts
 
 
-def run_document(lab, path):
+def run_documents(lab, *paths):
     shells = {name: Shell(lab, host) for name, host in network(lab).items()}
     for shell in shells.values():
         lab.at_end.append(shell.close)
-    for info, text in blocks(path):
+    for info, text in (block for path in paths for block in blocks(path)):
         marks = dict(mark.split("=") for mark in info.split())
         for name in marks.get("on", "").split(","):
             if name:
@@ -108,15 +109,15 @@ def run_document(lab, path):
             value = printed.strip().splitlines()[-1]
             for shell in shells.values():
                 shell.run(f"{marks['prints']}='{value}'")
-        if "meshgated" in text:
+        if "meshgated --config" in text:
             for name in marks["on"].split(","):  # until it answers
                 shells[name].run("for i in $(seq 100); do meshgate status >/dev/null && break; "
                                  "sleep 0.1; done")
 
 
-def test_start(lab):
-    """From nothing to two offices joined, word by word."""
-    run_document(lab, ROOT / "docs/start.md")
+def test_start_and_operate(lab):
+    """From nothing to two offices joined, word by word; then what their operators do."""
+    run_documents(lab, *(ROOT / "docs" / name for name in RUN_TOGETHER))
 
 
 def test_every_block_is_run_somewhere(_lab):
@@ -124,7 +125,7 @@ def test_every_block_is_run_somewhere(_lab):
     for path in documents():
         for info, text in blocks(path):
             if "on=" in info:
-                assert path.name == "start.md", f"{path}: no test runs this document"
+                assert path.name in RUN_TOGETHER, f"{path}: no test runs this document"
                 continue
             unknown += [f"{path.name}: {line}" for line in text.splitlines()
                         if line.strip() and line not in TREE_COMMANDS]

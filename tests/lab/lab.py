@@ -40,11 +40,36 @@ def _die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _outlive_parent():
+    """Neither Ctrl-C nor the end of the terminal is meant for it."""
+    os.setpgrp()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def claimed_processor():
+    """Ranks our session above others of the machine (autogroups) while the block runs: work in
+    the background must not look like lost packets."""
+    rank = Path("/proc/self/autogroup")
+    before = rank.read_text().split()[-1] if rank.exists() else None
+    with contextlib.suppress(OSError):
+        rank.write_text("-10")
+    try:
+        yield
+    finally:
+        if before is not None:
+            with contextlib.suppress(OSError):
+                rank.write_text(before)
+
+
 def run(*command, check=True, timeout=60, **options):
     """Runs a command to its end; its output stands in the exception when it fails."""
     command = [str(word) for word in command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False,
-                          preexec_fn=_die_with_parent, **options)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                              check=False, preexec_fn=_die_with_parent, **options)
+    except subprocess.TimeoutExpired as reason:
+        raise LabError(f"{' '.join(command)}: still running after {timeout} s") from reason
     if check and done.returncode != 0:
         raise LabError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done
@@ -72,8 +97,8 @@ class Process:
         with open(log, "wb") as out:
             self.popen = subprocess.Popen(self.command, stdin=stdin, stdout=out,
                                           stderr=subprocess.STDOUT, env=env,
-                                          start_new_session=outlives_us,
-                                          preexec_fn=None if outlives_us else _die_with_parent)
+                                          preexec_fn=_outlive_parent if outlives_us
+                                          else _die_with_parent)
 
     @property
     def pid(self):
@@ -245,7 +270,7 @@ class Lab:
         return self
 
     def __exit__(self, *_):
-        if self.hosts:
+        if self.dir is not None:
             self.close()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -303,7 +328,7 @@ class Lab:
     def leave_running(self):
         """Instead of close(); end_kept_labs() finds it by the mark."""
         (self.dir / KEPT).write_text(self.suffix)
-        self.hosts, self.boxes, self.processes, self.at_end = [], [], [], []
+        self.dir = None
 
 
 KEPT = "kept"

@@ -99,6 +99,7 @@ class TcpResult:
 
 def tcp(source, target, address, seconds=2, port=5201, streams=1):
     """One way, by iperf3; bytes as the receiver counted them. Zero bytes when nothing got through."""
+    seconds = max(1, round(seconds))  # iperf3 takes whole ones, and 0 for ever
     server = target.spawn("iperf3", "-s", "-1", "--forceflush", "-B", address, "-p", port,
                           name=f"{target.name}-iperf3")
     server.wait_output("listening")
