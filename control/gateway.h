@@ -47,6 +47,8 @@ public:
                                                    Secrets secrets);
     ~Gateway();
 
+    // Own timestamps stay above this one; before up().
+    void raise_timestamp_floor(uint64_t wall_ns) { device_.raise_timestamp_floor(wall_ns); }
     // Begins to greet and to answer.
     void up();
     // Forgets all sessions.

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "config/load.h"
 #include "control/api/server.h"
 #include "control/api/wg_socket.h"
+#include "control/clock_mark.h"
 #include "control/dataplane_options.h"
 #include "control/event_loop.h"
 #include "control/gateway.h"
@@ -130,7 +132,13 @@ std::string health(StateView& state) {
            " peers have a session";
 }
 
-Result<void> serve(Gateway& gateway, Log& log, const Arguments& arguments) {
+void keep_mark(ClockMark& mark, const Gateway& gateway, Log& log) {
+    const auto kept = mark.keep(gateway.device().greatest_timestamp_sent_ns(), gateway.now());
+    if (!kept)
+        log.write({Log::Level::warning, "clock-mark", "", kept.error().message});
+}
+
+Result<void> serve(Gateway& gateway, Log& log, ClockMark& mark, const Arguments& arguments) {
     boost::asio::io_context io{1};
     Notify notify;
     Reload reload{gateway, log, arguments.config_file};
@@ -151,6 +159,7 @@ Result<void> serve(Gateway& gateway, Log& log, const Arguments& arguments) {
                             state.sample_load();
                             notify.status(health(state));
                             notify.feed_watchdog(gateway.dataplane());
+                            keep_mark(mark, gateway, log);
                         },
                     .child_exited =
                         [&] {
@@ -165,6 +174,13 @@ Result<void> serve(Gateway& gateway, Log& log, const Arguments& arguments) {
     notify.stopping();
     log.write({Log::Level::info, "stopping", gateway.model().node.name, "asked to stop"});
     return {};
+}
+
+// Where the service manager lets us keep things (StateDirectory=); empty without one.
+std::string state_folder() {
+    const char* folders = std::getenv("STATE_DIRECTORY");
+    const std::string text = folders == nullptr ? "" : folders;
+    return text.substr(0, text.find(':'));
 }
 
 Result<void> run(config::Model model, const Arguments& arguments) {
@@ -187,9 +203,11 @@ Result<void> run(config::Model model, const Arguments& arguments) {
                                    std::move(*secrets));
     if (!gateway)
         return tl::unexpected{gateway.error()};
+    ClockMark mark{state_folder(), system_now()};
+    (*gateway)->raise_timestamp_floor(mark.floor_ns());
     (*dataplane)->start();
     (*gateway)->up();
-    auto served = serve(**gateway, log, arguments);
+    auto served = serve(**gateway, log, mark, arguments);
     (*dataplane)->stop();
     (*gateway)->down();
     return served;

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <string>
 
 #include "control/clock.h"
+#include "control/clock_mark.h"
 #include "control/icmp.h"
 #include "control/lab_timings.h"
 #include "control/token_bucket.h"
@@ -85,6 +90,56 @@ TEST(TscMoment, TranslatesBothWaysAndKeepsNever) {
     EXPECT_EQ(moment.to_tsc(101'000'000'000), 7'000'000'000U);
     EXPECT_EQ(moment.to_tsc(99'000'000'000), 3'000'000'000U);
     EXPECT_EQ(moment.to_tsc(1), 0U) << "before the counter began";
+}
+
+class ClockMarkTest : public testing::Test {
+protected:
+    ClockMarkTest() {
+        char name[] = "/tmp/clock_mark_XXXXXX";
+        folder_ = mkdtemp(name);
+    }
+    ~ClockMarkTest() override { std::filesystem::remove_all(folder_); }
+
+    static constexpr uint64_t kWall = 1'700'000'000'000'000'000;
+    static constexpr uint64_t kMinute = 60'000'000'000;
+    static constexpr Now kStart{.monotonic_ns = kMinute, .wall_ns = kWall};
+    std::string folder_;
+};
+
+TEST_F(ClockMarkTest, StaysAboveWhatWasSentAcrossRestarts) {
+    ClockMark mark{folder_, kStart};
+    EXPECT_EQ(mark.floor_ns(), 0U);
+    EXPECT_TRUE(mark.keep(0, kStart));
+    EXPECT_EQ(ClockMark(folder_, kStart).floor_ns(), 0U) << "nothing was sent";
+    for (uint64_t sent = kWall; sent < kWall + 10 * kMinute; sent += 7'000'000'000) {
+        EXPECT_TRUE(mark.keep(sent, {kMinute + (sent - kWall), sent}));
+        EXPECT_GT(ClockMark(folder_, kStart).floor_ns(), sent);
+    }
+}
+
+TEST_F(ClockMarkTest, WritesNowAndThenOnly) {
+    ClockMark mark{folder_, kStart};
+    EXPECT_TRUE(mark.keep(kWall, kStart));
+    const auto first = std::filesystem::last_write_time(folder_ + "/timestamp");
+    for (uint64_t second = 1; second < 30; ++second)
+        EXPECT_TRUE(mark.keep(kWall + second * 1'000'000'000, kStart));
+    EXPECT_EQ(std::filesystem::last_write_time(folder_ + "/timestamp"), first);
+}
+
+TEST_F(ClockMarkTest, DoesNotKeepATimeThatRanAway) {
+    ClockMark mark{folder_, kStart};
+    const uint64_t ten_years = kWall + 3650 * 1440 * kMinute;
+    EXPECT_FALSE(mark.keep(ten_years, {2 * kMinute, ten_years}));
+    EXPECT_EQ(ClockMark(folder_, kStart).floor_ns(), 0U);
+}
+
+TEST_F(ClockMarkTest, LivesWithoutAFolderAndWithRubbish) {
+    ClockMark none{"", kStart};
+    EXPECT_TRUE(none.keep(kWall, kStart));
+    std::ofstream{folder_ + "/timestamp"} << "no number\n";
+    EXPECT_EQ(ClockMark(folder_, kStart).floor_ns(), 0U);
+    ClockMark gone{folder_ + "/missing", kStart};
+    EXPECT_FALSE(gone.keep(kWall, kStart));
 }
 
 TEST(Icmp, RefusesEchoRequestsThatAreNotWholeAndRight) {
