@@ -43,10 +43,10 @@ private:
 // Receiver index -> entry. One writer (control), any number of readers (workers), no locks. Any 32
 // bits may be an index. A look-up reads one cache line, rarely two.
 //
-// An entry leaves in two steps. A worker may have compared an index with the key of a slot and not
-// yet read its word: were the slot filled anew at once, that worker would take the new entry for
-// the old index. So erase() only unlinks, and the slot stays reserved until recycle(), which the
-// writer calls after a grace period (when it also frees what the entry pointed to).
+// An entry leaves in two steps. A worker reads a slot's key, its word and its key again: it notices
+// when the slot changes hands once in between, but not when it changes there and back. So erase()
+// only unlinks, and the slot stays reserved until recycle(), which the writer calls after a grace
+// period (when it also frees what the entry pointed to).
 class IndexTable {
 public:
     // Room for `capacity` entries, erased and not yet recycled ones included.
