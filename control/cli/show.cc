@@ -56,18 +56,14 @@ std::string percent(const Json& share) {
     return decimal(share.get<double>() * 100, "%.0f%%");
 }
 
-const Json* stage_named(const Json& worker, std::string_view name) {
-    for (const Json& stage : worker.at("stages")) {
-        if (stage.at("stage") == name)
-            return &stage;
-    }
-    return nullptr;
-}
-
-// Packets per burst that the worker took from its ports.
+// Packets per burst, at the first stage that saw any.
 std::string mean_batch(const Json& worker) {
-    const Json* rx = stage_named(worker, "rx");
-    return rx == nullptr ? "-" : ratio(number_of(rx->at("packets")), number_of(rx->at("batches")));
+    for (const Json& stage : worker.at("stages")) {
+        const uint64_t batches = number_of(stage.at("batches"));
+        if (batches > 0)
+            return ratio(number_of(stage.at("packets")), batches);
+    }
+    return "-";
 }
 
 std::string plural(uint64_t n, const std::string& noun) {
