@@ -18,15 +18,15 @@ protected:
     Json result(std::string_view line) {
         const Json json = Json::parse(ask(line));
         EXPECT_EQ(json["ok"], true) << json;
-        return json["result"];
+        return json.at("result");
     }
     std::string code(std::string_view line) {
         const Json json = Json::parse(ask(line));
         EXPECT_EQ(json["ok"], false) << json;
-        return json["error"]["code"];
+        return json.at("error").at("code");
     }
     std::string message(std::string_view line) {
-        return Json::parse(ask(line))["error"]["message"];
+        return Json::parse(ask(line)).at("error").at("message");
     }
 
     FakeState state;

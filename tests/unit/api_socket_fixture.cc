@@ -18,7 +18,7 @@
 namespace meshgate::control {
 namespace {
 
-constexpr int kPatienceMs = 5000;
+constexpr int kPatienceMs = 20000;
 
 template <typename Address>
 int connected_socket(int family, const Address& address) {

@@ -23,7 +23,7 @@ private:
     std::string path_;
 };
 
-// Blocking client over a file descriptor; every wait ends after five seconds.
+// Blocking client over a file descriptor; every wait ends after twenty seconds.
 class RawClient {
 public:
     static RawClient unix_socket(const std::string& path);

@@ -193,7 +193,7 @@ TEST_F(Cli, ExitsBy6WhenTheAnswerIsLate) {
               "exit 6");
     const auto took = std::chrono::steady_clock::now() - before;
     EXPECT_GE(took, 300ms);
-    EXPECT_LT(took, 3s);
+    EXPECT_LT(took, 15s);
 }
 
 TEST_F(Cli, SurvivesAnswersOfAnotherVersion) {

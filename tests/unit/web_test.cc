@@ -76,9 +76,8 @@ protected:
         char* arguments[] = {program.data(),       socket_option.data(), path.data(),
                              listen_option.data(), listen.data(),        nullptr};
         ASSERT_EQ(::posix_spawn(&pid, program.c_str(), nullptr, nullptr, arguments, environ), 0);
-        for (int i = 0; i < 500 && !RawClient::tcp(port).connected(); ++i)
+        for (int i = 0; i < 2000 && !RawClient::tcp(port).connected(); ++i)
             std::this_thread::sleep_for(10ms);
-        std::this_thread::sleep_for(20ms);  // privileges go after the port is bound
     }
     void stop() {
         if (pid > 0)
@@ -268,6 +267,7 @@ TEST_F(Web, AsksTheDaemonSeldomWhateverItsClientsDo) {
 
 TEST_F(Web, HasNoPrivileges) {
     ASSERT_EQ(::geteuid(), 0U) << "run as root";
+    ASSERT_EQ(get("/").status, 200U);  // privileges go after the port is bound, but before this
     const std::string status = proc("status");
     EXPECT_NE(status.find("\nUid:\t65534\t65534\t65534\t65534\n"), std::string::npos) << status;
     EXPECT_NE(status.find("\nGid:\t65534\t65534\t65534\t65534\n"), std::string::npos);
