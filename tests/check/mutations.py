@@ -310,7 +310,8 @@ def main():
     for row in rows:
         verdict = copy.try_row(row)
         bad += verdict != "killed"
-        print(f"{row[0]}  {row[1]}: {row[2].strip().splitlines()[0][:60]!r}: {verdict}", flush=True)
+        broken = [line.strip() for line in row[3].splitlines() if line not in row[2].splitlines()]
+        print(f"{row[0]}  {row[1]}: {(broken or ['(line removed)'])[0][:60]}: {verdict}", flush=True)
     print(f"{len(rows) - bad} killed, {bad} not")
     return 1 if bad else 0
 

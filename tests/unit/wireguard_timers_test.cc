@@ -343,6 +343,16 @@ TEST(Timers, W32_LateReportsMoveNoDeadline) {
     reordered.tell(12);
     reordered.run_until(100);
     EXPECT_EQ(reordered.keepalives, Times{21});
+    // What was sent after it does, though one report tells both. At one time, too: a turn of the
+    // packet path receives first.
+    for (const double sent : {11.0, 12.0}) {
+        Tested answered;
+        answered.activity.last_data_rx_ns = answered.activity.last_any_rx_ns = Tested::time(11);
+        answered.activity.last_any_tx_ns = Tested::time(sent);
+        answered.tell(12);
+        answered.run_until(100);
+        EXPECT_TRUE(answered.keepalives.empty()) << sent;
+    }
 }
 
 TEST(Timers, W32_TrafficUpToTheLastInstantCounts) {
@@ -426,6 +436,15 @@ TEST(Timers, W34_CountsFromTheLastPacketEitherWay) {
     EXPECT_EQ(tested.keepalives.size(), 1U);
     tested.run_until(70);
     EXPECT_EQ(tested.keepalives, (Times{30, 70}));
+}
+
+TEST(Timers, W34_ReceivingCounts) {
+    Tested tested{Initiator::us, 25};
+    tested.keepalive_received(20);
+    tested.run_until(44.999);
+    EXPECT_TRUE(tested.keepalives.empty());
+    tested.run_until(45);
+    EXPECT_EQ(tested.keepalives, Times{45});
 }
 
 TEST(Timers, W34_GoesOnWithoutReports) {
