@@ -154,8 +154,8 @@ TEST(World, W37_RekeyingUnderLoadLosesNothing) {
     Two world{7, fast};
     world.both_wires({.delay_ns = 20 * kNsPerMs});
     const uint64_t end_ns = world.now_ns() + kHour + 10 * kMinute;
-    world.send_every(0, 1, 17 * kNsPerMs, end_ns);
-    world.send_every(1, 0, 19 * kNsPerMs, end_ns);
+    world.send_every(0, 1, 37 * kNsPerMs, end_ns);
+    world.send_every(1, 0, 41 * kNsPerMs, end_ns);
     world.run_for(kHour + 10 * kMinute + kNsPerSecond);
     EXPECT_GE(world.nb_sessions(), 3600U);
     for (const auto& [from, to] : {std::pair{0U, 1U}, std::pair{1U, 0U}})
@@ -402,7 +402,7 @@ TEST(Faults, F11_AThousandPeersRekeyAtOnceAndLoseNothing) {
         world.run_for(kNsPerMs);
     }
     for (unsigned n = 1; n <= 1000; ++n)
-        world.send_every(n, hub, 500 * kNsPerMs + n * 100'000, world.now_ns() + 140 * kNsPerSecond);
+        world.send_every(n, hub, kNsPerSecond + n * 100'000, world.now_ns() + 140 * kNsPerSecond);
     world.run_for(141 * kNsPerSecond);
     for (unsigned n = 1; n <= 1000; ++n) {
         EXPECT_EQ(world.flow(n, hub).delivered, world.flow(n, hub).sent) << n;
