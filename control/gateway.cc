@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "config/load.h"
 #include "control/icmp.h"
 
 namespace meshgate::control {
@@ -24,49 +23,10 @@ constexpr size_t kMaxQueuedHandshakes = 4096;
 constexpr size_t kPoolShare = 4;
 // A burst of new neighbours makes one snapshot.
 constexpr auto kPublishInterval = 5ms;
-// REJECT_AFTER_TIME: no session that used the old port is older.
-constexpr auto kOldListenPortLifetime = 180s;
-
 constexpr uint16_t kEthertypeIpv4 = 0x0800;
 constexpr uint16_t kEthertypeIpv6 = 0x86dd;
 
-wireguard::PeerOptions options_of(const config::Peer& peer, const Secrets& secrets) {
-    const auto key = secrets.preshared_keys.find(peer.public_key);
-    return {
-        .public_key = peer.public_key,
-        .preshared_key = key == secrets.preshared_keys.end() ? SecretKey{} : key->second.clone(),
-        .endpoint = peer.endpoint,
-        .persistent_keepalive_s = peer.persistent_keepalive_s,
-        .endpoint_policy = wireguard::EndpointPolicy::roams};
-}
-
-std::vector<IpAddress> gateways_of(const config::Port& port) {
-    std::vector<IpAddress> result;
-    for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
-        if (gateway)
-            result.push_back(*gateway);
-    }
-    return result;
-}
-
 }  // namespace
-
-Result<Secrets> load_secrets(const config::Model& model) {
-    Secrets secrets;
-    auto private_key = config::load_secret_key(model.node.private_key_file);
-    if (!private_key)
-        return within(model.node.private_key_file, private_key.error());
-    secrets.private_key = std::move(*private_key);
-    for (const config::Peer& peer : model.peers) {
-        if (peer.preshared_key_file.empty())
-            continue;
-        auto key = config::load_secret_key(peer.preshared_key_file);
-        if (!key)
-            return within(peer.preshared_key_file, key.error());
-        secrets.preshared_keys.emplace(peer.public_key, std::move(*key));
-    }
-    return secrets;
-}
 
 Gateway::Gateway(Parts parts, config::Model model)
     : parts_{std::move(parts)},
@@ -304,148 +264,6 @@ void Gateway::settle(const Now& now) {
     if (snapshot_stale_ && time - published_ >= kPublishInterval)
         publish(time);
     parts_.dataplane.reclaim();
-}
-
-// ---- what the workers see ----
-
-void Gateway::publish(Time now) {
-    parts_.dataplane.publish(builder_.build());
-    published_ = now;
-    snapshot_stale_ = false;
-}
-
-void Gateway::publish_listen_ports(Time now) {
-    std::vector<uint16_t> ports{model_.wireguard.listen_port};
-    for (const OldListenPort& old : old_listen_ports_)
-        ports.push_back(old.port);
-    builder_.set_listen_ports(ports);
-    paths_.set_listen_ports(std::move(ports), now);
-    snapshot_stale_ = true;
-}
-
-void Gateway::publish_ports(Time now) {
-    builder_.set_ports(model_.ports, macs_);
-    std::vector<Neighbors::Port> neighbors;
-    std::vector<UnderlayPort> underlay;
-    for (size_t i = 0; i < model_.ports.size(); ++i) {
-        const config::Port& port = model_.ports[i];
-        const uint16_t vlan = port.vlan.value_or(kNoVlan);
-        neighbors.push_back({.identity = {macs_[i], vlan},
-                             .addresses = own_addresses(port, macs_[i]),
-                             .networks = connected_networks(port),
-                             .gateways = gateways_of(port)});
-        if (port.role == config::Role::wan)
-            underlay.push_back({.id = static_cast<PortId>(i),
-                                .mac = macs_[i],
-                                .vlan = vlan,
-                                .mtu_bytes = port.mtu_bytes,
-                                .addresses = port.addresses,
-                                .gateway_v4 = port.gateway_v4.value_or(IpAddress{}),
-                                .gateway_v6 = port.gateway_v6.value_or(IpAddress{}),
-                                .up = down_since_ns_[i] == 0});
-    }
-    next_hops_.table().set_ports(std::move(neighbors), now);
-    paths_.set_ports(std::move(underlay), now);
-    snapshot_stale_ = true;
-}
-
-void Gateway::publish_routes() {
-    std::vector<PeerPrefixes> prefixes;
-    for (const config::Peer& peer : model_.peers) {
-        if (const auto id = device_.find_peer(peer.public_key))
-            prefixes.push_back({*id, peer.allowed_ips});
-    }
-    if (builder_.set_routes(build_rib(model_.ports, model_.routes, prefixes)))
-        snapshot_stale_ = true;
-}
-
-// ---- peers and changes ----
-
-std::string Gateway::name_of(PeerId peer) const {
-    const auto it = names_.find(peer);
-    return it == names_.end() ? "?" : it->second;
-}
-
-Result<PeerId> Gateway::add_peer(const config::Peer& peer, const Secrets& secrets, const Now& now) {
-    const PeerId id = parts_.dataplane.add_peer();
-    if (id == kNoPeer)
-        return fail("no room: dataplane.max_peers is " +
-                    std::to_string(parts_.dataplane.options().max_peers));
-    names_[id] = peer.name;
-    if (device_.add_peer(id, options_of(peer, secrets), now) != wireguard::AddPeer::added) {
-        names_.erase(id);
-        parts_.dataplane.remove_peer(id);
-        return fail("its public key is ours, or another peer's");
-    }
-    sessions_.carry_out(now);
-    return id;
-}
-
-void Gateway::update_peer(const config::PeerChange& change, const Secrets& secrets,
-                          const Now& now) {
-    const auto id = device_.find_peer(change.after.public_key);
-    if (!id)
-        return;
-    names_[*id] = change.after.name;
-    wireguard::PeerOptions options = options_of(change.after, secrets);
-    // An endpoint that the file did not change may have moved since; it stays where it is.
-    if (!change.endpoint)
-        options.endpoint.reset();
-    device_.update_peer(*id, std::move(options), now);
-    sessions_.carry_out(now);
-}
-
-void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
-    const auto id = device_.find_peer(peer.public_key);
-    if (!id)
-        return;
-    device_.remove_peer(*id, now);
-    sessions_.carry_out(now);
-    sessions_.forget(*id);
-    paths_.remove(*id);
-    names_.erase(*id);
-    parts_.dataplane.remove_peer(*id);
-}
-
-void Gateway::set_listen_port(uint16_t before, uint16_t after, Time now) {
-    std::erase_if(old_listen_ports_, [&](const OldListenPort& old) {
-        return old.port == after || old.port == before;
-    });
-    old_listen_ports_.push_back({before, now + kOldListenPortLifetime});
-    publish_listen_ports(now);
-}
-
-Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Secrets secrets) {
-    const Now now = this->now();
-    const Time time = time_of(now);
-    // New peers come before old ones go, so there must be room for both at once.
-    const size_t nb_peers = model_.peers.size() + changes.added_peers.size();
-    if (nb_peers > parts_.dataplane.options().max_peers)
-        return fail("no room for the new peers beside the old ones: dataplane.max_peers is " +
-                    std::to_string(parts_.dataplane.options().max_peers));
-    const uint16_t listen_port = model_.wireguard.listen_port;
-    model_ = std::move(after);
-    if (changes.log_changed)
-        parts_.log.configure(model_.log);
-    if (changes.listen_port_changed)
-        set_listen_port(listen_port, model_.wireguard.listen_port, time);
-    if (changes.ports_changed)
-        publish_ports(time);
-    for (const config::Peer& peer : changes.added_peers) {
-        const auto added = add_peer(peer, secrets, now);
-        if (!added)
-            parts_.log.write({Log::Level::error, "peer-refused", peer.name, added.error().message},
-                             time);
-    }
-    for (const config::PeerChange& change : changes.changed_peers)
-        update_peer(change, secrets, now);
-    publish_routes();
-    publish(time);
-    // No route leads to the removed peers any more.
-    for (const config::Peer& peer : changes.removed_peers)
-        remove_peer(peer, now);
-    settle(now);
-    return {};
 }
 
 }  // namespace meshgate::control
