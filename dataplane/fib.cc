@@ -154,6 +154,12 @@ unsigned common_bits(Key a, Key b) noexcept {
 using Words = std::vector<uint32_t, TableAllocator<uint32_t>>;
 constexpr size_t kNodeAlign = 4;  // 16 bytes: what is read of an IPv4 node lies in one cache line
 
+// Three in four nodes end within this many bytes.
+constexpr size_t kPrefetchAhead = 48;
+
+// A table up to this size, half a mebibyte, stays in a core's own cache: no use to prefetch.
+constexpr size_t kCachedWords = size_t{1} << 17;
+
 // Keys that are looked up together.
 constexpr size_t kChunk = 64;
 
@@ -178,6 +184,15 @@ struct Trie {
         return node.at[Node::kWords + (way & matching)];
     }
 
+    // The line a node begins in and the one where most end. For a leaf that of words[0], which is
+    // no miss, rather than a branch. Inlined by force: GCC takes the function for one without
+    // effect and leaves its calls out.
+    [[gnu::always_inline]] void prefetch(Ref ref) const noexcept {
+        const uint32_t* at = words.data() + (position_of(ref) & (0 - (ref & kNodeBit)));
+        __builtin_prefetch(at);
+        __builtin_prefetch(reinterpret_cast<const char*>(at) + kPrefetchAhead);
+    }
+
     // Ends: every node looks at bits further down than its parent.
     uint32_t lookup(Key key) const noexcept {
         Ref ref = first(key);
@@ -186,14 +201,24 @@ struct Trie {
         return value_of(ref);
     }
 
+    void lookup(std::span<uint32_t> values, std::span<const Key> keys) const noexcept {
+        if (words.size() > kCachedWords)
+            lookup_together<true>(values, keys);
+        else
+            lookup_together<false>(values, keys);
+    }
+
     // Step by step for all keys together, so that the processor waits for many misses at once.
     // Those that have arrived leave the list.
-    void lookup(std::span<uint32_t> values, std::span<const Key> keys) const noexcept {
+    template <bool kPrefetch>
+    void lookup_together(std::span<uint32_t> values, std::span<const Key> keys) const noexcept {
         std::array<Ref, kChunk> found;
         std::array<uint32_t, kChunk> open;
         size_t nb_open = 0;
         for (size_t i = 0; i < keys.size(); ++i) {
             found[i] = first(keys[i]);
+            if constexpr (kPrefetch)
+                prefetch(found[i]);
             open[nb_open] = static_cast<uint32_t>(i);
             nb_open += is_leaf(found[i]) ? 0 : 1;
         }
@@ -202,6 +227,8 @@ struct Trie {
             for (size_t n = 0; n < nb_open; ++n) {
                 const uint32_t i = open[n];
                 found[i] = next(found[i], keys[i]);
+                if constexpr (kPrefetch)
+                    prefetch(found[i]);
                 open[nb_still_open] = i;
                 nb_still_open += is_leaf(found[i]) ? 0 : 1;
             }
