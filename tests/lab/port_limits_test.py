@@ -37,13 +37,20 @@ def idle_cores(box, seconds=2):
     return (box.cpu_seconds() - start) / seconds
 
 
+def nb_sleeps(box):
+    return box.show("show", "workers")["workers"][0]["sleeps"]
+
+
 def check_sleep(road):
     """Next to no work when idle, and a packet after a pause is not late."""
     wait_for(lambda: road.box.show("show", "workers")["workers"][0]["asleep"], "sleep", seconds=3)
+    before = nb_sleeps(road.box)
     assert idle_cores(road.box) < 0.1
+    # 20 in a second by the clock; without doorbells a worker looks some thousand times.
+    assert nb_sleeps(road.box) - before < 500, nb_sleeps(road.box) - before
     result = traffic.round_trip(road.host, road.client, CLIENT[0], count=100, interval_us=20000)
     assert result["received"] == 100, result
-    # Without its doorbell a worker would sleep on for up to 50 ms, both ways.
+    # A doorbell that does not ring lets the worker sleep on for up to 50 ms, both ways.
     assert result["p50_us"] < 10000, result
 
 
