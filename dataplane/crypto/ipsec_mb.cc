@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Intel's multi-buffer library, called directly. Of its interfaces the unchecked burst is the
-// fastest for packets of many sessions: on a Sapphire Rapids core 319 cycles for 64 bytes, where
+// fastest for packets of many sessions: on an Emerald Rapids core 319 cycles for 64 bytes, where
 // the checked burst takes 348, single jobs 334, and init/update/finalize 614 (docs/performance.md).
 // The checks it leaves out are of arguments that this file alone fills.
 #include <intel-ipsec-mb.h>
