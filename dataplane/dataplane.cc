@@ -7,6 +7,7 @@
 #include <rte_ring_elem.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <unordered_map>
 
@@ -66,6 +67,17 @@ Result<void> check_options(const DataplaneOptions& options) {
                     std::to_string(options.ports.size()));
     return {};
 }
+
+// A worker and whether its thread runs. The release and acquire of `runs` order what control did
+// before start() and does after stop() with what the thread does: DPDK launches by a pipe, which
+// promises nothing of the kind.
+struct WorkerThread {
+    WorkerThread(const WorkerShared& shared, WorkerParts parts)
+        : worker{shared, std::move(parts)} {}
+
+    Worker worker;
+    std::atomic<bool> runs{false};
+};
 
 class DataplaneImpl final : public Dataplane {
 public:
@@ -146,7 +158,7 @@ private:
     unsigned nb_punts_in_row_ = 0;  // taken since control last had a waiting packet
 
     WorkerShared shared_;
-    std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<std::unique_ptr<WorkerThread>> workers_;
     bool running_ = false;
 };
 
@@ -282,8 +294,8 @@ Result<void> DataplaneImpl::make_workers() {
         Result<WorkerParts> parts = parts_of(worker);
         if (!parts)
             return within("worker " + std::to_string(worker), parts.error());
-        workers_.push_back(std::make_unique<Worker>(shared_, *std::move(parts)));
-        shared_.workers.push_back(workers_.back().get());
+        workers_.push_back(std::make_unique<WorkerThread>(shared_, *std::move(parts)));
+        shared_.workers.push_back(&workers_.back()->worker);
     }
     return {};
 }
@@ -291,17 +303,21 @@ Result<void> DataplaneImpl::make_workers() {
 // ---- start and stop ----
 
 int run_worker(void* argument) {
-    auto* const worker = static_cast<Worker*>(argument);
-    pthread_setname_np(pthread_self(), ("worker-" + std::to_string(worker->id())).c_str());
-    worker->run();
+    auto& thread = *static_cast<WorkerThread*>(argument);
+    MG_ASSERT(thread.runs.load(std::memory_order_acquire));
+    const std::string name = "worker-" + std::to_string(thread.worker.id());
+    pthread_setname_np(pthread_self(), name.c_str());
+    thread.worker.run();
+    thread.runs.store(false, std::memory_order_release);
     return 0;
 }
 
 void DataplaneImpl::start() {
     MG_ASSERT(!running_);
-    for (const auto& worker : workers_) {
-        const int status =
-            rte_eal_remote_launch(run_worker, worker.get(), Eal::lcore_of(worker->id()));
+    for (const auto& thread : workers_) {
+        thread->runs.store(true, std::memory_order_release);
+        const unsigned lcore = Eal::lcore_of(thread->worker.id());
+        const int status = rte_eal_remote_launch(run_worker, thread.get(), lcore);
         MG_ASSERT(status == 0);
     }
     running_ = true;
@@ -310,12 +326,14 @@ void DataplaneImpl::start() {
 void DataplaneImpl::stop() {
     if (!running_)
         return;
-    for (const auto& worker : workers_) {
-        worker->stop();
-        worker->parts.doorbell.ring();
+    for (const auto& thread : workers_) {
+        thread->worker.stop();
+        thread->worker.parts.doorbell.ring();
     }
-    for (const auto& worker : workers_)
-        rte_eal_wait_lcore(Eal::lcore_of(worker->id()));
+    for (const auto& thread : workers_) {
+        rte_eal_wait_lcore(Eal::lcore_of(thread->worker.id()));
+        MG_ASSERT(!thread->runs.load(std::memory_order_acquire));
+    }
     running_ = false;
 }
 
@@ -412,8 +430,8 @@ bool DataplaneImpl::arm_wakeup() {
     control_doorbell_->disarm();
     control_doorbell_->arm();
     const auto has_news = [](const WorkerRings& rings) {
-        return rte_ring_empty(rings.punts.get()) == 0 || rte_ring_empty(rings.waiting.get()) == 0 ||
-               rte_ring_empty(rings.notes.get()) == 0;
+        return !is_empty(rings.punts.get()) || !is_empty(rings.waiting.get()) ||
+               !is_empty(rings.notes.get());
     };
     if (std::none_of(rings_.begin(), rings_.end(), has_news))
         return true;
@@ -477,7 +495,7 @@ bool DataplaneImpl::send(Packet packet, uint32_t order) {
         rte_pktmbuf_free(mbuf);
         return false;
     }
-    workers_[worker]->parts.doorbell.ring();
+    workers_[worker]->worker.parts.doorbell.ring();
     return true;
 }
 
@@ -485,8 +503,8 @@ bool DataplaneImpl::send(Packet packet, uint32_t order) {
 
 uint64_t DataplaneImpl::nb_drops(Drop reason) const noexcept {
     uint64_t sum = 0;
-    for (const auto& worker : workers_)
-        sum += worker->counters.drops[static_cast<size_t>(reason)].get();
+    for (const auto& thread : workers_)
+        sum += thread->worker.counters.drops[static_cast<size_t>(reason)].get();
     return sum;
 }
 
@@ -519,11 +537,11 @@ PortStatus DataplaneImpl::port_status(PortId id) const {
 WorkerStatus DataplaneImpl::worker_status(unsigned worker) const {
     return {.id = worker,
             .core = options_.cores.empty() ? -1 : static_cast<int>(options_.cores.at(worker)),
-            .asleep = workers_.at(worker)->asleep.load(std::memory_order_relaxed)};
+            .asleep = workers_.at(worker)->worker.asleep.load(std::memory_order_relaxed)};
 }
 
 const WorkerCounters& DataplaneImpl::counters(unsigned worker) const {
-    return workers_.at(worker)->counters;
+    return workers_.at(worker)->worker.counters;
 }
 
 std::string DataplaneImpl::memory_description() const {

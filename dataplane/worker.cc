@@ -10,6 +10,7 @@
 #include "dataplane/pipeline.h"
 #include "dataplane/port.h"
 #include "dataplane/wire.h"
+#include "dataplane/worker_rings.h"
 
 namespace meshgate {
 
@@ -50,7 +51,7 @@ unsigned Worker::turn() noexcept {
 // What other threads put in our rings must be handled even after stop(); ports are not drained, for
 // a busy network never ends.
 bool Worker::has_work() const noexcept {
-    return rte_ring_empty(parts.inbox) == 0 || rte_ring_empty(parts.injections) == 0;
+    return !is_empty(parts.inbox) || !is_empty(parts.injections);
 }
 
 // Offline in RCU, so that nothing published waits for a sleeping worker.

@@ -15,6 +15,12 @@ struct RingFree {
 };
 using Ring = std::unique_ptr<rte_ring, RingFree>;
 
+// rte_ring_empty() with loads that are atomic by name. Only a hint, unless a fence stands before it.
+inline bool is_empty(const rte_ring* ring) noexcept {
+    return __atomic_load_n(&ring->prod.tail, __ATOMIC_RELAXED) ==
+           __atomic_load_n(&ring->cons.tail, __ATOMIC_RELAXED);
+}
+
 // The rings between one worker and everybody else; who fills and who empties each is said at
 // WorkerParts. All are bounded: a full ring is a counted drop.
 struct WorkerRings {

@@ -462,7 +462,8 @@ TEST(WorkerRings, TakeWhatTheyPromiseAndNoMore) {
         rte_pktmbuf_free(mbuf);
         EXPECT_EQ(nb_taken, 1024U);
         EXPECT_EQ(pool->nb_in_use(), 1024U);
-        EXPECT_EQ(rte_ring_empty(rings->waiting.get()), 1) << "a ring of its own";
+        EXPECT_TRUE(is_empty(rings->waiting.get())) << "a ring of its own";
+        EXPECT_FALSE(is_empty(rings->punts.get()));
     }
     EXPECT_EQ(pool->nb_in_use(), 0U) << "what nobody took is freed";
 }
