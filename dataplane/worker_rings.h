@@ -15,7 +15,8 @@ struct RingFree {
 };
 using Ring = std::unique_ptr<rte_ring, RingFree>;
 
-// rte_ring_empty() with loads that are atomic by name. Only a hint, unless a fence stands before it.
+// rte_ring_empty() with loads that are atomic by name. Only a hint, unless a fence stands before
+// it.
 inline bool is_empty(const rte_ring* ring) noexcept {
     return __atomic_load_n(&ring->prod.tail, __ATOMIC_RELAXED) ==
            __atomic_load_n(&ring->cons.tail, __ATOMIC_RELAXED);
