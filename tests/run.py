@@ -26,13 +26,13 @@ LAB_CASE_SECONDS = 240
 
 SANITIZERS = {  # group -> meson options, first words of the tests' names, environment
     "asan": {
-        "options": ["-Doptimization=1", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
+        "options": ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
         "tests": ("unit", "packet", "corpus"),
         "env": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
                 "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
     },
     "tsan": {
-        "options": ["-Doptimization=1", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
+        "options": ["-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
         "tests": ("unit dataplane",),
         "env": {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"},
     },
