@@ -50,18 +50,6 @@ def test_af_packet_with_unfinished_checksums(lab):
     check_everything(road, 50e6)
 
 
-def test_af_packet_with_a_hosts_default_offloads(lab):
-    """The kernel cuts what is longer than the ring's frames: the box counts the stumps, and makes
-    the host segment."""
-    road = Road(lab, device="af_packet", offloads=True).up()
-    for turn in range(3):  # the first segments show what the host does
-        got = traffic.tcp(road.host, road.client, CLIENT[0], seconds=2, port=5300 + turn)
-        if got.rate_bits_per_second > 50e6:
-            break
-    assert road.box.drops()["truncated"] > 0, "the host made no super-packets"
-    check_everything(road, 50e6)
-
-
 def test_two_workers(lab):
     check_everything(Road(lab, workers=2).up(), 50e6)
 
