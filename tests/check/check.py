@@ -12,7 +12,7 @@ from pathlib import Path
 
 FOLDERS = ("base", "bench", "config", "control", "dataplane", "tests")
 SOURCE = {".cc", ".h"}
-SCRIPT = {".py", ".sh"}
+SCRIPT = {".py", ".sh", ".build"}
 
 # What a folder may include besides itself. The longest matching folder decides.
 MAY_INCLUDE = {
