@@ -21,6 +21,7 @@ constexpr uintptr_t kErased = IndexEntry::kKindMask;
 // occur by chance, and whoever chooses indices does not know the multiplier.
 constexpr size_t kMaxProbes = 16;
 constexpr size_t kSlotsPerEntry = 2;
+constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio, odd
 constexpr size_t kMinBuckets = 64;
 
 }  // namespace
@@ -50,7 +51,11 @@ Result<IndexTable> IndexTable::create(size_t capacity) {
 }
 
 size_t IndexTable::home_of(uint32_t index) const noexcept {
-    return static_cast<size_t>((index * multiplier_) >> shift_);  // universal: multiply-shift
+    // One multiplication alone would leave regular indices regular, and crowd them for an unlucky
+    // multiplier.
+    uint64_t hash = index * multiplier_;
+    hash ^= hash >> 32;
+    return static_cast<size_t>((hash * kMixer) >> shift_);
 }
 
 IndexTable::Bucket& IndexTable::bucket_at(size_t position) const noexcept {
