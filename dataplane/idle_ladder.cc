@@ -18,12 +18,10 @@ struct Patience {
     long sleep_ns;
 };
 // Workers that float share their cores with hosts' kernels, other boxes and control: a worker that
-// spins takes the time of those whose packets it waits for, and one that yields does not. Two boxes
-// and two hosts on two busy cores, af_packet, medians of three:
-//     yield at once, sleep after 200 us    TCP 1.65 Gbit/s, 6 % of 200 000 packets/s lost
-//     sleep at once                        TCP 1.50 Gbit/s, 23 % lost: wake-ups cost
-//     spin 20 us, then yield               TCP 1.45 Gbit/s, 15 % lost
-// With a doorbell for every queue the end of a sleep is only a net under the rope.
+// spins takes the time of those whose packets it waits for, and one that yields does not. Between
+// two boxes and two hosts on two busy cores, over af_packet, yielding for a while moved more TCP
+// than sleeping at once or spinning first (two to three runs of each; over af_xdp no clear
+// difference). With a doorbell for every queue the end of a sleep is only a net under the rope.
 constexpr Patience kFloating{0, 200, 50'000'000};
 // A core of one's own is worth some warmth.
 constexpr Patience kPinned{50, 200, 50'000'000};

@@ -42,10 +42,13 @@ rte_ether_hdr ethernet_header(const LinkOptions& options, uint16_t ethertype) no
     return header;
 }
 
-// "Don't fragment" stays clear, as in WireGuard for Linux: a narrower underlay may cut datagrams.
+// "Don't fragment": a narrower underlay says so by ICMP, which lowers the link's MTU (W43), instead
+// of cutting datagrams whose pieces the other side's workers would drop. Atomic datagrams need no
+// identification (RFC 6864, section 4.1).
 rte_ipv4_hdr ipv4_header(const LinkOptions& options) noexcept {
     rte_ipv4_hdr header{};
     header.version_ihl = RTE_IPV4_VHL_DEF;
+    header.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
     header.time_to_live = kOuterHopLimit;
     header.next_proto_id = IPPROTO_UDP;
     header.src_addr = options.local.address.v4_be();

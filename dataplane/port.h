@@ -56,7 +56,7 @@ public:
     }
 
     PortId id() const noexcept { return id_; }
-    // Between 1 and the number of workers. Queue q belongs to worker q; with fewer tx queues than
+    // Between 1 and the number of workers. Which worker has which is Dataplane's; with fewer than
     // workers, the workers without one hand their frames over.
     unsigned nb_rx_queues() const noexcept { return nb_queues_; }
     unsigned nb_tx_queues() const noexcept { return nb_queues_; }
