@@ -48,11 +48,11 @@ std::optional<Way> way_from(const UnderlayPort& port, const IpAddress& remote,
 }
 
 std::optional<Way> bound_way(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                             const IpAddress& source) {
+                             const IpAddress& source, bool up) {
     if (source.family != remote.family)
         return std::nullopt;
     for (const UnderlayPort& port : ports) {
-        if (port.up && has_address(port, source))
+        if (port.up == up && has_address(port, source))
             return way_from(port, remote, source);
     }
     return std::nullopt;
@@ -88,9 +88,10 @@ std::optional<Way> gateway_way(std::span<const UnderlayPort> ports, const IpAddr
 
 std::optional<Way> choose_way(std::span<const UnderlayPort> ports, const IpAddress& remote,
                               const IpAddress& source) {
-    if (const auto way = bound_way(ports, remote, source))
-        return way;
+    // A port seen as down still serves where there is no other: the kernel is late to say "up".
     for (const bool up : {true, false}) {
+        if (const auto way = bound_way(ports, remote, source, up))
+            return way;
         if (const auto way = connected_way(ports, remote, up))
             return way;
         if (const auto way = gateway_way(ports, remote, up))

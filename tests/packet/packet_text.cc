@@ -27,6 +27,12 @@ uint16_t get16(std::span<const uint8_t> bytes, size_t offset) {
     return static_cast<uint16_t>((bytes[offset] << 8) | bytes[offset + 1]);
 }
 
+uint32_t address_at(std::span<const uint8_t> bytes, size_t offset) {
+    uint32_t address_be = 0;
+    std::memcpy(&address_be, &bytes[offset], sizeof address_be);
+    return address_be;
+}
+
 Bytes payload_of(const Fields& fields) {
     if (fields.has("hex"))
         return from_hex(fields.text("hex"));
@@ -241,8 +247,8 @@ void describe_ip4(Description& out, std::span<const uint8_t> packet) {
     const size_t header_len = size_t{packet[0] & 15U} * 4;
     const size_t total_len = get16(packet, 2);
     out["ip4"] = "";
-    out["src"] = to_string(IpAddress::v4(*reinterpret_cast<const uint32_t*>(&packet[12])));
-    out["dst"] = to_string(IpAddress::v4(*reinterpret_cast<const uint32_t*>(&packet[16])));
+    out["src"] = to_string(IpAddress::v4(address_at(packet, 12)));
+    out["dst"] = to_string(IpAddress::v4(address_at(packet, 16)));
     out["ttl"] = std::to_string(packet[8]);
     out["tos"] = std::to_string(packet[1]);
     out["id"] = std::to_string(get16(packet, 4));
