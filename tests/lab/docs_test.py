@@ -46,13 +46,15 @@ def documents():
 
 
 class Shell:
-    """A root shell on a host, with its own /etc and /run and the built programs in its path."""
+    """A root shell on a host, in a folder of its own, with its own /etc and /run and the built
+    programs in its path."""
 
     def __init__(self, lab, host):
         self.host = host
         folder = lab.dir / f"files-{host.name}"
         script = (f"mkdir -p {folder}/etc && cp -a /etc/. {folder}/etc && "
-                  f"mount --bind {folder}/etc /etc && mount -t tmpfs tmpfs /run && set -e")
+                  f"mount --bind {folder}/etc /etc && mount -t tmpfs tmpfs /run && cd {folder} "
+                  "&& set -e")
         path = f"{BUILD}/control:{BUILD}/control/cli:{BUILD}/control/web:{os.environ['PATH']}"
         self.log = lab.dir / f"shell-{host.name}.log"
         with open(self.log, "wb") as out:
