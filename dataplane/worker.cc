@@ -74,9 +74,14 @@ unsigned Worker::receive_ports(const Snapshot& snapshot) noexcept {
     unsigned nb_packets = 0;
     for (const RxQueue& rx : parts.rx_queues) {
         Batch batch;
+        const uint64_t start_tsc = rte_rdtsc();
         batch.set_size(shared.ports[rx.port]->rx_burst(rx.queue, batch.data(), kBurst));
         if (batch.empty())
             continue;
+        StageCounters& stage = counters.stages[static_cast<size_t>(Stage::rx)];
+        stage.batches.add(1);
+        stage.packets.add(batch.size());
+        stage.cycles.add(rte_rdtsc() - start_tsc);
         uint64_t nb_bytes = 0;
         for (rte_mbuf* mbuf : batch)
             nb_bytes += mbuf->pkt_len;

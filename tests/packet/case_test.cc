@@ -73,6 +73,7 @@ public:
         check_step();
         EXPECT_GT(nb_checks_, 0U) << "a case without expectations";
         EXPECT_EQ(world_->imbalance(), 0) << "rx + injected + originated != tx + drops + punts";
+        EXPECT_EQ(world_->unbooked_rx(), 0) << "the rx stage counts what is received";
         EXPECT_EQ(world_->mbufs_in_use(), 0U) << "mbufs leaked";
     }
 

@@ -398,6 +398,16 @@ int64_t World::imbalance() const {
     return static_cast<int64_t>(sources - sinks);
 }
 
+int64_t World::unbooked_rx() const {
+    int64_t difference = 0;
+    for (const auto& worker : workers_) {
+        const WorkerCounters& c = worker->counters;
+        difference += static_cast<int64_t>(c.rx_packets.get() -
+                                           c.stages[static_cast<size_t>(Stage::rx)].packets.get());
+    }
+    return difference;
+}
+
 unsigned World::mbufs_in_use() const {
     return ports_.pool.nb_in_use() - mbufs_at_start_;
 }

@@ -66,6 +66,8 @@ public:
     Dataplane::Activity activity(const std::string& name) const;
     // rx + injected + originated - tx - drops - punts, over all workers; 0 is right.
     int64_t imbalance() const;
+    // Packets received less those booked by the rx stage, over all workers; 0 is right.
+    int64_t unbooked_rx() const;
     unsigned mbufs_in_use() const;
 
 private:
