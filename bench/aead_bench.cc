@@ -1,96 +1,197 @@
 // SPDX-License-Identifier: Apache-2.0
-// The AEAD engines alone: lengths of plaintext and batch sizes, every packet under its own key.
-#include <benchmark/benchmark.h>
-
+// The AEAD engines alone: what a gateway takes by itself, then each engine by name, and OpenSSL.
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
+#include <random>
 #include <vector>
 
+#include "bench/figures.h"
+#include "bench/openssl_aead.h"
 #include "dataplane/crypto/aead.h"
 
-namespace meshgate {
+namespace meshgate::bench {
 namespace {
 
-constexpr size_t kPacketRoom = 2048;
+constexpr std::array<size_t, 4> kBatches{1, 8, 32, 64};
+constexpr std::array<uint32_t, 12> kImix{64, 64, 64, 64, 64, 64, 64, 570, 570, 570, 570, 1420};
+constexpr uint32_t kMaxLen = 1420;
+// Packets between two readings of the clock, at least.
+constexpr size_t kMinPackets = 64;
 
-struct Packets {
-    Packets(size_t nb_packets, uint32_t len) : keys(nb_packets), data(nb_packets) {
-        for (size_t i = 0; i < nb_packets; ++i) {
-            keys[i].fill(static_cast<uint8_t>(i + 1));
-            data[i].fill(static_cast<uint8_t>(i));
-            jobs.push_back(
-                {.key = keys[i].data(), .counter = i, .data = data[i].data(), .len = len});
-        }
-    }
-
-    std::vector<std::array<uint8_t, 32>> keys;
-    std::vector<std::array<uint8_t, kPacketRoom>> data;
-    std::vector<AeadJob> jobs;
+struct Size {
+    std::string name;
+    std::vector<uint32_t> lens;  // of plaintext; repeated over the packets
 };
 
-void report(benchmark::State& state, size_t batch, uint32_t len) {
-    const auto nb_packets = state.iterations() * static_cast<int64_t>(batch);
-    state.SetItemsProcessed(nb_packets);
-    state.SetBytesProcessed(nb_packets * len);
-}
+enum class Sessions : uint8_t { different, same };
 
-void seal(benchmark::State& state, AeadEngine& engine, uint32_t len, size_t batch) {
-    Packets packets{batch, len};
-    for (auto _ : state) {
-        engine.seal(packets.jobs);
-        benchmark::DoNotOptimize(packets.jobs.data());
-    }
-    report(state, batch, len);
-}
-
-// Restores the sealed packets each time, since opening is in place; the copies are measured too.
-void open(benchmark::State& state, AeadEngine& engine, uint32_t len, size_t batch) {
-    Packets packets{batch, len};
-    engine.seal(packets.jobs);
-    for (AeadJob& job : packets.jobs)
-        job.len += static_cast<uint32_t>(kAeadTagLen);
-    const auto sealed = packets.data;
-    for (auto _ : state) {
-        for (size_t i = 0; i < batch; ++i)
-            std::memcpy(packets.data[i].data(), sealed[i].data(), len + kAeadTagLen);
-        engine.open(packets.jobs);
-        benchmark::DoNotOptimize(packets.jobs.data());
-    }
-    for (const AeadJob& job : packets.jobs) {
-        if (!job.ok)
-            return state.SkipWithError("a good packet was refused");
-    }
-    report(state, batch, len);
-}
-
-void register_all(AeadEngine& engine) {
-    for (const uint32_t len : {64U, 256U, 1420U}) {
-        for (const size_t batch : {1U, 32U, 64U}) {
-            const std::string suffix = std::string{"/"} + engine.name() + "/" +
-                                       std::to_string(len) + "/" + std::to_string(batch);
-            benchmark::RegisterBenchmark(
-                ("seal" + suffix).c_str(),
-                [&engine, len, batch](auto& state) { seal(state, engine, len, batch); });
-            benchmark::RegisterBenchmark(
-                ("open" + suffix).c_str(),
-                [&engine, len, batch](auto& state) { open(state, engine, len, batch); });
+// The packets of one iteration, in whole batches and with each length of the size as often as it
+// shall be. The data begins where an inner packet does behind an Ethernet header.
+class Packets {
+public:
+    Packets(const Size& size, size_t batch, Sessions sessions) : batch_{batch} {
+        const size_t unit = std::lcm(batch, size.lens.size());
+        buffers_.resize((std::max(kMinPackets, unit) + unit - 1) / unit * unit);
+        std::vector<uint32_t> lens;
+        for (size_t i = 0; i < buffers_.size(); ++i)
+            lens.push_back(size.lens[i % size.lens.size()]);
+        std::shuffle(lens.begin(), lens.end(), std::mt19937_64{1});
+        for (size_t i = 0; i < buffers_.size(); ++i) {
+            Buffer& buffer = buffers_[i];
+            buffer.key.fill(static_cast<uint8_t>(i + 1));
+            jobs_.push_back({.key = buffers_[sessions == Sessions::same ? 0 : i].key.data(),
+                             .counter = i,
+                             .data = buffer.data.data() + kEthernetLen,
+                             .len = lens[i]});
         }
     }
+
+    size_t size() const { return jobs_.size(); }
+
+    void seal(AeadEngine& engine) {
+        for (size_t i = 0; i < jobs_.size(); i += batch_)
+            engine.seal(std::span{jobs_}.subspan(i, batch_));
+    }
+
+    // What is sealed now, restore() brings back, and open() opens.
+    void keep() {
+        for (AeadJob& job : jobs_)
+            job.len += static_cast<uint32_t>(kAeadTagLen);
+        kept_ = buffers_;
+    }
+    void restore() {
+        for (size_t i = 0; i < jobs_.size(); ++i)
+            std::memcpy(jobs_[i].data, kept_[i].data.data() + kEthernetLen, jobs_[i].len);
+    }
+    void open(AeadEngine& engine) {
+        for (size_t i = 0; i < jobs_.size(); i += batch_)
+            engine.open(std::span{jobs_}.subspan(i, batch_));
+    }
+
+    bool all_ok() const {
+        return std::all_of(jobs_.begin(), jobs_.end(), [](const AeadJob& job) { return job.ok; });
+    }
+
+private:
+    static constexpr size_t kEthernetLen = 14;
+    struct alignas(64) Buffer {
+        std::array<uint8_t, 32> key;
+        alignas(64) std::array<uint8_t, kEthernetLen + kMaxLen + kAeadTagLen> data{};
+    };
+
+    size_t batch_;
+    std::vector<Buffer> buffers_;
+    std::vector<Buffer> kept_;
+    std::vector<AeadJob> jobs_;
+};
+
+void finish(benchmark::State& state, const Packets& packets) {
+    if (!packets.all_ok())
+        return state.SkipWithError("a good packet was refused");
+    state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(packets.size()));
+}
+
+void seal(benchmark::State& state, AeadEngine& engine, Packets packets) {
+    for (auto _ : state)
+        timed(state, [&] { packets.seal(engine); });
+    finish(state, packets);
+}
+
+// Opening is in place: the sealed packets are put back outside of the time that counts.
+void open(benchmark::State& state, AeadEngine& engine, Packets packets) {
+    packets.seal(engine);
+    packets.keep();
+    for (auto _ : state) {
+        packets.restore();
+        timed(state, [&] { packets.open(engine); });
+    }
+    finish(state, packets);
+}
+
+struct Engine {
+    std::string suffix;  // of the figures' names; none: what a gateway takes
+    AeadFactory factory;
+};
+
+Result<std::unique_ptr<AeadEngine>> create_automatic_engine() {
+    static const auto selection = select_aead(AeadChoice::automatic);
+    if (!selection)
+        return fail(selection.error().message);
+    return selection->create();
+}
+
+std::vector<Engine> engines() {
+    std::vector<Engine> engines{{"", create_automatic_engine}};
+    for (const AeadEngineRow& row : aead_engines()) {
+        if (row.factory())
+            engines.push_back({std::string{"/"} + row.family, row.factory});
+    }
+    engines.push_back({"/openssl", create_openssl_engine});
+    return engines;
+}
+
+std::vector<Size> sizes() {
+    std::vector<Size> sizes;
+    for (const uint32_t len : {64U, 128U, 256U, 512U, 1024U, 1420U})
+        sizes.push_back({std::to_string(len) + "B", {len}});
+    sizes.push_back({"IMIX", {kImix.begin(), kImix.end()}});
+    return sizes;
+}
+
+enum class Direction : uint8_t { seal, open };
+
+std::function<void(benchmark::State&)> body_of(Direction direction, AeadFactory factory,
+                                               const Size& size, size_t batch, Sessions sessions) {
+    return [=](benchmark::State& state) {
+        auto engine = factory();
+        if (!engine)
+            return state.SkipWithError(engine.error().message.c_str());
+        (direction == Direction::seal ? seal : open)(state, **engine,
+                                                     Packets{size, batch, sessions});
+    };
+}
+
+// Everything that is compared with one another: one size, one batch, both directions.
+Group make_group(std::span<const Engine> engines, const Size& size, size_t batch,
+                 Sessions sessions) {
+    const std::string key = size.name + "/batch" + std::to_string(batch) +
+                            (sessions == Sessions::same ? "/same-session" : "");
+    const std::string reference = "/ipsec-mb";
+    const Quantity clocks = clocks_per("packet");
+    Group group;
+    for (const Direction direction : {Direction::seal, Direction::open}) {
+        const std::string name = (direction == Direction::seal ? "aead/seal/" : "aead/open/") + key;
+        for (const Engine& engine : engines) {
+            const bool is_reference = engine.suffix == reference;
+            Run run{
+                .figures = {{name + engine.suffix, clocks, is_reference ? "" : name + reference}},
+                .body = body_of(direction, engine.factory, size, batch, sessions),
+                .clock = Clock::manual};
+            if (direction == Direction::open && engine.suffix.empty())
+                run.figures.push_back({name + "/beside-seal", clocks, "aead/seal/" + key});
+            group.push_back(std::move(run));
+        }
+    }
+    return group;
+}
+
+std::vector<Group> groups() {
+    const auto all_engines = engines();
+    std::vector<Group> groups;
+    for (const Size& size : sizes()) {
+        for (const size_t batch : kBatches) {
+            groups.push_back(make_group(all_engines, size, batch, Sessions::different));
+            groups.push_back(make_group(all_engines, size, batch, Sessions::same));
+        }
+    }
+    return groups;
 }
 
 }  // namespace
-}  // namespace meshgate
+}  // namespace meshgate::bench
 
 int main(int argc, char** argv) {
-    std::vector<std::unique_ptr<meshgate::AeadEngine>> engines;
-    for (const meshgate::AeadEngineRow& row : meshgate::aead_engines()) {
-        auto engine = row.factory();
-        if (!engine)
-            continue;
-        meshgate::register_all(**engine);
-        engines.push_back(std::move(*engine));
-    }
-    benchmark::Initialize(&argc, argv);
-    benchmark::RunSpecifiedBenchmarks();
-    return 0;
+    return meshgate::bench::run_bench(argc, argv, meshgate::bench::groups());
 }

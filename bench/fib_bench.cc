@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Route look-up: ours beside DPDK's rte_fib, 10 to 1 M prefixes, bursts of 32 destinations.
-#include <benchmark/benchmark.h>
+// Routes: built, swapped and looked up, 10 to 1 M prefixes, beside DPDK's rte_fib. Look-ups go in
+// bursts of 32 random destinations, as the route stage's do.
 #include <rte_eal.h>
 #include <rte_fib.h>
 #include <rte_fib6.h>
@@ -8,29 +8,50 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <random>
 #include <vector>
 
+#include "bench/figures.h"
 #include "dataplane/api/fib.h"
+#include "dataplane/api/published.h"
+#include "dataplane/retire_list.h"
 
-namespace meshgate {
+namespace meshgate::bench {
 namespace {
 
 constexpr size_t kBurst = 32;
 // More than any cache of one core holds, so that a look-up meets the table as traffic would.
 constexpr size_t kNbDestinations = size_t{1} << 20;
 
-// Lengths about as in the internet's table: three in five are /24.
+// Lengths about as in the internet's table, in thousandths; the rest are hosts.
+struct LenShare {
+    uint8_t len;
+    unsigned per_mille;
+};
+constexpr std::array<LenShare, 12> kInternetLensV4{{{24, 600},
+                                                    {23, 100},
+                                                    {22, 110},
+                                                    {21, 50},
+                                                    {20, 45},
+                                                    {19, 30},
+                                                    {18, 15},
+                                                    {17, 9},
+                                                    {16, 15},
+                                                    {15, 2},
+                                                    {14, 2},
+                                                    {13, 2}}};
+
 uint8_t internet_len_v4(std::mt19937_64& random) {
-    const auto percent = static_cast<unsigned>(random() % 100);
-    if (percent < 60)
-        return 24;
-    if (percent < 97)
-        return static_cast<uint8_t>(16 + random() % 8);
-    return static_cast<uint8_t>(percent < 99 ? 12 + random() % 4 : 32);
+    auto left = static_cast<unsigned>(random() % 1000);
+    for (const LenShare& share : kInternetLensV4) {
+        if (left < share.per_mille)
+            return share.len;
+        left -= share.per_mille;
+    }
+    return 32;
 }
 
 uint8_t internet_len_v6(std::mt19937_64& random) {
@@ -70,201 +91,362 @@ std::vector<Fib::Route> make_routes(Family family, size_t nb_routes) {
     return routes;
 }
 
-const std::vector<Fib::Route>& routes_of(Family family, size_t nb_routes) {
-    static std::map<std::pair<Family, size_t>, std::vector<Fib::Route>> cache;
-    auto& routes = cache[{family, nb_routes}];
-    if (routes.empty())
-        routes = make_routes(family, nb_routes);
-    return routes;
+std::array<uint8_t, 16> random_bytes(std::mt19937_64& random) {
+    const std::array<uint64_t, 2> bits{random(), random()};
+    std::array<uint8_t, 16> bytes;
+    std::memcpy(bytes.data(), bits.data(), bytes.size());
+    return bytes;
 }
 
-// A random host behind a random route each.
-std::vector<IpAddress> make_destinations(const std::vector<Fib::Route>& routes) {
+// A random host of the prefix.
+IpAddress host_in(const Prefix& prefix, std::mt19937_64& random) {
+    const std::array<uint8_t, 16> host = random_bytes(random);
+    IpAddress address = prefix.network().address;
+    for (unsigned byte = prefix.len / 8; byte < address.bits() / 8U; ++byte) {
+        const unsigned nb_kept = byte == prefix.len / 8 ? prefix.len % 8 : 0;
+        address.bytes[byte] =
+            static_cast<uint8_t>(address.bytes[byte] | (host[byte] & (0xffU >> nb_kept)));
+    }
+    return address;
+}
+
+// The prefix with one bit of its second half turned, which mostly nobody has.
+Prefix beside(Prefix prefix, std::mt19937_64& random) {
+    const auto bit =
+        static_cast<unsigned>(prefix.len / 2 + random() % (prefix.len - prefix.len / 2));
+    prefix.address.bytes[bit / 8] =
+        static_cast<uint8_t>(prefix.address.bytes[bit / 8] ^ (0x80U >> (bit % 8)));
+    return prefix;
+}
+
+enum class Outcome : uint8_t { hit, miss };
+
+std::vector<IpAddress> make_destinations(const std::vector<Fib::Route>& routes, const Fib& fib,
+                                         Outcome outcome) {
     std::mt19937_64 random{7};
     std::vector<IpAddress> destinations;
-    for (size_t i = 0; i < kNbDestinations; ++i) {
-        const Prefix prefix = routes[random() % routes.size()].prefix.network();
-        const std::array<uint64_t, 2> bits{random(), random()};
-        std::array<uint8_t, 16> host;
-        std::memcpy(host.data(), bits.data(), host.size());
-        IpAddress address = prefix.address;
-        for (unsigned byte = prefix.len / 8; byte < address.bits() / 8U; ++byte) {
-            const unsigned nb_kept = byte == prefix.len / 8 ? prefix.len % 8 : 0;
-            address.bytes[byte] =
-                static_cast<uint8_t>(address.bytes[byte] | (host[byte] & (0xffU >> nb_kept)));
-        }
-        destinations.push_back(address);
+    while (destinations.size() < kNbDestinations) {
+        Prefix prefix = routes[random() % routes.size()].prefix;
+        if (outcome == Outcome::miss)
+            prefix = beside(prefix, random);
+        const IpAddress address = host_in(prefix, random);
+        if ((fib.lookup(address) != 0) == (outcome == Outcome::hit))
+            destinations.push_back(address);
     }
     return destinations;
 }
 
-// Made once: the library calls a benchmark several times.
-const std::vector<IpAddress>& destinations_of(Family family, size_t nb_routes) {
-    static std::map<std::pair<Family, size_t>, std::vector<IpAddress>> cache;
-    auto& destinations = cache[{family, nb_routes}];
-    if (destinations.empty())
-        destinations = make_destinations(routes_of(family, nb_routes));
-    return destinations;
-}
+// All that the runs of one family and size share, each part made when first asked for.
+class Table {
+public:
+    Table(Family family, size_t nb_routes) : family_{family}, nb_routes_{nb_routes} {}
 
-void report(benchmark::State& state) {
+    const std::vector<Fib::Route>& routes() {
+        if (routes_.empty())
+            routes_ = make_routes(family_, nb_routes_);
+        return routes_;
+    }
+    const Fib& fib() {
+        if (fib_ == nullptr)
+            fib_ = Fib::build(routes());
+        return *fib_;
+    }
+    const std::vector<IpAddress>& destinations(Outcome outcome) {
+        auto& destinations = destinations_[outcome];
+        if (destinations.empty())
+            destinations = make_destinations(routes(), fib(), outcome);
+        return destinations;
+    }
+
+private:
+    Family family_;
+    size_t nb_routes_;
+    std::vector<Fib::Route> routes_;
+    std::shared_ptr<const Fib> fib_;
+    std::map<Outcome, std::vector<IpAddress>> destinations_;
+};
+
+// Calls `lookup(first destination)` for burst after burst.
+template <typename Lookup>
+void lookups(benchmark::State& state, Lookup lookup) {
+    size_t next = 0;
+    for (auto _ : state) {
+        lookup(next);
+        next = (next + kBurst) % kNbDestinations;
+    }
     state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kBurst));
 }
 
-void count_memory(benchmark::State& state, const Fib& fib) {
-    state.counters["bytes"] = static_cast<double>(fib.memory_bytes());
-}
-
-void build(benchmark::State& state, Family family) {
-    const auto& routes = routes_of(family, static_cast<size_t>(state.range(0)));
-    for (auto _ : state) {
-        const auto fib = Fib::build(routes);
-        benchmark::DoNotOptimize(fib.get());
-    }
-}
-
-void lookup_v4(benchmark::State& state) {
-    const auto& routes = routes_of(Family::ipv4, static_cast<size_t>(state.range(0)));
-    const auto fib = Fib::build(routes);
+void lookup_v4(benchmark::State& state, Table& table, Outcome outcome) {
     std::vector<uint32_t> destinations;
-    for (const IpAddress& address :
-         destinations_of(Family::ipv4, static_cast<size_t>(state.range(0))))
+    for (const IpAddress& address : table.destinations(outcome))
         destinations.push_back(address.v4_be());
     std::array<uint32_t, kBurst> values;
-    size_t next = 0;
-    for (auto _ : state) {
-        fib->lookup_v4(values, std::span{destinations}.subspan(next, kBurst));
+    const Fib& fib = table.fib();
+    lookups(state, [&](size_t next) {
+        fib.lookup_v4(values, std::span{destinations}.subspan(next, kBurst));
         benchmark::DoNotOptimize(values);
-        next = (next + kBurst) % kNbDestinations;
-    }
-    report(state);
-    count_memory(state, *fib);
+    });
 }
 
-void lookup_v6(benchmark::State& state) {
-    const auto& routes = routes_of(Family::ipv6, static_cast<size_t>(state.range(0)));
-    const auto fib = Fib::build(routes);
-    const auto& destinations = destinations_of(Family::ipv6, static_cast<size_t>(state.range(0)));
+void lookup_v6(benchmark::State& state, Table& table, Outcome outcome) {
     std::vector<const uint8_t*> pointers;
-    for (const IpAddress& address : destinations)
+    for (const IpAddress& address : table.destinations(outcome))
         pointers.push_back(address.bytes.data());
     std::array<uint32_t, kBurst> values;
-    size_t next = 0;
-    for (auto _ : state) {
-        fib->lookup_v6(values, std::span{pointers}.subspan(next, kBurst));
+    const Fib& fib = table.fib();
+    lookups(state, [&](size_t next) {
+        fib.lookup_v6(values, std::span{pointers}.subspan(next, kBurst));
         benchmark::DoNotOptimize(values);
-        next = (next + kBurst) % kNbDestinations;
-    }
-    report(state);
-    count_memory(state, *fib);
+    });
 }
 
-rte_fib* make_rte_fib(const std::vector<Fib::Route>& routes) {
-    rte_fib_conf conf{};
-    conf.type = RTE_FIB_DIR24_8;
-    conf.max_routes = static_cast<int>(routes.size()) + 1;
-    conf.dir24_8.nh_sz = RTE_FIB_DIR24_8_4B;
-    conf.dir24_8.num_tbl8 = 32'768;
-    rte_fib* fib = rte_fib_create("bench", SOCKET_ID_ANY, &conf);
-    for (const Fib::Route& route : routes) {
-        const Prefix& prefix = route.prefix;
-        const uint32_t address = __builtin_bswap32(prefix.address.v4_be());
-        if (fib == nullptr || rte_fib_add(fib, address, prefix.len, route.value) != 0)
-            return nullptr;
-    }
-    return fib;
-}
-
-void rte_lookup_v4(benchmark::State& state) {
-    const auto& routes = routes_of(Family::ipv4, static_cast<size_t>(state.range(0)));
-    const auto begin = std::chrono::steady_clock::now();
-    rte_fib* fib = make_rte_fib(routes);
-    if (fib == nullptr)
-        return state.SkipWithError("rte_fib cannot hold them");
-    const std::chrono::duration<double> build_s = std::chrono::steady_clock::now() - begin;
-    std::vector<uint32_t> destinations;
-    for (const IpAddress& address :
-         destinations_of(Family::ipv4, static_cast<size_t>(state.range(0))))
-        destinations.push_back(__builtin_bswap32(address.v4_be()));
-    std::array<uint64_t, kBurst> values;
-    size_t next = 0;
+void build(benchmark::State& state, Table& table) {
+    const auto& routes = table.routes();
+    std::shared_ptr<const Fib> fib;
     for (auto _ : state) {
-        rte_fib_lookup_bulk(fib, &destinations[next], values.data(), kBurst);
-        benchmark::DoNotOptimize(values);
-        next = (next + kBurst) % kNbDestinations;
+        fib.reset();
+        timed(state, [&] { fib = Fib::build(routes); });
     }
-    report(state);
-    state.counters["build_s"] = build_s.count();
-    rte_fib_free(fib);
+    state.SetItemsProcessed(state.iterations());
+    state.counters["bytes_per_route"] =
+        static_cast<double>(fib->memory_bytes()) / static_cast<double>(routes.size());
 }
 
-void rte_lookup_v6(benchmark::State& state) {
-    const auto& routes = routes_of(Family::ipv6, static_cast<size_t>(state.range(0)));
-    const auto begin = std::chrono::steady_clock::now();
-    rte_fib6_conf conf{};
-    conf.type = RTE_FIB6_TRIE;
-    conf.max_routes = static_cast<int>(routes.size()) + 1;
-    conf.trie.nh_sz = RTE_FIB6_TRIE_4B;
-    conf.trie.num_tbl8 = 524'288;
-    rte_fib6* fib = rte_fib6_create("bench6", SOCKET_ID_ANY, &conf);
-    if (fib == nullptr)
-        return state.SkipWithError("rte_fib6 cannot be made");
-    for (const Fib::Route& route : routes) {
-        if (rte_fib6_add(fib, route.prefix.address.bytes.data(), route.prefix.len, route.value) !=
-            0) {
-            rte_fib6_free(fib);
-            return state.SkipWithError("rte_fib6 cannot hold them");
-        }
-    }
-    const std::chrono::duration<double> build_s = std::chrono::steady_clock::now() - begin;
-    std::vector<std::array<uint8_t, 16>> destinations;
-    for (const IpAddress& address :
-         destinations_of(Family::ipv6, static_cast<size_t>(state.range(0))))
-        destinations.push_back(address.bytes);
-    std::array<uint64_t, kBurst> values;
-    size_t next = 0;
+// A table in use gives way to its successor, and is freed as soon as no worker can be reading it.
+void swap(benchmark::State& state, Table& table) {
+    auto rcu = Rcu::create(1);
+    if (!rcu)
+        return state.SkipWithError(rcu.error().message.c_str());
+    rte_rcu_qsbr_thread_register(rcu->get(), 0);
+    rte_rcu_qsbr_thread_online(rcu->get(), 0);
+    RetireList retired{*rcu};
+    Published<Fib> published{Fib::build(table.routes())};
     for (auto _ : state) {
-        // An array of arrays, as the function wants it.
-        auto* burst = reinterpret_cast<uint8_t(*)[16]>(destinations[next].data());
-        rte_fib6_lookup_bulk(fib, burst, values.data(), kBurst);
-        benchmark::DoNotOptimize(values);
-        next = (next + kBurst) % kNbDestinations;
+        auto next = Fib::build(table.routes());
+        timed(state, [&] {
+            retired.add(published.exchange(std::move(next)));
+            rte_rcu_qsbr_quiescent(rcu->get(), 0);
+            retired.reclaim();
+        });
     }
-    report(state);
-    state.counters["build_s"] = build_s.count();
-    rte_fib6_free(fib);
+    state.SetItemsProcessed(state.iterations());
+    rte_rcu_qsbr_thread_offline(rcu->get(), 0);
+    retired.reclaim();
 }
 
-void build_v4(benchmark::State& state) {
-    build(state, Family::ipv4);
-}
-void build_v6(benchmark::State& state) {
-    build(state, Family::ipv6);
-}
-
-#define MG_SIZES Arg(10)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)
-BENCHMARK(lookup_v4)->MG_SIZES;
-BENCHMARK(rte_lookup_v4)->MG_SIZES;
-BENCHMARK(lookup_v6)->MG_SIZES;
-BENCHMARK(rte_lookup_v6)->MG_SIZES;
-BENCHMARK(build_v4)->MG_SIZES->Unit(benchmark::kMillisecond);
-BENCHMARK(build_v6)->MG_SIZES->Unit(benchmark::kMillisecond);
-
-}  // namespace
-}  // namespace meshgate
-
-int main(int argc, char** argv) {
-    // rte_fib takes its AVX-512 look-up only where the width is allowed by name.
+// rte_fib wants the EAL, and takes its AVX-512 look-up only where the width is allowed by name.
+bool start_eal() {
     std::vector<std::string> words{
-        "fib_bench",      "--no-huge",         "-m",
+        "bench_fib",      "--no-huge",         "-m",
         "2048",           "--no-pci",          "--no-shconf",
         "--no-telemetry", "--log-level=error", "--force-max-simd-bitwidth=512"};
     std::vector<char*> pointers;
     for (std::string& word : words)
         pointers.push_back(word.data());
-    if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0)
-        return 1;
-    benchmark::Initialize(&argc, argv);
-    benchmark::RunSpecifiedBenchmarks();
-    return 0;
+    return rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0;
+}
+
+bool eal() {
+    static const bool started = start_eal();
+    return started;
+}
+
+struct FreeRteFib {
+    void operator()(rte_fib* fib) const noexcept { rte_fib_free(fib); }
+    void operator()(rte_fib6* fib) const noexcept { rte_fib6_free(fib); }
+};
+using RteFib4 = std::unique_ptr<rte_fib, FreeRteFib>;
+using RteFib6 = std::unique_ptr<rte_fib6, FreeRteFib>;
+
+RteFib4 make_rte_fib4(const std::string& name, const std::vector<Fib::Route>& routes) {
+    rte_fib_conf conf{};
+    conf.type = RTE_FIB_DIR24_8;
+    conf.max_routes = static_cast<int>(routes.size()) + 1;
+    conf.dir24_8.nh_sz = RTE_FIB_DIR24_8_4B;
+    conf.dir24_8.num_tbl8 = static_cast<uint32_t>(256 + routes.size() / 32);
+    RteFib4 fib{rte_fib_create(name.c_str(), SOCKET_ID_ANY, &conf)};
+    for (const Fib::Route& route : routes) {
+        const uint32_t address = __builtin_bswap32(route.prefix.address.v4_be());
+        if (fib == nullptr || rte_fib_add(fib.get(), address, route.prefix.len, route.value) != 0)
+            return nullptr;
+    }
+    return fib;
+}
+
+RteFib6 make_rte_fib6(const std::string& name, const std::vector<Fib::Route>& routes) {
+    constexpr size_t kTbl8PerRoute = 14;  // of a /128 that shares nothing with others
+    rte_fib6_conf conf{};
+    conf.type = RTE_FIB6_TRIE;
+    conf.max_routes = static_cast<int>(routes.size()) + 1;
+    conf.trie.nh_sz = RTE_FIB6_TRIE_4B;
+    conf.trie.num_tbl8 =
+        static_cast<uint32_t>(std::min(size_t{524'288}, 256 + routes.size() * kTbl8PerRoute));
+    RteFib6 fib{rte_fib6_create(name.c_str(), SOCKET_ID_ANY, &conf)};
+    for (const Fib::Route& route : routes) {
+        if (fib == nullptr || rte_fib6_add(fib.get(), route.prefix.address.bytes.data(),
+                                           route.prefix.len, route.value) != 0)
+            return nullptr;
+    }
+    return fib;
+}
+
+// DPDK's table of the same routes: filled once, since for 1 M routes that takes seconds.
+class RteTable {
+public:
+    RteTable(Family family, std::shared_ptr<Table> table)
+        : family_{family}, table_{std::move(table)} {}
+
+    // False where it does not hold the routes.
+    bool make() {
+        if (v4_ != nullptr || v6_ != nullptr)
+            return true;
+        if (!eal())
+            return false;
+        const auto& routes = table_->routes();
+        const std::string name = "bench" + std::to_string(routes.size());
+        const uint64_t begin_tsc = __rdtsc();
+        if (family_ == Family::ipv4)
+            v4_ = make_rte_fib4(name + "v4", routes);
+        else
+            v6_ = make_rte_fib6(name + "v6", routes);
+        build_s_ = static_cast<double>(__rdtsc() - begin_tsc) / tsc_hz();
+        return v4_ != nullptr || v6_ != nullptr;
+    }
+
+    void build(benchmark::State& state) {
+        if (!make())
+            return state.SkipWithError("rte_fib cannot hold them");
+        for (auto _ : state)
+            state.SetIterationTime(build_s_);
+        state.SetItemsProcessed(state.iterations());
+    }
+
+    void lookup(benchmark::State& state, Outcome outcome) {
+        if (!make())
+            return state.SkipWithError("rte_fib cannot hold them");
+        if (family_ == Family::ipv4)
+            lookup_v4(state, outcome);
+        else
+            lookup_v6(state, outcome);
+    }
+
+private:
+    void lookup_v4(benchmark::State& state, Outcome outcome) {
+        std::vector<uint32_t> destinations;
+        for (const IpAddress& address : table_->destinations(outcome))
+            destinations.push_back(__builtin_bswap32(address.v4_be()));
+        std::array<uint64_t, kBurst> values;
+        lookups(state, [&](size_t next) {
+            rte_fib_lookup_bulk(v4_.get(), &destinations[next], values.data(), kBurst);
+            benchmark::DoNotOptimize(values);
+        });
+    }
+
+    void lookup_v6(benchmark::State& state, Outcome outcome) {
+        std::vector<std::array<uint8_t, 16>> destinations;
+        for (const IpAddress& address : table_->destinations(outcome))
+            destinations.push_back(address.bytes);
+        std::array<uint64_t, kBurst> values;
+        lookups(state, [&](size_t next) {
+            // An array of arrays, as the function wants it.
+            auto* burst = reinterpret_cast<uint8_t(*)[16]>(destinations[next].data());
+            rte_fib6_lookup_bulk(v6_.get(), burst, values.data(), kBurst);
+            benchmark::DoNotOptimize(values);
+        });
+    }
+
+    Family family_;
+    std::shared_ptr<Table> table_;
+    RteFib4 v4_;
+    RteFib6 v6_;
+    double build_s_ = 0;
+};
+
+struct Size {
+    size_t nb_routes;
+    int64_t nb_swaps;  // before each a table is built
+    bool fits_rte_v6;
+};
+constexpr std::array<Size, 4> kSizes{{
+    {10, 256, true},
+    {1'000, 64, true},
+    {100'000, 4, true},
+    {1'000'000, 1, false},  // more tbl8 groups than rte_fib6 can have
+}};
+
+constexpr const char* kRteFib = "/rte_fib";
+
+std::string name_of(const char* what, Family family, size_t nb_routes) {
+    return std::string{"fib/"} + what + (family == Family::ipv4 ? "/ipv4/" : "/ipv6/") +
+           std::to_string(nb_routes);
+}
+
+// Beside ten prefixes, and beside rte_fib where it holds them.
+void add_lookups(Group& group, Family family, const Size& size, std::shared_ptr<Table> table,
+                 std::shared_ptr<RteTable> rte) {
+    const Quantity ns = ns_per("look-up");
+    for (const Outcome outcome : {Outcome::hit, Outcome::miss}) {
+        const std::string suffix = outcome == Outcome::hit ? "/hit" : "/miss";
+        const std::string name = name_of("lookup", family, size.nb_routes) + suffix;
+        const std::string ten = name_of("lookup", family, 10) + suffix;
+        Run run{.figures = {{name, ns, name == ten ? name + kRteFib : ten}},
+                .body = [=](benchmark::State& state) {
+                    (family == Family::ipv4 ? lookup_v4 : lookup_v6)(state, *table, outcome);
+                }};
+        if (rte != nullptr && name != ten)
+            run.figures.push_back({name + "/beside-rte_fib", ns, name + kRteFib});
+        group.push_back(std::move(run));
+        if (rte != nullptr)
+            group.push_back(
+                {.figures = {{name + kRteFib, ns, ""}},
+                 .body = [=](benchmark::State& state) { rte->lookup(state, outcome); }});
+    }
+}
+
+void add_builds(Group& group, Family family, const Size& size, std::shared_ptr<Table> table,
+                std::shared_ptr<RteTable> rte) {
+    const std::string build_name = name_of("build", family, size.nb_routes);
+    const std::string memory_name = name_of("memory", family, size.nb_routes);
+    const std::string memory_ten = name_of("memory", family, 10);
+    group.push_back({.figures = {{build_name, us_per("build"),
+                                  rte ? build_name + kRteFib : name_of("build", family, 10)},
+                                 {memory_name, counted("bytes_per_route", "B/route", Better::less),
+                                  memory_name == memory_ten ? "" : memory_ten}},
+                     .body = [=](benchmark::State& state) { build(state, *table); },
+                     .clock = Clock::manual});
+    const std::string swap_name = name_of("swap", family, size.nb_routes);
+    group.push_back({.figures = {{swap_name, us_per("swap"), build_name}},
+                     .body = [=](benchmark::State& state) { swap(state, *table); },
+                     .clock = Clock::manual,
+                     .iterations = size.nb_swaps});
+    if (rte != nullptr)
+        group.push_back({.figures = {{build_name + kRteFib, us_per("build"), ""}},
+                         .body = [=](benchmark::State& state) { rte->build(state); },
+                         .clock = Clock::manual,
+                         .iterations = 1,
+                         .repetitions = 1});
+}
+
+std::vector<Group> groups() {
+    std::vector<Group> groups;
+    for (const Family family : {Family::ipv4, Family::ipv6}) {
+        Group& group = groups.emplace_back();
+        for (const Size& size : kSizes) {
+            auto table = std::make_shared<Table>(family, size.nb_routes);
+            std::shared_ptr<RteTable> rte;
+            if (family == Family::ipv4 || size.fits_rte_v6)
+                rte = std::make_shared<RteTable>(family, table);
+            add_lookups(group, family, size, table, rte);
+            add_builds(group, family, size, table, rte);
+        }
+    }
+    return groups;
+}
+
+}  // namespace
+}  // namespace meshgate::bench
+
+int main(int argc, char** argv) {
+    return meshgate::bench::run_bench(argc, argv, meshgate::bench::groups());
 }

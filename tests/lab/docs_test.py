@@ -30,6 +30,9 @@ TREE_COMMANDS = {
     "./run demo": "demo_test.py",
     "./run test": "it is what runs this",
     "./run build": "every test needs it",
+    "./run bench": "bench/run_test.py",
+    "./run bench --only '^aead/seal/64B/batch64$' --json figures.json": "bench/run_test.py",
+    "./run bench --list": "bench/run_test.py",
     "./run lint": "test_lint_passes",
     "meson install -C build": "test_install",
 }
