@@ -1,119 +1,167 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Two gateways with a host behind each: wireguard-go, then Meshgate, in the same place.
+"""Two gateways with a host behind each: one program after the other, in the same place.
 
     left ---- lan0 [gateway] wan0 ---- wan0 [gateway] lan0 ---- right
     10.1.0.10          192.0.2.1       192.0.2.2             10.2.0.10
 
 Everything is in network namespaces of this machine, joined by veth pairs, so figures are for
 comparing within one run. Sizes are whole inner IPv4 packets. Packets/s without loss: the highest
-rate of a binary search at which less than 0.1 % are lost.
+rate of a binary search at which less than 0.1 % are lost. `forwarder` and `testpmd` are no
+gateways: they hand frames from port to port of a box and show what the ports alone carry.
 """
 
 import argparse
 import json
-import statistics
+import os
 import sys
+import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/lab"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/lab"), str(ROOT / "bench")]
 
+import run as suite  # noqa: E402 (the paths come first)
 import traffic  # noqa: E402
-from box import Box  # noqa: E402
-from lab import Lab, claimed_processor  # noqa: E402
-from wireguard_go import WireGuardGo  # noqa: E402
+from lab import Lab, LabError, claimed_processor  # noqa: E402
+from programs import PROGRAMS, RIGHT, Missing  # noqa: E402
 
 LOSS_ALLOWED = 0.001
 UDP_IPV4_HEADERS = 28
-LEFT, RIGHT = "10.1.0.10", "10.2.0.10"
-# What a ratio has to reach: (measure, at least or at most, figure).
-TARGETS = [("tcp_bits_per_second", ">=", 2.0), ("pps_64", ">=", 3.0), ("pps_1400", ">=", 3.0),
-           ("rtt_p50_us", "<=", 0.5)]
+SIZES = (64, 512, 1400)
+STREAMS = (1, 4)
+FLOOD_RATE = 1_500_000
+SETTLING_SECONDS = 2  # before the gateways are called idle
+# Measure -> (unit, which way is better).
+MEASURES = {**{f"tcp/{n}stream": ("Mbit/s", "more") for n in STREAMS},
+            **{f"udp/{size}B": ("packets/s", "more") for size in SIZES},
+            "rtt/p50": ("us", "less"), "rtt/p99": ("us", "less"),
+            "cpu/gateways": ("s/GB", "less"), "cpu/machine": ("s/GB", "less"),
+            "idle/cpu": ("% of a core", "less")}
+# Figure -> what its ratio has to reach.
+TARGETS = {"peers/meshgate/tcp/1stream": 2.5, "peers/meshgate/udp/64B": 3, "peers/meshgate/udp/1400B": 3.5,
+           "peers/meshgate/rtt/p50": 2, "ports/forwarder/tcp/1stream": 0.75,
+           "ports/forwarder/udp/64B": 0.75, "ports/forwarder/udp/1400B": 0.75}
 
 
-def join(lab, options, gateways):
-    """Hosts behind the two gateways, and the cable between these."""
-    hosts = []
-    for side, (name, gateway) in enumerate(zip(("left", "right"), gateways), 1):
-        host = lab.host(name)
-        lab.cable(host, "eth0", gateway, "lan0", offloads=options.offloads)
-        host.address("eth0", f"10.{side}.0.10/24")
-        host.route("default", "via", f"10.{side}.0.1")
-        hosts.append(host)
-    lab.cable(gateways[0], "wan0", gateways[1], "wan0", offloads=options.offloads)
-    return hosts
+class Processors:
+    """Processor time since it was made: of the gateways' processes, and of the whole machine
+    without what runs at a low priority."""
+
+    def __init__(self, processes):
+        self.processes = processes
+        self.start = time.monotonic()
+        self.gateways_before, self.machine_before = self._of_gateways(), self._of_machine()
+
+    def _of_gateways(self):
+        seconds = 0
+        for process in self.processes:
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return seconds
+
+    @staticmethod
+    def _of_machine():
+        user, _nice, system, _idle, _iowait, irq, softirq = \
+            map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:8])
+        return (user + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+    def gateways(self):
+        return self._of_gateways() - self.gateways_before
+
+    def machine(self):
+        return self._of_machine() - self.machine_before
+
+    def elapsed(self):
+        return time.monotonic() - self.start
 
 
-def wireguard_go(lab, options):
-    gateways = [lab.host("gateway1"), lab.host("gateway2")]
-    hosts = join(lab, options, gateways)
-    tunnels = []
-    for side, gateway in enumerate(gateways, 1):
-        gateway.forward()
-        gateway.address("wan0", f"192.0.2.{side}/24")
-        gateway.address("lan0", f"10.{side}.0.1/24")
-        tunnels.append(WireGuardGo(gateway, []))
-    tunnels[0].peer(tunnels[1].public_key, ["10.2.0.0/16"], "192.0.2.2:51820")
-    tunnels[1].peer(tunnels[0].public_key, ["10.1.0.0/16"], "192.0.2.1:51820")
-    return hosts
-
-
-def meshgate(lab, options):
-    boxes = [Box(lab, "gateway1"), Box(lab, "gateway2")]
-    hosts = join(lab, options, boxes)
-    for side, box in enumerate(boxes, 1):
-        box.port("wan0", "wan", [f"192.0.2.{side}/24"], device=options.device)
-        box.port("lan0", "lan", [f"10.{side}.0.1/24"], device=options.device)
-        box.config["dataplane"].update(workers=options.workers, idle=options.idle)
-    boxes[0].peer("right", boxes[1].public_key, ["10.2.0.0/16"], "192.0.2.2:51820")
-    boxes[1].peer("left", boxes[0].public_key, ["10.1.0.0/16"], "192.0.2.1:51820")
-    for box in boxes:
-        box.start()
-    return hosts
-
-
-def lossless_rate(hosts, size, seconds, top=1_000_000):
-    """Packets per second; the search ends when the bounds are within 4 %."""
-    def loss_at(rate):
-        result = traffic.udp(*hosts, RIGHT, rate=rate, seconds=seconds,
+def lossless_rate(hosts, size, seconds):
+    """Packets per second; the search begins at what gets through of a flood and ends when the
+    bounds are within 4 %."""
+    def send(rate, duration):
+        result = traffic.udp(*hosts, RIGHT, rate=rate, seconds=duration,
                              size=size - UDP_IPV4_HEADERS)
-        reached = result.sent / result.seconds if result.seconds else 0
-        return result.loss if reached > 0.97 * rate else 1.0
+        return result, result.sent / result.seconds if result.seconds else 0
 
-    low, high = 0, top
-    rate = 64_000
-    while high - low > 0.04 * high and high > 1000:
-        if loss_at(rate) < LOSS_ALLOWED or loss_at(rate) < LOSS_ALLOWED:  # one bad moment is forgiven
+    def passes(rate):
+        for _ in range(2):  # one bad moment is forgiven
+            result, sent_rate = send(rate, seconds)
+            if sent_rate > 0.97 * rate and result.loss < LOSS_ALLOWED:
+                return True
+        return False
+
+    flood, sent_rate = send(FLOOD_RATE, 0.5)
+    rate = max(1000, sent_rate * (1 - flood.loss))
+    low, high = 0, None
+    while high is None or (high - low > 0.04 * high and high > 1000):
+        if passes(rate):
             low = rate
         else:
             high = rate
-        rate = min(top, rate * 2) if high == top and low < top / 2 else (low + high) // 2
+        rate = low * 1.3 if high is None else (low + high) / 2 if low else high / 1.6
     return low
 
 
-def measure(name, build, options):
+def measure(name, options):
+    """Measure -> list of values, one per repetition."""
+    values = {}
     with claimed_processor(), Lab() as lab:
-        hosts = build(lab, options)
-        hosts[0].wait_ping(RIGHT)
+        place = PROGRAMS[name](lab, options)
+        place.hosts[0].wait_ping(RIGHT)
         print(f"{name} ...", file=sys.stderr, flush=True)
-        result = {
-            "rtt_p50_us": traffic.round_trip(*hosts, RIGHT, count=3000)["p50_us"],
-            "tcp_bits_per_second": statistics.median(
-                traffic.tcp(*hosts, RIGHT, seconds=options.seconds, port=5201 + turn)
-                .rate_bits_per_second for turn in range(3)),
-        }
-        for size in (64, 1400):
-            result[f"pps_{size}"] = lossless_rate(hosts, size, options.seconds)
-        return result
+        time.sleep(SETTLING_SECONDS)
+        processors = Processors(place.processes)
+        time.sleep(options.seconds * 2)
+        values["idle/cpu"] = [100 * processors.gateways() / processors.elapsed() / len(place.processes)]
+        round_trip = traffic.round_trip(*place.hosts, RIGHT, count=3000)
+        values["rtt/p50"], values["rtt/p99"] = [round_trip["p50_us"]], [round_trip["p99_us"]]
+        port = 5201
+        for streams in STREAMS:
+            for _ in range(options.repetitions):
+                processors = Processors(place.processes)
+                result = traffic.tcp(*place.hosts, RIGHT, seconds=options.seconds, port=port,
+                                     streams=streams)
+                port += 1
+                values.setdefault(f"tcp/{streams}stream", []).append(result.rate_bits_per_second / 1e6)
+                if streams == 1 and result.bytes:
+                    gigabytes = result.bytes / 1e9
+                    values.setdefault("cpu/gateways", []).append(processors.gateways() / gigabytes)
+                    values.setdefault("cpu/machine", []).append(processors.machine() / gigabytes)
+        for size in options.sizes:
+            values[f"udp/{size}B"] = [lossless_rate(place.hosts, size, options.seconds)]
+    return values
 
 
-def judge(results):
-    """(measure, ratio, target in words, reached)"""
-    for name, relation, figure in TARGETS:
-        ours, theirs = results["meshgate"][name], results["wireguard-go"][name]
-        ratio = ours / theirs if theirs else float("inf")
-        reached = ratio >= figure if relation == ">=" else ratio <= figure
-        yield name, ratio, f"{relation} {figure}", reached
+def figures(results):
+    """As the bench suite declares them: everybody beside wireguard-go, the boxes beside their own
+    ports too; and the samples of each name."""
+    samples = {f"peers/{name}/{what}": values for name, measured in results.items()
+               for what, values in measured.items()}
+    pairs = [(f"peers/{name}/{what}", f"peers/wireguard-go/{what}", what)
+             for name, measured in results.items() for what in measured]
+    for bare in ("forwarder", "testpmd"):
+        for what in results.get("meshgate", {}):
+            pairs.append((f"ports/{bare}/{what}", f"peers/{bare}/{what}", what))
+            samples[pairs[-1][0]] = results["meshgate"][what]
+    declared = []
+    for name, reference, what in pairs:
+        unit, better = MEASURES[what]
+        # Beside a process that sleeps for good there is no ratio.
+        comparable = reference in samples and reference != name and what != "idle/cpu"
+        declared.append({"name": name, "unit": unit, "better": better,
+                         "reference": reference if comparable else ""})
+    return [figure for figure in declared
+            if figure["reference"] or not figure["name"].startswith("ports/")], samples
+
+
+def missed(results):
+    """The targets that were measured and not reached, in words."""
+    by_name = {result["name"]: result for result in results}
+    for name, target in TARGETS.items():
+        ratio = by_name.get(name, {}).get("ratio")
+        if ratio is not None and ratio < target:
+            yield f"{name}: {ratio:.2f} times its reference, wanted {target}"
 
 
 def main():
@@ -125,21 +173,37 @@ def main():
     parser.add_argument("--offloads", action="store_true",
                         help="hosts and gateways keep the checksum and segmentation offloads of veth")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each single measurement")
-    parser.add_argument("--json", action="store_true", help="print only the JSON object")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each TCP measurement")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of UDP's packets",
+                        choices=SIZES)
+    parser.add_argument("--programs", nargs="+", default=list(PROGRAMS), choices=list(PROGRAMS),
+                        help="whom to measure; ratios need wireguard-go and forwarder")
+    parser.add_argument("--json", type=Path, metavar="FILE",
+                        help="also write a list of {name, value, unit, reference, ratio, min, max}")
     options = parser.parse_args()
 
-    results = {"wireguard-go": measure("wireguard-go", wireguard_go, options),
-               "meshgate": measure("meshgate", meshgate, options)}
-    verdicts = list(judge(results))
-    if not options.json:
-        print(f"{'':22} {'wireguard-go':>14} {'meshgate':>14} {'ratio':>7}  target")
-        for name, ratio, target, reached in verdicts:
-            print(f"{name:22} {results['wireguard-go'][name]:14.0f} {results['meshgate'][name]:14.0f}"
-                  f" {ratio:7.2f}  {target} {'reached' if reached else 'MISSED'}")
-    print(json.dumps({"options": vars(options), "results": results,
-                      "ratios": {name: ratio for name, ratio, _, _ in verdicts},
-                      "reached": all(reached for *_, reached in verdicts)}))
-    return 0 if all(reached for *_, reached in verdicts) else 1
+    measured, failures = {}, {}
+    for name in options.programs:
+        try:
+            measured[name] = measure(name, options)
+        except Missing as reason:
+            failures[name] = str(reason)
+        except LabError as reason:
+            failures[name] = f"failed: {str(reason).splitlines()[0]}"
+    declared, samples = figures(measured)
+    results = [suite.result(figure, samples) for figure in declared]
+    if declared:
+        table = suite.Table({"": {figure["name"]: figure for figure in declared}}, samples)
+        table.head()
+        for result in results:
+            table.row(result)
+    for name, why in failures.items():
+        print(f"peers/{name}: not measured: {why}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    wrong = list(missed(results))
+    print("\n".join(wrong))
+    return 1 if wrong or "meshgate" in failures else 0
 
 
 if __name__ == "__main__":
