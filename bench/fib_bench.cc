@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes: built, swapped and looked up, 10 to 1 M prefixes, beside DPDK's rte_fib. Look-ups go in
 // bursts of 32 random destinations, as the route stage's do.
-#include <rte_eal.h>
 #include <rte_fib.h>
 #include <rte_fib6.h>
 #include <rte_memory.h>
@@ -14,6 +13,7 @@
 #include <random>
 #include <vector>
 
+#include "bench/eal.h"
 #include "bench/figures.h"
 #include "dataplane/api/fib.h"
 #include "dataplane/api/published.h"
@@ -233,23 +233,6 @@ void swap(benchmark::State& state, Table& table) {
     state.SetItemsProcessed(state.iterations());
     rte_rcu_qsbr_thread_offline(rcu->get(), 0);
     retired.reclaim();
-}
-
-// rte_fib wants the EAL, and takes its AVX-512 look-up only where the width is allowed by name.
-bool start_eal() {
-    std::vector<std::string> words{
-        "bench_fib",      "--no-huge",         "-m",
-        "2048",           "--no-pci",          "--no-shconf",
-        "--no-telemetry", "--log-level=error", "--force-max-simd-bitwidth=512"};
-    std::vector<char*> pointers;
-    for (std::string& word : words)
-        pointers.push_back(word.data());
-    return rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0;
-}
-
-bool eal() {
-    static const bool started = start_eal();
-    return started;
 }
 
 struct FreeRteFib {
