@@ -55,7 +55,7 @@ double measure_tsc_hz() {
 struct Options {
     bool list = false;
     std::string repetitions = "5";
-    std::string seconds = "0.02";
+    std::string seconds = "0.01";
     std::set<std::string> names;  // empty: all
 };
 
