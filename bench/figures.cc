@@ -80,8 +80,8 @@ Options parse(int argc, char** argv) {
     return options;
 }
 
-// A figure's name is its own, and its reference is measured beside it.
-void check(const std::vector<Group>& groups) {
+// A figure's name is its own, and its reference is measured beside it. Returns all names.
+std::set<std::string> check(const std::vector<Group>& groups) {
     std::set<std::string> names;
     for (const Group& group : groups) {
         std::set<std::string> in_group;
@@ -96,6 +96,7 @@ void check(const std::vector<Group>& groups) {
                 MG_ASSERT(figure.reference.empty() || in_group.contains(figure.reference));
         }
     }
+    return names;
 }
 
 void list(const std::vector<Group>& groups) {
@@ -225,7 +226,13 @@ Quantity counted(const std::string& counter, const std::string& unit, Better bet
 
 int run_bench(int argc, char** argv, std::vector<Group> groups) {
     const Options options = parse(argc, argv);
-    check(groups);
+    const std::set<std::string> names = check(groups);
+    for (const std::string& name : options.names) {
+        if (!names.contains(name)) {
+            std::cerr << argv[0] << ": no figure " << name << '\n';
+            return 2;
+        }
+    }
     if (options.list) {
         list(groups);
         return 0;

@@ -10,7 +10,9 @@ import contextlib
 import io
 import json
 import re
+import resource
 import shlex
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -188,6 +190,27 @@ class RealPrograms(unittest.TestCase):
                 self.assertIn(one["better"], ("less", "more"))
                 self.assertTrue(one["reference"] == "" or one["reference"] in own)
                 self.assertNotEqual(one["reference"], name)
+
+    def directly(self, program, *words):
+        """(result, names that were measured, greatest memory in MiB so far of any child)"""
+        done = subprocess.run([self.programs / program, *self.INSTANT, *words], text=True,
+                              capture_output=True, check=False)
+        objects = map(json.loads, done.stdout.splitlines())
+        mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        return done, [one["name"] for one in objects if "name" in one], mib
+
+    def test_1_what_is_not_asked_for_is_not_made(self):
+        # First of all: what the greatest child took is never forgotten.
+        for name in ("fib/lookup/ipv4/10/hit", "publish/neighbor/10"):
+            done, names, mib = self.directly(f"bench_{name.split('/')[0]}", name)
+            self.assertEqual((done.returncode, names), (0, [name]), done.stderr)
+            self.assertLess(mib, 150)
+
+    def test_unknown_names_are_refused(self):
+        for word, says in (("index/11", "no figure index/11"), ("--fast", "what is --fast?")):
+            done, names, _ = self.directly("bench_index", word)
+            self.assertEqual((done.returncode, names), (2, []))
+            self.assertIn(says, done.stderr)
 
     def test_figures_are_measured(self):
         for only in (r"^aead/(seal|open)/64B/batch8$", r"^fib/.*ipv4/10(/hit|/miss)?$"):
