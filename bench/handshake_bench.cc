@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "bench/control_box.h"
 #include "bench/figures.h"
 #include "control/wireguard/device.h"
 #include "control/wireguard/messages.h"
@@ -245,6 +246,28 @@ void initiate(benchmark::State& state, Load load) {
     finish(state, mesh, HandshakeEvent::completed);
 }
 
+// The same by a whole gateway: keypairs entered, endpoints followed, responses sent on a port.
+void respond_as_gateway(benchmark::State& state) {
+    const auto keys = make_keys(kNbPeers);
+    ControlBox box{model_with_clients(keys), generate_private_key()};
+    for (auto _ : state) {
+        box.pass(kRoundNs);
+        for (uint32_t client = 0; client < kNbClients; ++client)
+            box.arrive(box.initiation_of(keys[client]), client);
+        Stopwatch watch;
+        watch.run([&] {
+            box.poll();
+            box.confirm();
+        });
+        box.settle();
+        state.SetIterationTime(watch.seconds());
+    }
+    const auto nb_expected = state.iterations() * static_cast<int64_t>(kNbClients);
+    if (box.count(HandshakeEvent::response_sent) != static_cast<uint64_t>(nb_expected))
+        return state.SkipWithError("not every initiation was answered");
+    state.SetItemsProcessed(nb_expected);
+}
+
 // The hub meets the same refused messages again and again.
 void refuse(benchmark::State& state, Load load, HandshakeEvent event) {
     Mesh mesh{load};
@@ -326,6 +349,9 @@ Group group() {
          .clock = Clock::manual},
         {.figures = {{"handshake/respond/cookie", handshakes, accepted}},
          .body = [](benchmark::State& state) { respond(state, Load::hub); },
+         .clock = Clock::manual},
+        {.figures = {{"handshake/respond/gateway", handshakes, accepted}},
+         .body = respond_as_gateway,
          .clock = Clock::manual},
         {.figures = {{"handshake/initiate", handshakes, curve}},
          .body = [](benchmark::State& state) { initiate(state, Load::quiet); },
