@@ -13,7 +13,8 @@
 namespace meshgate {
 
 // What a worker does when nothing comes: polls on, then yields its core between polls, then sleeps
-// until a doorbell rings; how soon depends on who else needs the core. Worker thread only.
+// until a doorbell rings; how soon depends on who else needs the core. Where a queue has no
+// doorbell it naps instead, the longer the longer nothing came. Worker thread only.
 //
 //   if (idle.on_turn(nb_packets, now_tsc) == IdleLadder::Step::sleep) {
 //       doorbell.arm();
@@ -41,11 +42,15 @@ public:
     void sleep() noexcept;
 
 private:
+    long nap_ns(uint64_t idle_tsc) const noexcept;
+
     bool may_sleep_;
+    bool all_ring_ = true;  // every receive queue has a doorbell
+    double ns_per_tsc_ = 0;
     uint64_t spin_tsc_ = 0;
     uint64_t yield_tsc_ = 0;
     uint64_t idle_since_tsc_ = 0;  // 0: the last turn had packets
-    timespec sleep_time_{};
+    long sleep_ns_ = 0;            // of the next sleep
     std::vector<pollfd> poll_fds_;
 };
 

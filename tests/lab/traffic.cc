@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Paced, numbered UDP for the lab, where iperf3's receiver is too slow and ping too coarse.
 //
-//   traffic recv --bind ADDR --port N [--seconds S]     counts until SIGTERM or S seconds have
-//   passed traffic send --to ADDR --port N --rate PPS --seconds S [--size BYTES] [--tos N]
-//   [--from-port N] traffic echo --bind ADDR --port N                   sends back what comes,
-//   until SIGTERM traffic rtt  --to ADDR --port N [--count N] [--size BYTES] [--interval-us N]
+//   traffic recv --bind ADDR --port N [--seconds S]
+//       counts until SIGTERM or S seconds have passed
+//   traffic send --to ADDR --port N --rate PPS --seconds S [--size BYTES] [--tos N] [--from-port N]
+//   traffic echo --bind ADDR --port N
+//       sends back what comes, until SIGTERM
+//   traffic rtt --to ADDR --port N [--count N] [--size BYTES] [--interval-us N] [--again 1]
+//       asks an echo; with --again at once a second time: what the first one took longer was added
+//       by what had to wake up
 //
 // Each prints one JSON object to stdout at the end; `recv` and `echo` first print "ready". Sizes
 // are UDP payload bytes.
@@ -26,6 +30,7 @@
 #include <ctime>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -277,42 +282,60 @@ int echo(const Options& options) {
     return 0;
 }
 
+// Sends packet `number` and waits for its answer: microseconds, or less than 0 when none came.
+double exchange(int fd, std::vector<uint8_t>& data, uint32_t number) {
+    const Header header{kMagic, number, now_ns()};
+    std::memcpy(data.data(), &header, sizeof header);
+    if (send(fd, data.data(), data.size(), 0) < 0)
+        return -1;
+    Header answer{};
+    do {  // answers to earlier packets that were given up are passed over
+        if (recv(fd, &answer, sizeof answer, MSG_TRUNC) < 0)
+            return -1;
+    } while (answer.magic != kMagic || answer.number != number);
+    return static_cast<double>(now_ns() - header.sent_ns) / 1e3;
+}
+
+void print_quantiles(const char* prefix, std::vector<double> values_us) {
+    std::sort(values_us.begin(), values_us.end());
+    for (const auto& [name, q] : {std::pair{"p50", 0.5}, {"p99", 0.99}, {"max", 1.0}}) {
+        const auto place = static_cast<size_t>(q * static_cast<double>(values_us.size() - 1));
+        std::printf(", \"%s%s_us\": %.1f", prefix, name, values_us.empty() ? -1 : values_us[place]);
+    }
+}
+
 int round_trip(const Options& options) {
     const int fd = open_socket(options);
     set_receive_timeout_ms(fd, 1000);
     const auto count = static_cast<uint32_t>(number(options, "count", 1000));
     const auto size = static_cast<size_t>(number(options, "size", 64));
     const auto interval_ns = static_cast<uint64_t>(number(options, "interval-us", 500) * 1e3);
+    const bool again = number(options, "again", 0) != 0;
     if (size < sizeof(Header) || size > kMaxSize)
         return 2;
     prctl(PR_SET_TIMERSLACK, 1000);
 
     std::vector<uint8_t> data(size, kFill);
-    std::vector<double> rtts_us;
+    std::vector<double> rtts_us, again_us, added_us;
     for (uint32_t i = 0; i < count && g_stop == 0; ++i) {
-        const Header header{kMagic, i, now_ns()};
-        std::memcpy(data.data(), &header, sizeof header);
-        if (send(fd, data.data(), size, 0) < 0)
-            continue;
-        Header answer{};
-        do {  // answers to earlier packets that were given up are passed over
-            if (recv(fd, &answer, sizeof answer, MSG_TRUNC) < 0)
-                break;
-        } while (answer.number != i);
-        if (answer.magic == kMagic && answer.number == i)
-            rtts_us.push_back(static_cast<double>(now_ns() - header.sent_ns) / 1e3);
-        sleep_until(header.sent_ns + interval_ns);
+        const uint64_t start_ns = now_ns();
+        const double first_us = exchange(fd, data, 2 * i);
+        if (first_us >= 0)
+            rtts_us.push_back(first_us);
+        if (const double second_us = again ? exchange(fd, data, 2 * i + 1) : -1; second_us >= 0) {
+            again_us.push_back(second_us);
+            if (first_us >= 0)
+                added_us.push_back(first_us - second_us);
+        }
+        sleep_until(start_ns + interval_ns);
     }
-    std::sort(rtts_us.begin(), rtts_us.end());
-    const auto quantile = [&](double q) {
-        if (rtts_us.empty())
-            return -1.0;
-        return rtts_us[static_cast<size_t>(q * static_cast<double>(rtts_us.size() - 1))];
-    };
-    std::printf(
-        "{\"sent\": %u, \"received\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-        "\"max_us\": %.1f}\n",
-        count, rtts_us.size(), quantile(0.5), quantile(0.99), quantile(1.0));
+    std::printf("{\"sent\": %u, \"received\": %zu", count, rtts_us.size());
+    print_quantiles("", rtts_us);
+    if (again) {
+        print_quantiles("again_", again_us);
+        print_quantiles("added_", added_us);
+    }
+    std::puts("}");
     return rtts_us.empty() ? 1 : 0;
 }
 

@@ -76,12 +76,15 @@ def udp(source, target, address, **options):
     return UdpFlow(source, target, address, **options).finish()
 
 
-def round_trip(source, target, address, count=1000, size=64, port=7002, interval_us=500):
-    """Ping-pong over UDP: {"sent", "received", "p50_us", "p99_us", "max_us"}."""
+def round_trip(source, target, address, count=1000, size=64, port=7002, interval_us=500, again=False):
+    """Ping-pong over UDP: {"sent", "received", "p50_us", "p99_us", "max_us"}. With `again` each is
+    followed by a second one at once: "again_p50_us", ..., and "added_p50_us", ..., by which the
+    first one took longer."""
     echo = target.spawn(PROGRAM, "echo", "--bind", address, "--port", port)
     echo.wait_output("ready")
     out = source.run(PROGRAM, "rtt", "--to", address, "--port", port, "--count", count,
-                     "--size", size, "--interval-us", interval_us, check=False)
+                     "--size", size, "--interval-us", interval_us, "--again", int(again),
+                     check=False, timeout=60 + 2 * count * interval_us / 1e6)
     echo.stop()
     return json.loads(out.stdout)
 
