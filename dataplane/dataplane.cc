@@ -5,6 +5,7 @@
 #include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_ring_elem.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <atomic>
@@ -38,6 +39,9 @@ constexpr size_t kKeypairsPerPeer = 4;
 constexpr uint64_t kSuperPackets = 8;
 // Of the packets that control takes, so many may be punts in a row while others wait.
 constexpr unsigned kPuntsPerWaiting = 4;
+// The kernel lets a thread's sleeps last so much longer than asked; its default is as long as a
+// nap.
+constexpr unsigned long kTimerSlackNs = 1000;
 
 std::shared_ptr<const Snapshot> empty_snapshot(size_t nb_ports) {
     auto snapshot = std::make_shared<Snapshot>();
@@ -53,6 +57,11 @@ uint16_t max_frame_bytes(const DataplaneOptions& options) noexcept {
     for (const PortOptions& port : options.ports)
         mtu_bytes = std::max(mtu_bytes, port.mtu_bytes);
     return static_cast<uint16_t>(mtu_bytes + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN);
+}
+
+bool has_af_xdp(const DataplaneOptions& options) noexcept {
+    return std::any_of(options.ports.begin(), options.ports.end(),
+                       [](const PortOptions& port) { return port.device == DeviceKind::af_xdp; });
 }
 
 Result<void> check_options(const DataplaneOptions& options) {
@@ -166,7 +175,8 @@ private:
 
 Result<void> DataplaneImpl::start_eal() {
     const Mempool::Options pool{.nb_mbufs = options_.nb_mbufs,
-                                .max_frame_bytes = max_frame_bytes(options_)};
+                                .max_frame_bytes = max_frame_bytes(options_),
+                                .for_af_xdp = has_af_xdp(options_)};
     const auto nb_ports = static_cast<unsigned>(options_.ports.size());
     const unsigned least_mib = static_cast<unsigned>(Mempool::memory_bytes(pool) >> 20) +
                                kBaseMemoryMib + nb_ports * kMemoryPerPortMib;
@@ -307,6 +317,7 @@ int run_worker(void* argument) {
     MG_ASSERT(thread.runs.load(std::memory_order_acquire));
     const std::string name = "worker-" + std::to_string(thread.worker.id());
     pthread_setname_np(pthread_self(), name.c_str());
+    prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0);
     thread.worker.run();
     thread.runs.store(false, std::memory_order_release);
     return 0;

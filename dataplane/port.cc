@@ -42,15 +42,6 @@ uint32_t largest_mtu(const rte_eth_dev_info& info, const Mempool& mempool) noexc
     return std::min(room, of_driver);
 }
 
-// AF_XDP writes frames straight into mbufs, and takes none that is larger than a page. The pool has
-// one size, that of the port with the largest MTU.
-uint32_t excess_over_page(const Mempool& mempool) noexcept {
-    const rte_mempool& pool = *mempool.get();
-    const uint32_t element = rte_mempool_calc_obj_size(pool.elt_size, pool.flags, nullptr);
-    const auto page = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
-    return element > page ? element - page : 0;
-}
-
 // libbpf and libxdp, which the af_xdp driver loads, explain each step on stderr.
 void silence_bpf_libraries() noexcept {
     using Print = void* (*)(void*);
@@ -65,7 +56,9 @@ void silence_bpf_libraries() noexcept {
     }
 }
 
-// A server that was killed leaves its socket in the file system, and could not bind it again.
+// A server that was killed leaves its socket in the file system, and could not bind it again. A
+// server that lives is heard out: DPDK's memif takes the process down when a client leaves before
+// its greeting (it closes a descriptor that its interrupt thread still watches).
 void remove_stale_socket(const std::string& path) noexcept {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -73,9 +66,14 @@ void remove_stale_socket(const std::string& path) noexcept {
     const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-        errno == ECONNREFUSED)
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+        const timeval patience{.tv_sec = 1, .tv_usec = 0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        char greeting = 0;
+        [[maybe_unused]] const ssize_t len = recv(fd, &greeting, sizeof greeting, 0);
+    } else if (errno == ECONNREFUSED) {
         unlink(path.c_str());
+    }
     close(fd);
 }
 
@@ -158,7 +156,9 @@ private:
 
 Result<void> PortOpener::prepare_interface() {
     if (options_.device == DeviceKind::memif) {
-        remove_stale_socket(options_.device_argument.substr(0, options_.device_argument.find(',')));
+        const std::string& argument = options_.device_argument;
+        if (argument.find(",role=client") == std::string::npos)
+            remove_stale_socket(argument.substr(0, argument.find(',')));
         return {};
     }
     if (!traits_.has_interface && !traits_.creates_interface)
@@ -245,10 +245,14 @@ void PortOpener::configure_rss(rte_eth_conf& conf) {
 }
 
 Result<void> PortOpener::check_mtu() {
-    const uint32_t excess = excess_over_page(mempool_);
+    // AF_XDP writes frames straight into mbufs, and takes none that is larger than a page. The pool
+    // has one size, that of the port with the largest MTU.
+    const uint32_t excess = mempool_.excess_over_page();
     if (options_.device == DeviceKind::af_xdp && excess > 0)
         return fail("beside an af_xdp port no port may have an MTU of more than " +
                     std::to_string(mempool_.frame_room_bytes() - excess - kFrameHeaderBytes));
+    if (options_.device == DeviceKind::af_xdp && !mempool_.for_af_xdp())
+        return fail("the pool was not made for af_xdp");
     const uint32_t largest = largest_mtu(info_, mempool_);
     if (options_.mtu_bytes > largest)
         return fail("an MTU of " + std::to_string(options_.mtu_bytes) +

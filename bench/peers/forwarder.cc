@@ -77,7 +77,7 @@ int run(const std::vector<PortOptions>& options, IdleMode mode) {
     const Result<Eal> eal = Eal::start({.memory = {.hugepages = false, .memory_mib = kMemoryMib}});
     if (!eal)
         return complain(eal.error().message);
-    const Result<Mempool> mempool = Mempool::create({});
+    const Result<Mempool> mempool = Mempool::create({.for_af_xdp = true});
     const Result<Doorbell> doorbell = Doorbell::create();
     if (!mempool || !doorbell)
         return complain("no memory");

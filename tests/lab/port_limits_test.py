@@ -4,11 +4,13 @@ r"""Where ports of the kernel differ from cards: what they cut, what they join, 
     host ---- lan0 [box] wan0 ---- client (wireguard-go)
 """
 
+import socket
 import time
 
 import traffic
+from box import Box
 from lab import wait_for
-from topology import CLIENT, Road
+from topology import BOX_WAN, CLIENT, HOST, Road
 
 
 def test_fragments_of_a_host_pass(lab):
@@ -70,3 +72,74 @@ def test_busy_workers_do_not_sleep(lab):
     road = Road(lab, idle="busy").up()
     assert idle_cores(road.box) > 0.2
     assert not road.box.show("show", "workers")["workers"][0]["asleep"]
+
+
+def check_every_mbuf_is_received_into(road):
+    """Handshakes are freed by another thread than received them, so that the mbufs of the whole
+    pool have their turn."""
+    total = road.box.status()["dataplane"]["mbufs_total"]
+    junk = b"\x01\0\0\0" + bytes(144)
+
+    def nb_received():
+        return road.box.show("show", "drops")["conservation"]["punts"]
+    with road.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        def received_enough():
+            for _ in range(2000):
+                sender.sendto(junk, (BOX_WAN[0], 51820))
+            return nb_received() > 1.5 * total
+        wait_for(received_enough, lambda: f"{total} mbufs; received {nb_received()}", seconds=60)
+    assert road.client.ping(HOST[0]) == 3
+    assert road.host.ping(CLIENT[0]) == 3
+
+
+def test_af_xdp_receives_into_every_mbuf(lab):
+    check_every_mbuf_is_received_into(Road(lab, device="af_xdp").up())
+
+
+def test_af_packet_receives_into_every_mbuf(lab):
+    check_every_mbuf_is_received_into(Road(lab, device="af_packet").up())
+
+
+def memif_boxes(lab):
+    r"""left ---- lan0 [one] wan0 ==== memif ==== wan0 [two] lan0 ---- right"""
+    boxes, hosts = [Box(lab, "one"), Box(lab, "two")], [lab.host("left"), lab.host("right")]
+    wire = lab.dir / "wire.sock"
+    for side, (box, host, role) in enumerate(zip(boxes, hosts, ("server", "client")), 1):
+        lab.cable(host, "eth0", box, "lan0")
+        host.address("eth0", f"10.{side}.0.10/24")
+        host.route("default", "via", f"10.{side}.0.1")
+        box.port("wan0", "wan", [f"192.0.2.{side}/24"])
+        box.config["ports"][0]["device"] = f"memif:{wire},role={role}"
+        box.port("lan0", "lan", [f"10.{side}.0.1/24"])
+        box.peer("other", boxes[2 - side].public_key, [f"10.{3 - side}.0.0/16"],
+                 f"192.0.2.{3 - side}:51820")
+        box.start()
+    return boxes, hosts, wire
+
+
+def test_memif_between_two_boxes(lab):
+    boxes, hosts, _ = memif_boxes(lab)
+    hosts[0].wait_ping("10.2.0.10")
+    result = traffic.udp(*hosts, "10.2.0.10", rate=3000, seconds=2, size=1200)
+    assert result.lost == 0 and result.corrupt == 0, result
+    assert traffic.tcp(*hosts, "10.2.0.10", seconds=1.5).rate_bits_per_second > 50e6
+    boxes[1].restart()
+    hosts[0].wait_ping("10.2.0.10")
+
+
+def test_a_memif_server_outlives_whoever_looks_at_its_socket(lab):
+    """Another server asks whether the socket is in use before it takes it away."""
+    boxes, hosts, wire = memif_boxes(lab)
+    hosts[0].wait_ping("10.2.0.10")
+    other = Box(lab, "other")
+    lab.boxes.remove(other)  # it will not start
+    lab.cable(lab.host("nobody"), "eth0", other, "lan0")
+    other.port("wan0", "wan", ["192.0.2.9/24"])
+    other.config["ports"][0]["device"] = f"memif:{wire},role=server"
+    other.port("lan0", "lan", ["10.3.0.1/24"])
+    other.write()
+    process = other.spawn(*other.daemon_command(), name="other-meshgated")
+    wait_for(lambda: not process.running(), "the second server to give up")
+    assert "wan0" in process.output(), process.output()
+    assert hosts[0].ping("10.2.0.10") == 3
+    assert all(box.process.running() for box in boxes)

@@ -178,6 +178,27 @@ TEST(Mempool, HoldsAFrameWithHeadroomAndTailInOneMbuf) {
     EXPECT_EQ(pool->nb_in_use(), 0U);
 }
 
+// net_af_xdp lets the kernel use as many bytes as there are mbufs times their size, and no more.
+TEST(Mempool, LeavesNoGapsBetweenMbufsForAfXdp) {
+    const Result<Mempool> pool =
+        Mempool::create({.name = "for_af_xdp", .nb_mbufs = 2048, .for_af_xdp = true});
+    ASSERT_TRUE(pool) << pool.error().message;
+    const rte_mempool& raw = *pool->get();
+    const uintptr_t element = rte_mempool_calc_obj_size(raw.elt_size, raw.flags, nullptr);
+    EXPECT_EQ(element, 4096U);
+    EXPECT_EQ(pool->excess_over_page(), 0U);
+    const auto begin = reinterpret_cast<uintptr_t>(STAILQ_FIRST(&raw.mem_list)->addr);
+    unsigned nb_mbufs = 0;
+    for (rte_mbuf* mbuf = rte_pktmbuf_alloc(pool->get()); mbuf != nullptr;
+         mbuf = rte_pktmbuf_alloc(pool->get())) {
+        ++nb_mbufs;
+        const auto address = reinterpret_cast<uintptr_t>(mbuf);
+        ASSERT_GE(address, begin);
+        ASSERT_LE(address + raw.elt_size, begin + element * raw.populated_size);
+    }
+    EXPECT_GE(nb_mbufs, 2047U);
+}
+
 TEST(Mempool, SaysWhatItWantedWhenMemoryIsShort) {
     const Result<Mempool> pool = Mempool::create({.nb_mbufs = 1'000'000});
     ASSERT_FALSE(pool);
@@ -367,6 +388,21 @@ TEST(IdleLadder, LooksOftenWhereAQueueHasNoDoorbell) {
     options.queue_doorbell_fds = {-1};
     IdleLadder idle{options};
     EXPECT_LT(microseconds_of_sleep(idle), 20'000);
+}
+
+TEST(IdleLadder, NapsTheLongerTheLongerNothingCameWithoutADoorbell) {
+    IdleLadder::Options options = idle_options(-1);
+    options.queue_doorbell_fds = {-1};
+    IdleLadder idle{options};
+    const auto nap_after = [&idle](uint64_t idle_ns) {
+        idle.on_turn(1, 1);
+        EXPECT_EQ(idle.on_turn(0, 1), IdleLadder::Step::poll);
+        EXPECT_EQ(idle.on_turn(0, 1 + idle_ns), IdleLadder::Step::sleep);
+        return microseconds_of_sleep(idle);
+    };
+    EXPECT_GE(nap_after(1'000'000), 125) << "an eighth";
+    EXPECT_GE(nap_after(4'000'000), 500);
+    EXPECT_LT(nap_after(3'600'000'000'000), 20'000) << "but not for seconds";
 }
 
 // ---- grace periods ----
