@@ -112,23 +112,27 @@ void open(benchmark::State& state, AeadEngine& engine, Packets packets) {
 
 struct Engine {
     std::string suffix;  // of the figures' names; none: what a gateway takes
-    AeadFactory factory;
+    Lazy<AeadEngine> engine;
 };
 
-Result<std::unique_ptr<AeadEngine>> create_automatic_engine() {
-    static const auto selection = select_aead(AeadChoice::automatic);
-    if (!selection)
-        return fail(selection.error().message);
-    return selection->create();
+std::unique_ptr<AeadEngine> or_null(Result<std::unique_ptr<AeadEngine>> engine) {
+    return engine ? std::move(*engine) : nullptr;
+}
+
+std::unique_ptr<AeadEngine> create_automatic_engine() {
+    const auto selection = select_aead(AeadChoice::automatic);
+    return selection ? or_null(selection->create()) : nullptr;
 }
 
 std::vector<Engine> engines() {
-    std::vector<Engine> engines{{"", create_automatic_engine}};
+    std::vector<Engine> engines{{"", Lazy<AeadEngine>{create_automatic_engine}}};
     for (const AeadEngineRow& row : aead_engines()) {
         if (row.factory())
-            engines.push_back({std::string{"/"} + row.family, row.factory});
+            engines.push_back({std::string{"/"} + row.family,
+                               Lazy<AeadEngine>{[row] { return or_null(row.factory()); }}});
     }
-    engines.push_back({"/openssl", create_openssl_engine});
+    engines.push_back(
+        {"/openssl", Lazy<AeadEngine>{[] { return or_null(create_openssl_engine()); }}});
     return engines;
 }
 
@@ -142,13 +146,13 @@ std::vector<Size> sizes() {
 
 enum class Direction : uint8_t { seal, open };
 
-std::function<void(benchmark::State&)> body_of(Direction direction, AeadFactory factory,
+std::function<void(benchmark::State&)> body_of(Direction direction, Lazy<AeadEngine> lazy,
                                                const Size& size, size_t batch, Sessions sessions) {
     return [=](benchmark::State& state) {
-        auto engine = factory();
-        if (!engine)
-            return state.SkipWithError(engine.error().message.c_str());
-        (direction == Direction::seal ? seal : open)(state, **engine,
+        AeadEngine* engine = lazy.get();
+        if (engine == nullptr)
+            return state.SkipWithError("no such engine");
+        (direction == Direction::seal ? seal : open)(state, *engine,
                                                      Packets{size, batch, sessions});
     };
 }
@@ -167,7 +171,7 @@ Group make_group(std::span<const Engine> engines, const Size& size, size_t batch
             const bool is_reference = engine.suffix == reference;
             Run run{
                 .figures = {{name + engine.suffix, clocks, is_reference ? "" : name + reference}},
-                .body = body_of(direction, engine.factory, size, batch, sessions),
+                .body = body_of(direction, engine.engine, size, batch, sessions),
                 .clock = Clock::manual};
             if (direction == Direction::open && engine.suffix.empty())
                 run.figures.push_back({name + "/beside-seal", clocks, "aead/seal/" + key});

@@ -348,14 +348,15 @@ private:
 
 struct Size {
     size_t nb_routes;
-    int64_t nb_swaps;  // before each a table is built
+    int64_t nb_swaps;    // before each a table is built
+    int64_t max_builds;  // repetitions; 0: any number
     bool fits_rte_v6;
 };
 constexpr std::array<Size, 4> kSizes{{
-    {10, 256, true},
-    {1'000, 64, true},
-    {100'000, 4, true},
-    {1'000'000, 1, false},  // more tbl8 groups than rte_fib6 can have
+    {10, 256, 0, true},
+    {1'000, 64, 0, true},
+    {100'000, 1, 9, true},
+    {1'000'000, 1, 5, false},  // more tbl8 groups than rte_fib6 can have
 }};
 
 constexpr const char* kRteFib = "/rte_fib";
@@ -397,18 +398,20 @@ void add_builds(Group& group, Family family, const Size& size, std::shared_ptr<T
                                  {memory_name, counted("bytes_per_route", "B/route", Better::less),
                                   memory_name == memory_ten ? "" : memory_ten}},
                      .body = [=](benchmark::State& state) { build(state, *table); },
-                     .clock = Clock::manual});
+                     .clock = Clock::manual,
+                     .max_repetitions = size.max_builds});
     const std::string swap_name = name_of("swap", family, size.nb_routes);
     group.push_back({.figures = {{swap_name, us_per("swap"), build_name}},
                      .body = [=](benchmark::State& state) { swap(state, *table); },
                      .clock = Clock::manual,
-                     .iterations = size.nb_swaps});
+                     .iterations = size.nb_swaps,
+                     .max_repetitions = size.max_builds});
     if (rte != nullptr)
         group.push_back({.figures = {{build_name + kRteFib, us_per("build"), ""}},
                          .body = [=](benchmark::State& state) { rte->build(state); },
                          .clock = Clock::manual,
                          .iterations = 1,
-                         .repetitions = 1});
+                         .max_repetitions = 1});
 }
 
 std::vector<Group> groups() {

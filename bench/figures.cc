@@ -54,8 +54,8 @@ double measure_tsc_hz() {
 
 struct Options {
     bool list = false;
-    std::string repetitions = "5";
-    std::string seconds = "0.01";
+    int64_t repetitions = 15;
+    double seconds = 0.003;
     std::set<std::string> names;  // empty: all
 };
 
@@ -68,7 +68,10 @@ Options parse(int argc, char** argv) {
         if (words[i] == "--list") {
             options.list = true;
         } else if (has_value && i + 1 < words.size()) {
-            (words[i] == "--seconds" ? options.seconds : options.repetitions) = words[i + 1];
+            if (words[i] == "--seconds")
+                options.seconds = std::strtod(words[i + 1].c_str(), nullptr);
+            else
+                options.repetitions = std::strtoll(words[i + 1].c_str(), nullptr, 10);
             ++i;
         } else if (!words[i].starts_with("-")) {
             options.names.insert(words[i]);
@@ -76,6 +79,10 @@ Options parse(int argc, char** argv) {
             std::cerr << argv[0] << ": what is " << words[i] << "?\n";
             std::exit(2);
         }
+    }
+    if (options.repetitions <= 0 || options.seconds <= 0) {
+        std::cerr << argv[0] << ": repetitions and seconds are greater than 0\n";
+        std::exit(2);
     }
     return options;
 }
@@ -169,7 +176,7 @@ bool is_wanted(const Run& run, const std::set<std::string>& names) {
                        [&](const Figure& figure) { return names.contains(figure.name); });
 }
 
-bool measure(const Group& group, const std::set<std::string>& names) {
+bool measure(const Group& group, const std::set<std::string>& names, int64_t nb_repetitions) {
     bool some = false;
     for (size_t i = 0; i < group.size(); ++i) {
         if (!is_wanted(group[i], names))
@@ -182,8 +189,9 @@ bool measure(const Group& group, const std::set<std::string>& names) {
             registered->UseManualTime();
         if (group[i].iterations != 0)
             registered->Iterations(group[i].iterations);
-        if (group[i].repetitions != 0)
-            registered->Repetitions(static_cast<int>(group[i].repetitions));
+        if (group[i].max_repetitions != 0)
+            registered->Repetitions(
+                static_cast<int>(std::min(group[i].max_repetitions, nb_repetitions)));
     }
     if (!some)
         return true;
@@ -240,8 +248,8 @@ int run_bench(int argc, char** argv, std::vector<Group> groups) {
     const int core = pin();
     std::cout << json{{"core", core}, {"tsc_hz", tsc_hz()}} << std::endl;
     std::vector<std::string> words{argv[0], "--benchmark_enable_random_interleaving=true",
-                                   "--benchmark_repetitions=" + options.repetitions,
-                                   "--benchmark_min_time=" + options.seconds};
+                                   "--benchmark_repetitions=" + std::to_string(options.repetitions),
+                                   "--benchmark_min_time=" + std::to_string(options.seconds)};
     std::vector<char*> pointers;
     for (std::string& word : words)
         pointers.push_back(word.data());
@@ -249,7 +257,7 @@ int run_bench(int argc, char** argv, std::vector<Group> groups) {
     benchmark::Initialize(&nb_pointers, pointers.data());
     bool measured_all = true;
     for (Group& group : groups) {
-        measured_all &= measure(group, options.names);
+        measured_all &= measure(group, options.names, options.repetitions);
         group.clear();
     }
     return measured_all ? 0 : 1;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,15 +47,16 @@ enum class Clock : uint8_t {
     manual,  // State::SetIterationTime, for bodies that time a part of themselves
 };
 
-// One measured loop; a Google Benchmark as is. What it needs it makes when first called, and not
-// before: what was not asked for costs nothing. It calls State::SetItemsProcessed unless all its
-// figures are counted, and State::SkipWithError where it cannot measure.
+// One measured loop; a Google Benchmark as is. It is called for each repetition. What it needs it
+// makes when first called (Lazy) and not before: what was not asked for costs nothing. It calls
+// State::SetItemsProcessed unless all its figures are counted, and State::SkipWithError where it
+// cannot measure.
 struct Run {
     std::vector<Figure> figures;
     std::function<void(benchmark::State&)> body;
     Clock clock = Clock::thread;
-    int64_t iterations = 0;   // 0: as many as fill the time
-    int64_t repetitions = 0;  // 0: as many as the command asks
+    int64_t iterations = 0;       // 0: as many as fill the time
+    int64_t max_repetitions = 0;  // fewer than the command asks, where one takes long; 0: any
 };
 using Group = std::vector<Run>;
 
@@ -70,6 +72,28 @@ int run_bench(int argc, char** argv, std::vector<Group> groups);
 std::span<const unsigned> allowed_cores();
 // Clocks of the TSC in a second, measured at start.
 double tsc_hz();
+
+// What the runs of a group share, made when the first of them asks. Copies are one and the same.
+template <typename T>
+class Lazy {
+public:
+    explicit Lazy(std::function<std::unique_ptr<T>()> make)
+        : shared_{std::make_shared<Shared>(Shared{std::move(make), nullptr})} {}
+
+    // Null where it cannot be made.
+    T* get() const {
+        if (shared_->value == nullptr)
+            shared_->value = shared_->make();
+        return shared_->value.get();
+    }
+
+private:
+    struct Shared {
+        std::function<std::unique_ptr<T>()> make;
+        std::unique_ptr<T> value;
+    };
+    std::shared_ptr<Shared> shared_;
+};
 
 // For Clock::manual: what `action` takes is the time of this iteration.
 template <typename Action>

@@ -105,7 +105,7 @@ Run counting(const std::string& name, const std::string& unit, const std::string
     return {.figures = {{name, counted("bytes", unit, Better::less), reference}},
             .body = std::move(body),
             .iterations = 1,
-            .repetitions = 1};
+            .max_repetitions = 1};
 }
 
 std::vector<Group> groups() {

@@ -52,9 +52,9 @@ def arguments(words):
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="also write a list of {name, value, unit, reference, ratio, min, max}")
     parser.add_argument("--list", action="store_true", help="print the names and measure nothing")
-    parser.add_argument("--repetitions", type=positive(int), default=5, metavar="N",
+    parser.add_argument("--repetitions", type=positive(int), default=15, metavar="N",
                         help="of each figure (%(default)s)")
-    parser.add_argument("--seconds", type=positive(float), default=0.01, metavar="S",
+    parser.add_argument("--seconds", type=positive(float), default=0.003, metavar="S",
                         help="of each repetition, at least (%(default)s)")
     parser.add_argument("--programs", type=Path, default=ROOT / "build/bench", metavar="FOLDER",
                         help="where the programs bench_* are (build/bench)")
