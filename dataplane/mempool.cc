@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/mempool.h"
 
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
@@ -74,6 +75,16 @@ bool keep_to_umem(rte_mempool* pool) {
     return mbufs.end() - covered <= 1;
 }
 
+// Mbufs of a page each cannot be spread over memory channels: that takes odd sizes.
+// In pages of 4 KiB DPDK gives each mbuf one of its own also for others, so that no device finds a
+// part of it elsewhere: then the same line of all mbufs falls into the same set of the first cache,
+// and a burst does not fit. Without huge pages no device does DMA: they lie one behind the other.
+unsigned flags_for(const Mempool::Options& options) noexcept {
+    if (options.for_af_xdp)
+        return RTE_MEMPOOL_F_NO_SPREAD;
+    return rte_eal_has_hugepages() == 0 ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+}
+
 }  // namespace
 
 Result<Mempool> Mempool::create(const Options& options) {
@@ -83,11 +94,9 @@ Result<Mempool> Mempool::create(const Options& options) {
                     " bytes do not fit an mbuf");
     // The cache of a core must not be able to hold the pool.
     const unsigned cache_size = std::min(kCacheSize, options.nb_mbufs / 8);
-    // Mbufs of a page each cannot be spread over memory channels: that takes odd sizes.
-    const unsigned flags = options.for_af_xdp ? RTE_MEMPOOL_F_NO_SPREAD : 0;
     rte_mempool* pool = rte_mempool_create_empty(
         options.name, options.nb_mbufs, kElementBytes + room_bytes, cache_size,
-        sizeof(rte_pktmbuf_pool_private), options.numa_node, flags);
+        sizeof(rte_pktmbuf_pool_private), options.numa_node, flags_for(options));
     if (pool == nullptr || !fill(pool, room_bytes)) {
         const int error = rte_errno;
         rte_mempool_free(pool);
