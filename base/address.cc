@@ -34,48 +34,6 @@ bool same_leading_bits(const std::array<uint8_t, 16>& a, const std::array<uint8_
 
 }  // namespace
 
-IpAddress IpAddress::v4(uint32_t address_be) noexcept {
-    IpAddress result;
-    result.family = Family::ipv4;
-    std::memcpy(result.bytes.data(), &address_be, sizeof address_be);
-    return result;
-}
-
-IpAddress IpAddress::v6(const uint8_t* sixteen_bytes) noexcept {
-    IpAddress result;
-    result.family = Family::ipv6;
-    std::memcpy(result.bytes.data(), sixteen_bytes, 16);
-    return result;
-}
-
-uint32_t IpAddress::v4_be() const noexcept {
-    uint32_t value = 0;
-    std::memcpy(&value, bytes.data(), sizeof value);
-    return value;
-}
-
-bool IpAddress::is_unspecified() const noexcept {
-    return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
-}
-
-bool IpAddress::is_loopback() const noexcept {
-    if (is_v4())
-        return bytes[0] == 127;
-    static constexpr std::array<uint8_t, 16> kLoopback{0, 0, 0, 0, 0, 0, 0, 0,
-                                                       0, 0, 0, 0, 0, 0, 0, 1};
-    return bytes == kLoopback;
-}
-
-bool IpAddress::is_multicast() const noexcept {
-    return is_v4() ? (bytes[0] & 0xf0) == 0xe0 : bytes[0] == 0xff;
-}
-
-bool IpAddress::is_link_local() const noexcept {
-    if (is_v4())
-        return bytes[0] == 169 && bytes[1] == 254;
-    return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
-}
-
 Prefix Prefix::network() const noexcept {
     Prefix result = *this;
     for (unsigned i = 0; i < 16; ++i) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,7 +34,55 @@ struct IpAddress {
     uint8_t bits() const noexcept { return is_v4() ? 32 : 128; }
 
     auto operator<=>(const IpAddress&) const = default;
+
+private:
+    uint64_t half(size_t offset) const noexcept {
+        uint64_t value = 0;
+        std::memcpy(&value, bytes.data() + offset, sizeof value);
+        return value;
+    }
 };
+
+inline IpAddress IpAddress::v4(uint32_t address_be) noexcept {
+    IpAddress result;
+    result.family = Family::ipv4;
+    std::memcpy(result.bytes.data(), &address_be, sizeof address_be);
+    return result;
+}
+
+inline IpAddress IpAddress::v6(const uint8_t* sixteen_bytes) noexcept {
+    IpAddress result;
+    result.family = Family::ipv6;
+    std::memcpy(result.bytes.data(), sixteen_bytes, 16);
+    return result;
+}
+
+inline uint32_t IpAddress::v4_be() const noexcept {
+    uint32_t value = 0;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+}
+
+inline bool IpAddress::is_unspecified() const noexcept {
+    return (half(0) | half(8)) == 0;
+}
+
+inline bool IpAddress::is_loopback() const noexcept {
+    if (is_v4())
+        return bytes[0] == 127;
+    constexpr std::array<uint8_t, 8> kLow{0, 0, 0, 0, 0, 0, 0, 1};
+    return half(0) == 0 && std::memcmp(&bytes[8], kLow.data(), kLow.size()) == 0;
+}
+
+inline bool IpAddress::is_multicast() const noexcept {
+    return is_v4() ? (bytes[0] & 0xf0) == 0xe0 : bytes[0] == 0xff;
+}
+
+inline bool IpAddress::is_link_local() const noexcept {
+    if (is_v4())
+        return bytes[0] == 169 && bytes[1] == 254;
+    return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+}
 
 struct Prefix {
     IpAddress address;  // may have host bits set: an interface address such as 10.1.0.1/24

@@ -9,57 +9,64 @@
 #include "dataplane/partial_checksum.h"
 #include "dataplane/port.h"
 #include "dataplane/stages.h"
-#include "dataplane/wire.h"
 
 namespace meshgate {
 
 namespace {
 
 // Multicast and broadcast are not routed; neighbour discovery was taken out before.
-Drop check_inner_destination(const PortView& view, const IpAddress& source,
-                             const IpAddress& destination, const Frame& frame) noexcept {
-    if (destination.is_multicast() || frame.destination.is_multicast())
+Drop check_addresses_v4(const PortView& view, const rte_ipv4_hdr& ip, Frame frame) noexcept {
+    const uint32_t destination = rte_be_to_cpu_32(ip.dst_addr);
+    if ((destination >> 28) == 0xe || frame.is_for_group())
         return Drop::multicast;
-    if (destination.is_loopback() || destination.is_unspecified() || source.is_unspecified())
+    if ((destination >> 24) == 127 || destination == 0)
         return Drop::martian;
-    return is_ours(view, source) ? Drop::martian : kSound;
+    return is_ours_v4(view, ip.src_addr) ? Drop::martian : kSound;
 }
 
-bool accept_inner(Worker& worker, const PortView& view, const PortTraits& traits, rte_mbuf* mbuf,
-                  const Frame& frame) noexcept {
-    const bool v4 = frame.ether_type == RTE_ETHER_TYPE_IPV4;
-    rte_pktmbuf_adj(mbuf, frame.l3_offset);
-    Drop wrong = v4 ? check_ipv4(mbuf, 0) : kSound;
-    if (wrong == kSound) {
-        const IpAddress source = v4 ? IpAddress::v4(header_at<rte_ipv4_hdr>(mbuf)->src_addr)
-                                    : IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->src_addr);
-        const IpAddress destination = v4 ? IpAddress::v4(header_at<rte_ipv4_hdr>(mbuf)->dst_addr)
-                                         : IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->dst_addr);
-        wrong = check_inner_destination(view, source, destination, frame);
-    }
-    if (wrong != kSound) {
-        worker.drop(mbuf, wrong);
-        return false;
-    }
-    if (traits.finish_partial_checksums)
-        finish_partial_checksum(mbuf);
-    PacketMeta& meta = meta_of(mbuf);
-    meta.from_peer = kNoPeer;
-    meta.info.source_mac = frame.source;
-    return true;
+Drop check_addresses_v6(const PortView& view, const rte_ipv6_hdr& ip, Frame frame) noexcept {
+    const IpAddress destination = IpAddress::v6(ip.dst_addr);
+    if (destination.is_multicast() || frame.is_for_group())
+        return Drop::multicast;
+    if (destination.is_loopback() || destination.is_unspecified() ||
+        IpAddress::v6(ip.src_addr).is_unspecified())
+        return Drop::martian;
+    return is_ours_v6(view, ip.src_addr) ? Drop::martian : kSound;
+}
+
+Drop check_addresses(const PortView& view, Frame frame) noexcept {
+    return frame.ether_type == RTE_ETHER_TYPE_IPV4
+               ? check_addresses_v4(view, frame.l3<rte_ipv4_hdr>(), frame)
+               : check_addresses_v6(view, frame.l3<rte_ipv6_hdr>(), frame);
 }
 
 }  // namespace
 
 void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
                             Batch& batch) noexcept {
-    const PortView& view = snapshot.ports[port];
-    const PortTraits& traits = worker.shared.ports[port]->traits();
+    const FrameFilter filter{snapshot.ports[port]};
+    const bool finish_checksums = worker.shared.ports[port]->traits().finish_partial_checksums;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
+        PacketMeta& meta = meta_of(mbuf);
+        meta.arrival_port = port;
         Frame frame;
-        meta_of(mbuf).arrival_port = port;
-        return accept_frame(worker, mbuf, view, frame) &&
-               accept_inner(worker, view, traits, mbuf, frame);
+        Drop wrong = check_frame(frame, mbuf, filter);
+        if (wrong == kSound && resolves_neighbors(mbuf, frame)) {
+            punt_resolution(worker, mbuf, frame);
+            return false;
+        }
+        if (wrong == kSound)
+            wrong = check_addresses(filter.view, frame);
+        if (wrong != kSound) {
+            worker.drop(mbuf, wrong);
+            return false;
+        }
+        meta.from_peer = kNoPeer;
+        meta.source_mac = frame.source();
+        narrow(mbuf, frame.l3_offset, static_cast<uint16_t>(mbuf->data_len - frame.l3_offset));
+        if (finish_checksums)
+            finish_partial_checksum(mbuf);
+        return true;
     });
 }
 

@@ -17,42 +17,41 @@ namespace meshgate {
 namespace {
 
 struct Outer {
-    IpAddress source;
-    IpAddress destination;
     uint16_t l4_offset = 0;
     uint8_t proto = 0;
     uint8_t tos = 0;
+    bool v6 = false;
 };
 
-Drop parse_outer_ipv4(Outer& outer, rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
-    if (const Drop wrong = check_ipv4(mbuf, l3_offset); wrong != kSound)
-        return wrong;
+Drop parse_outer_ipv4(Outer& outer, const PortView& view, rte_mbuf* mbuf,
+                      uint16_t l3_offset) noexcept {
     const auto* ip = header_at<rte_ipv4_hdr>(mbuf, l3_offset);
     if (is_ipv4_fragment(*ip))
         return Drop::outer_fragment;
-    outer = Outer{.source = IpAddress::v4(ip->src_addr),
-                  .destination = IpAddress::v4(ip->dst_addr),
-                  .l4_offset = static_cast<uint16_t>(l3_offset + rte_ipv4_hdr_len(ip)),
+    outer = Outer{.l4_offset = static_cast<uint16_t>(l3_offset + rte_ipv4_hdr_len(ip)),
                   .proto = ip->next_proto_id,
-                  .tos = ip->type_of_service};
-    return kSound;
+                  .tos = ip->type_of_service,
+                  .v6 = false};
+    return is_ours_v4(view, ip->dst_addr) ? kSound : Drop::not_for_us;
 }
 
-Drop parse_outer_ipv6(Outer& outer, rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
+Drop parse_outer_ipv6(Outer& outer, const PortView& view, rte_mbuf* mbuf,
+                      uint16_t l3_offset) noexcept {
     const auto* ip = header_at<rte_ipv6_hdr>(mbuf, l3_offset);
     if (ip->proto == IPPROTO_FRAGMENT)
         return Drop::outer_fragment;
-    outer = Outer{.source = IpAddress::v6(ip->src_addr),
-                  .destination = IpAddress::v6(ip->dst_addr),
-                  .l4_offset = static_cast<uint16_t>(l3_offset + kIpv6Len),
+    outer = Outer{.l4_offset = static_cast<uint16_t>(l3_offset + kIpv6Len),
                   .proto = ip->proto,
-                  .tos = ipv6_traffic_class(*ip)};
-    return outer.source.is_unspecified() ? Drop::martian : kSound;
+                  .tos = ipv6_traffic_class(*ip),
+                  .v6 = true};
+    if (IpAddress::v6(ip->src_addr).is_unspecified())
+        return Drop::martian;
+    return is_ours_v6(view, ip->dst_addr) ? kSound : Drop::not_for_us;
 }
 
 // UDP as W02 and W44 want it: bytes behind the datagram are cut, a zero checksum is for IPv4 only.
 // The sum itself is not verified: every message that counts is authenticated.
-Drop check_udp(rte_mbuf* mbuf, const Outer& outer, const Snapshot& snapshot) noexcept {
+Drop check_udp(rte_mbuf* mbuf, Outer outer, const Snapshot& snapshot) noexcept {
     const uint32_t available = mbuf->data_len - outer.l4_offset;
     if (available < kUdpLen)
         return Drop::too_short;
@@ -63,9 +62,9 @@ Drop check_udp(rte_mbuf* mbuf, const Outer& outer, const Snapshot& snapshot) noe
     const uint16_t udp_len = rte_be_to_cpu_16(udp->dgram_len);
     if (udp_len < kUdpLen || udp_len > available || udp->src_port == 0)
         return Drop::bad_udp;
-    if (outer.source.is_v6() && udp->dgram_cksum == 0)
+    if (outer.v6 && udp->dgram_cksum == 0)
         return Drop::bad_udp;
-    rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(available - udp_len));
+    narrow(mbuf, 0, static_cast<uint16_t>(outer.l4_offset + udp_len));
     return kSound;
 }
 
@@ -91,9 +90,19 @@ Message message_at(rte_mbuf* mbuf, uint16_t offset) noexcept {
     }
 }
 
+// Who speaks to whom: what a handshake has to be answered by.
+void note_endpoints(PacketInfo& info, rte_mbuf* mbuf, Frame frame, Outer outer) noexcept {
+    const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf, frame.l3_offset);
+    const auto* ip6 = header_at<rte_ipv6_hdr>(mbuf, frame.l3_offset);
+    const auto* udp = header_at<rte_udp_hdr>(mbuf, outer.l4_offset);
+    info.remote = Endpoint{outer.v6 ? IpAddress::v6(ip6->src_addr) : IpAddress::v4(ip4->src_addr),
+                           rte_be_to_cpu_16(udp->src_port)};
+    info.local = Endpoint{outer.v6 ? IpAddress::v6(ip6->dst_addr) : IpAddress::v4(ip4->dst_addr),
+                          rte_be_to_cpu_16(udp->dst_port)};
+}
+
 // True: transport data, stays in the batch.
-bool accept_message(Worker& worker, rte_mbuf* mbuf, const Frame& frame,
-                    const Outer& outer) noexcept {
+bool accept_message(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer) noexcept {
     const uint16_t offset = outer.l4_offset + kUdpLen;
     const Message message = message_at(mbuf, offset);
     if (message == Message::bad) {
@@ -105,69 +114,63 @@ bool accept_message(Worker& worker, rte_mbuf* mbuf, const Frame& frame,
         meta.outer_l3_offset = static_cast<uint16_t>(mbuf->data_off + frame.l3_offset);
         meta.outer_len = static_cast<uint16_t>(mbuf->data_len - offset);
         meta.outer_tos = outer.tos;
-        rte_pktmbuf_adj(mbuf, offset);
+        narrow(mbuf, offset, meta.outer_len);
         return true;
     }
-    const auto* udp = header_at<rte_udp_hdr>(mbuf, outer.l4_offset);
-    meta.info.remote = Endpoint{outer.source, rte_be_to_cpu_16(udp->src_port)};
-    meta.info.local = Endpoint{outer.destination, rte_be_to_cpu_16(udp->dst_port)};
+    note_endpoints(meta.info, mbuf, frame, outer);
     punt_at(worker, mbuf, frame, offset, Punt::handshake);
     return false;
 }
 
 // ICMP to an underlay address: echo requests and errors about our datagrams go to control.
-void take_underlay_icmp(Worker& worker, rte_mbuf* mbuf, const Frame& frame,
-                        const Outer& outer) noexcept {
+void take_underlay_icmp(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer) noexcept {
     if (mbuf->data_len < outer.l4_offset + sizeof(IcmpHeader)) {
         worker.drop(mbuf, Drop::too_short);
         return;
     }
     const uint8_t type = header_at<IcmpHeader>(mbuf, outer.l4_offset)->type;
-    const bool v6 = outer.source.is_v6();
-    if (type == (v6 ? kIcmp6EchoRequest : kIcmpEchoRequest))
+    if (type == (outer.v6 ? kIcmp6EchoRequest : kIcmpEchoRequest))
         punt_at(worker, mbuf, frame, frame.l3_offset, Punt::icmp_to_us);
-    else if (type == (v6 ? kIcmp6TooBig : kIcmpUnreachable))
+    else if (type == (outer.v6 ? kIcmp6TooBig : kIcmpUnreachable))
         punt_at(worker, mbuf, frame, frame.l3_offset, Punt::underlay_icmp);
     else
         worker.drop(mbuf, Drop::not_for_us);
 }
 
 bool accept_outer(Worker& worker, const Snapshot& snapshot, const PortView& view, rte_mbuf* mbuf,
-                  const Frame& frame) noexcept {
+                  Frame frame) noexcept {
     Outer outer;
-    const Drop wrong = frame.ether_type == RTE_ETHER_TYPE_IPV4
-                           ? parse_outer_ipv4(outer, mbuf, frame.l3_offset)
-                           : parse_outer_ipv6(outer, mbuf, frame.l3_offset);
-    if (wrong != kSound) {
-        worker.drop(mbuf, wrong);
-        return false;
-    }
-    if (!is_ours(view, outer.destination)) {
-        worker.drop(mbuf, Drop::not_for_us);
-        return false;
-    }
-    if (outer.proto == (outer.source.is_v6() ? kProtoIcmp6 : kProtoIcmp)) {
+    Drop wrong = frame.ether_type == RTE_ETHER_TYPE_IPV4
+                     ? parse_outer_ipv4(outer, view, mbuf, frame.l3_offset)
+                     : parse_outer_ipv6(outer, view, mbuf, frame.l3_offset);
+    if (wrong == kSound && outer.proto == (outer.v6 ? kProtoIcmp6 : kProtoIcmp)) {
         take_underlay_icmp(worker, mbuf, frame, outer);
         return false;
     }
-    const Drop bad = outer.proto == kProtoUdp ? check_udp(mbuf, outer, snapshot) : Drop::not_for_us;
-    if (bad != kSound) {
-        worker.drop(mbuf, bad);
-        return false;
-    }
-    return accept_message(worker, mbuf, frame, outer);
+    if (wrong == kSound)
+        wrong = outer.proto == kProtoUdp ? check_udp(mbuf, outer, snapshot) : Drop::not_for_us;
+    if (wrong == kSound)
+        return accept_message(worker, mbuf, frame, outer);
+    worker.drop(mbuf, wrong);
+    return false;
 }
 
 }  // namespace
 
 void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
                              Batch& batch) noexcept {
-    const PortView& view = snapshot.ports[port];
+    const FrameFilter filter{snapshot.ports[port]};
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         Frame frame;
         meta_of(mbuf).arrival_port = port;
-        return accept_frame(worker, mbuf, view, frame) &&
-               accept_outer(worker, snapshot, view, mbuf, frame);
+        const Drop wrong = check_frame(frame, mbuf, filter);
+        if (wrong == kSound && !resolves_neighbors(mbuf, frame))
+            return accept_outer(worker, snapshot, filter.view, mbuf, frame);
+        if (wrong == kSound)
+            punt_resolution(worker, mbuf, frame);
+        else
+            worker.drop(mbuf, wrong);
+        return false;
     });
 }
 

@@ -40,10 +40,9 @@ struct PacketMeta {
     uint16_t outer_len;        // UDP payload length as received, for the peer's byte count
     uint16_t outer_l3_offset;  // from buf_addr: the outer IP header stays readable in front
     uint8_t outer_tos;
-    uint8_t hop_limit;
     Resume resume;
     IcmpError error;
-    MacAddress next_hop_mac;
+    MacAddress source_mac;  // of the LAN host that sent it
     // What control sees and says; off the cache line that the packet path uses.
     alignas(64) PacketInfo info;
 };

@@ -33,6 +33,7 @@ void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
         header_at<IcmpHeader>(mbuf, l4_offset)->type ==
             (v4 ? kIcmpEchoRequest : kIcmp6EchoRequest)) {
         meta.info.peer = meta.from_peer;
+        meta.info.source_mac = meta.source_mac;
         worker.punt(mbuf, Punt::icmp_to_us);
         return;
     }
@@ -56,12 +57,13 @@ bool take_hop(rte_mbuf* mbuf) noexcept {
         return false;
     --ip->time_to_live;
     // TTL is the high byte of its 16-bit word: subtracting there adds 0x0100 to the checksum.
-    ip->hdr_checksum = adjust_checksum(ip->hdr_checksum, rte_cpu_to_be_16(0x0100), 0);
+    const uint32_t sum = uint32_t{ip->hdr_checksum} + rte_cpu_to_be_16(0x0100);
+    ip->hdr_checksum = static_cast<uint16_t>(sum + (sum >= 0xffff));
     return true;
 }
 
-void forward_to(rte_mbuf* mbuf, const Snapshot& snapshot, const ForwardingEntry& entry,
-                Routed& routed) noexcept {
+void forward_to(Worker& worker, rte_mbuf* mbuf, const Snapshot& snapshot,
+                const ForwardingEntry& entry, Routed& routed) noexcept {
     PacketMeta& meta = meta_of(mbuf);
     if (!take_hop(mbuf)) {
         fail_with(mbuf, IcmpError::ttl_expired, routed.errors);
@@ -70,6 +72,8 @@ void forward_to(rte_mbuf* mbuf, const Snapshot& snapshot, const ForwardingEntry&
     meta.to_peer = entry.peer;
     meta.departure_port = entry.port;
     if (entry.kind == ForwardKind::peer) {
+        rte_prefetch0(&worker.shared.peers[entry.peer]);
+        rte_prefetch0(&worker.parts.activity[entry.peer]);
         routed.to_peers.push(mbuf);
         return;
     }
@@ -100,7 +104,7 @@ void route_stage(Worker& worker, const Snapshot& snapshot, Batch& batch, Routed&
             case ForwardKind::connected:
             case ForwardKind::gateway:
             case ForwardKind::peer:
-                forward_to(mbuf, snapshot, entry, routed);
+                forward_to(worker, mbuf, snapshot, entry, routed);
                 break;
         }
         return false;

@@ -8,6 +8,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -87,6 +88,43 @@ inline uint8_t ipv6_traffic_class(const rte_ipv6_hdr& ip) noexcept {
 inline bool is_ipv4_fragment(const rte_ipv4_hdr& ip) noexcept {
     const uint16_t more_or_offset = RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK;
     return (ip.fragment_offset & rte_cpu_to_be_16(more_or_offset)) != 0;
+}
+
+// The packet's data, all in one segment, becomes `len` bytes from `offset` on.
+inline void narrow(rte_mbuf* mbuf, uint16_t offset, uint16_t len) noexcept {
+    mbuf->data_off = static_cast<uint16_t>(mbuf->data_off + offset);
+    mbuf->data_len = len;
+    mbuf->pkt_len = len;
+}
+
+// Makes room in front of the packet; false where there is none.
+[[nodiscard]] inline bool prepend(rte_mbuf* mbuf, uint16_t len) noexcept {
+    if (mbuf->data_off < len)
+        return false;
+    mbuf->data_off = static_cast<uint16_t>(mbuf->data_off - len);
+    mbuf->data_len = static_cast<uint16_t>(mbuf->data_len + len);
+    mbuf->pkt_len = mbuf->data_len;
+    return true;
+}
+
+// A one's complement sum of 16-bit words is what is left of an ordinary one when 0xffff goes as
+// often as it can (RFC 1071), also if it was added up in larger words, whose sizes are multiples of
+// 16 bits. So there is nothing to fold: a remainder costs one multiplication.
+constexpr uint64_t kSumModulus = 0xffff;
+
+// Nearly all headers are of 20 bytes.
+inline bool ipv4_checksum_right(const rte_ipv4_hdr* ip, uint16_t header_len) noexcept {
+    if (header_len != kIpv4Len)
+        return static_cast<uint16_t>(~rte_raw_cksum(ip, header_len)) == 0;
+    std::array<uint64_t, 2> words;
+    uint32_t last = 0;
+    std::memcpy(words.data(), ip, sizeof words);
+    std::memcpy(&last, reinterpret_cast<const uint8_t*>(ip) + sizeof words, sizeof last);
+    uint64_t sum = words[0] + words[1];
+    sum += sum < words[1] ? 1 : 0;  // end-around carry
+    sum += last;
+    sum += sum < last ? 1 : 0;
+    return sum % kSumModulus == 0;
 }
 
 // RFC 1624: the one's complement checksum after a 16-bit word went from `before` to `after`.
