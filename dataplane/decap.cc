@@ -42,19 +42,37 @@ OuterEndpoints outer_endpoints(rte_mbuf* mbuf) noexcept {
     return result;
 }
 
-void note_roaming(Worker& worker, rte_mbuf* mbuf, PeerId peer) noexcept {
-    PeerSlot& slot = worker.shared.peers[peer];
-    const Link* link = slot.path.load(std::memory_order_acquire);
-    const OuterEndpoints seen = outer_endpoints(mbuf);
-    const uint16_t arrival_port = meta_of(mbuf).arrival_port;
-    if (link != nullptr && link->remote == seen.remote && link->port == arrival_port &&
-        link->local.address == seen.local.address)
-        return;
+// True when the datagram came by the link that the peer's own datagrams leave by. Compares what is
+// on the wire: nearly every packet ends here.
+bool came_by(const Link& link, rte_mbuf* mbuf) noexcept {
+    const PacketMeta& meta = meta_of(mbuf);
+    const auto* l3 = static_cast<const uint8_t*>(mbuf->buf_addr) + meta.outer_l3_offset;
+    if (link.port != meta.arrival_port || link.outer_ipv6 != ((*l3 >> 4) == 6))
+        return false;
+    uint16_t l4_offset = kIpv6Len;
+    if (link.outer_ipv6) {
+        const auto* ip = reinterpret_cast<const rte_ipv6_hdr*>(l3);
+        if (std::memcmp(ip->src_addr, link.remote.address.bytes.data(), 16) != 0 ||
+            std::memcmp(ip->dst_addr, link.local.address.bytes.data(), 16) != 0)
+            return false;
+    } else {
+        const auto* ip = reinterpret_cast<const rte_ipv4_hdr*>(l3);
+        if (ip->src_addr != link.remote.address.v4_be() ||
+            ip->dst_addr != link.local.address.v4_be())
+            return false;
+        l4_offset = rte_ipv4_hdr_len(ip);
+    }
+    const auto* udp = reinterpret_cast<const rte_udp_hdr*>(l3 + l4_offset);
+    return udp->src_port == rte_cpu_to_be_16(link.remote.port);
+}
+
+void note_roaming(Worker& worker, rte_mbuf* mbuf, PeerId peer, PeerSlot& slot) noexcept {
     const uint64_t noted_tsc = slot.roaming_noted_tsc.load(std::memory_order_relaxed);
     if (worker.now_tsc - noted_tsc < worker.shared.tsc_hz / kRoamingNotesPerSecond)
         return;
+    const OuterEndpoints seen = outer_endpoints(mbuf);
     if (worker.note(Note{.kind = Note::Kind::endpoint_moved,
-                         .port = arrival_port,
+                         .port = meta_of(mbuf).arrival_port,
                          .peer = peer,
                          .local_index = meta_of(mbuf).keypair->local_index,
                          .remote = seen.remote,
@@ -64,8 +82,6 @@ void note_roaming(Worker& worker, rte_mbuf* mbuf, PeerId peer) noexcept {
 }
 
 void note_confirmed(Worker& worker, Keypair& keypair) noexcept {
-    if (keypair.confirmed.load(std::memory_order_relaxed))
-        return;
     const bool noted = worker.note(Note{.kind = Note::Kind::confirmed,
                                         .peer = keypair.peer,
                                         .local_index = keypair.local_index,
@@ -82,8 +98,12 @@ void note_authenticated(Worker& worker, rte_mbuf* mbuf) noexcept {
     activity.last_any_rx_tsc.set(worker.now_tsc);
     if (mbuf->data_len != 0)
         activity.last_data_rx_tsc.set(worker.now_tsc);
-    note_roaming(worker, mbuf, keypair.peer);
-    note_confirmed(worker, keypair);
+    PeerSlot& slot = worker.shared.peers[keypair.peer];
+    const Link* link = slot.path.load(std::memory_order_acquire);
+    if (link == nullptr || !came_by(*link, mbuf))
+        note_roaming(worker, mbuf, keypair.peer, slot);
+    if (!keypair.confirmed.load(std::memory_order_relaxed))
+        note_confirmed(worker, keypair);
 }
 
 // W41: congestion met on the underlay is passed on where the inner packet can carry it.
@@ -110,8 +130,8 @@ bool accept_ipv4(rte_mbuf* mbuf) noexcept {
     const uint16_t total_len = rte_be_to_cpu_16(ip->total_length);
     if (header_len < kIpv4Len || total_len < header_len || total_len > mbuf->data_len)
         return false;
-    rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(mbuf->data_len - total_len));
-    return static_cast<uint16_t>(~rte_raw_cksum(ip, header_len)) == 0;
+    narrow(mbuf, 0, total_len);
+    return ipv4_checksum_right(ip, header_len);
 }
 
 bool accept_ipv6(rte_mbuf* mbuf) noexcept {
@@ -121,7 +141,7 @@ bool accept_ipv6(rte_mbuf* mbuf) noexcept {
         kIpv6Len + uint32_t{rte_be_to_cpu_16(header_at<rte_ipv6_hdr>(mbuf)->payload_len)};
     if (total_len > mbuf->data_len)
         return false;
-    rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(mbuf->data_len - total_len));
+    narrow(mbuf, 0, static_cast<uint16_t>(total_len));
     return true;
 }
 

@@ -127,9 +127,12 @@ struct Entry {
 };
 
 // The table over the first bits grows with the number of routes. At its largest, 1 MiB, a full
-// internet table needs little more than one node behind it.
+// internet table needs little more than one node behind it. For IPv4 it is more generous while it
+// fits the first cache: each node that it saves is a third of a look-up. IPv6 routes begin alike.
 constexpr unsigned kMinDirectBits = 4;
 constexpr unsigned kMaxDirectBits = 18;
+constexpr unsigned kCheapDirectBits = 12;
+constexpr unsigned kSpareBitsV4 = 4;
 
 template <typename Key>
 constexpr unsigned kKeyWidth = sizeof(Key) * 8;
@@ -282,7 +285,10 @@ private:
     };
 
     void build_direct() {
-        const auto wanted = static_cast<unsigned>(std::bit_width(entries_.size())) + 1;
+        const auto bits = static_cast<unsigned>(std::bit_width(entries_.size()));
+        unsigned wanted = bits + 1;
+        if (sizeof(Key) == sizeof(KeyV4))
+            wanted = std::max(wanted, std::min(bits + kSpareBitsV4, kCheapDirectBits));
         trie_.direct_bits = std::clamp(wanted, kMinDirectBits, kMaxDirectBits);
         std::vector<Way> ways(size_t{1} << trie_.direct_bits);
         const Range all{0, static_cast<uint32_t>(entries_.size())};

@@ -13,6 +13,7 @@ namespace meshgate {
 
 namespace {
 
+// Asks for what the stages behind the AEAD will want of the session and its peer.
 bool accept(Worker& worker, rte_mbuf* mbuf, IndexEntry entry) noexcept {
     Keypair* keypair = entry.keypair();
     if (keypair == nullptr) {
@@ -26,7 +27,9 @@ bool accept(Worker& worker, rte_mbuf* mbuf, IndexEntry entry) noexcept {
         worker.drop(mbuf, Drop::expired_key);
         return false;
     }
-    rte_prefetch0(&keypair->replay);
+    keypair->replay.prefetch(meta.counter);
+    rte_prefetch0(&worker.shared.peers[keypair->peer]);
+    rte_prefetch0(&worker.parts.activity[keypair->peer].rx_packets);
     return true;
 }
 
@@ -34,7 +37,8 @@ bool accept(Worker& worker, rte_mbuf* mbuf, IndexEntry entry) noexcept {
 
 void index_stage(Worker& worker, Batch& batch) noexcept {
     const unsigned nb_workers = worker.nb_workers();
-    std::array<uint32_t, Batch::kCapacity> indices;
+    assert(batch.size() <= kBurst);  // nothing was cut yet
+    std::array<uint32_t, kBurst> indices;
     uint16_t nb_ours = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         const uint32_t index =
@@ -47,9 +51,13 @@ void index_stage(Worker& worker, Batch& batch) noexcept {
         indices[nb_ours++] = index;
         return true;
     });
-    std::array<IndexEntry, Batch::kCapacity> entries;
-    worker.shared.index->find(std::span{entries.data(), nb_ours},
-                              std::span<const uint32_t>{indices.data(), nb_ours});
+    std::array<IndexEntry, kBurst> entries;
+    worker.shared.index->find({entries.data(), nb_ours}, {indices.data(), nb_ours});
+    for (uint16_t i = 0; i < nb_ours; ++i) {
+        const Keypair* keypair = entries[i].keypair();
+        rte_prefetch0(&keypair->reject_after_tsc);
+        rte_prefetch0(&keypair->receive_key);
+    }
     uint16_t next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept { return accept(worker, mbuf, entries[next++]); });
 }

@@ -50,7 +50,7 @@ Result<IndexTable> IndexTable::create(size_t capacity) {
     return table;
 }
 
-size_t IndexTable::home_of(uint32_t index) const noexcept {
+inline size_t IndexTable::home_of(uint32_t index) const noexcept {
     // One multiplication alone would leave regular indices regular, and crowd them for an unlucky
     // multiplier.
     uint64_t hash = index * multiplier_;
@@ -58,16 +58,21 @@ size_t IndexTable::home_of(uint32_t index) const noexcept {
     return static_cast<size_t>((hash * kMixer) >> shift_);
 }
 
-IndexTable::Bucket& IndexTable::bucket_at(size_t position) const noexcept {
+inline IndexTable::Bucket& IndexTable::bucket_at(size_t position) const noexcept {
     return buckets_[position & (nb_buckets_ - 1)];
 }
 
-IndexEntry IndexTable::find_from(size_t home, uint32_t index) const noexcept {
+inline IndexEntry IndexTable::find_from(size_t home, uint32_t index) const noexcept {
     for (size_t distance = 0; distance < kMaxProbes; ++distance) {
         const Bucket& bucket = bucket_at(home + distance);
-        for (size_t slot = 0; slot < kSlots; ++slot) {
-            if (bucket.keys[slot].load(std::memory_order_relaxed) != index)
-                continue;
+        // All keys at once: which slot it is cannot be foreseen.
+        unsigned matching = 0;
+#pragma GCC unroll 5
+        for (size_t slot = 0; slot < kSlots; ++slot)
+            matching |= unsigned{bucket.keys[slot].load(std::memory_order_relaxed) == index}
+                        << slot;
+        for (; matching != 0; matching &= matching - 1) {
+            const auto slot = static_cast<size_t>(std::countr_zero(matching));
             // Acquire pairs with the release in insert(). The key is read once more after the word:
             // between the first look and the word a free slot may have been filled for another
             // index, and whoever sees that word also sees its key.
@@ -91,10 +96,17 @@ IndexEntry IndexTable::find(uint32_t index) const noexcept {
 void IndexTable::find(std::span<IndexEntry> entries,
                       std::span<const uint32_t> indices) const noexcept {
     assert(entries.size() == indices.size());
-    for (const uint32_t index : indices)
-        __builtin_prefetch(&bucket_at(home_of(index)));
-    for (size_t i = 0; i < indices.size(); ++i)
-        entries[i] = find_from(home_of(indices[i]), indices[i]);
+    constexpr size_t kChunk = 64;
+    std::array<size_t, kChunk> homes;
+    for (size_t begin = 0; begin < indices.size(); begin += kChunk) {
+        const size_t n = std::min(kChunk, indices.size() - begin);
+        for (size_t i = 0; i < n; ++i) {
+            homes[i] = home_of(indices[begin + i]);
+            __builtin_prefetch(&bucket_at(homes[i]));
+        }
+        for (size_t i = 0; i < n; ++i)
+            entries[begin + i] = find_from(homes[i], indices[begin + i]);
+    }
 }
 
 // Writer's view: live and erased slots alike. Plain relaxed loads, since nobody else stores.

@@ -53,6 +53,8 @@ rte_ipv4_hdr ipv4_header(const LinkOptions& options) noexcept {
     header.next_proto_id = IPPROTO_UDP;
     header.src_addr = options.local.address.v4_be();
     header.dst_addr = options.remote.address.v4_be();
+    // Over a length and TOS of 0; encap adds those of the packet.
+    header.hdr_checksum = rte_ipv4_cksum(&header);
     return header;
 }
 

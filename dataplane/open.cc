@@ -11,7 +11,7 @@
 namespace meshgate {
 
 void open_stage(Worker& worker, Batch& batch) noexcept {
-    std::array<AeadJob, Batch::kCapacity> jobs;
+    AeadJob* jobs = worker.aead_jobs.data();
     for (uint16_t i = 0; i < batch.size(); ++i) {
         rte_mbuf* mbuf = batch[i];
         const PacketMeta& meta = meta_of(mbuf);
@@ -20,16 +20,17 @@ void open_stage(Worker& worker, Batch& batch) noexcept {
                           .data = header_at<uint8_t>(mbuf, sizeof(TransportHeader)),
                           .len = mbuf->data_len - uint32_t{sizeof(TransportHeader)},
                           .ok = false};
+        rte_prefetch0(worker.shared.peers[meta.keypair->peer].path.load(std::memory_order_relaxed));
     }
-    worker.parts.aead->open(std::span{jobs.data(), batch.size()});
+    worker.parts.aead->open({jobs, batch.size()});
     uint16_t next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         if (!jobs[next++].ok) {
             worker.drop(mbuf, Drop::bad_tag);
             return false;
         }
-        rte_pktmbuf_adj(mbuf, sizeof(TransportHeader));
-        rte_pktmbuf_trim(mbuf, kTagLen);
+        const size_t overhead_len = sizeof(TransportHeader) + kTagLen;
+        narrow(mbuf, sizeof(TransportHeader), static_cast<uint16_t>(mbuf->data_len - overhead_len));
         return true;
     });
 }

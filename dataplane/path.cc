@@ -9,11 +9,22 @@
 
 namespace meshgate {
 
+namespace {
+
+// Asks for what seal will want of the session.
+void fetch_session(const Keypair* keypair) noexcept {
+    rte_prefetch0(&keypair->send_key);
+    rte_prefetch0(&keypair->reject_after_tsc);
+}
+
+}  // namespace
+
 void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);
         meta.slot = &worker.shared.peers[meta.to_peer];
         meta.link = meta.slot->path.load(std::memory_order_acquire);
+        fetch_session(meta.slot->sending.load(std::memory_order_relaxed));
         if (meta.link != nullptr) {
             meta.mtu_bytes = meta.link->mtu_bytes;
             return true;

@@ -5,33 +5,53 @@
 
 namespace meshgate {
 
+namespace {
+
+// Addresses of one family with their places in the batch.
+template <typename Address>
+struct Gathered {
+    std::array<Address, Batch::kCapacity> addresses;
+    std::array<uint16_t, Batch::kCapacity> positions;
+    uint16_t size = 0;
+
+    void add(Address address, uint16_t position) noexcept {
+        addresses[size] = address;
+        positions[size++] = position;
+    }
+    std::span<const Address> all() const noexcept { return {addresses.data(), size}; }
+};
+
+}  // namespace
+
 void look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
              AddressField field) noexcept {
-    std::array<uint32_t, Batch::kCapacity> addresses_v4;
-    std::array<const uint8_t*, Batch::kCapacity> addresses_v6;
-    std::array<uint16_t, Batch::kCapacity> positions_v4, positions_v6;
-    uint16_t nb_v4 = 0, nb_v6 = 0;
+    Gathered<uint32_t> v4;
+    Gathered<const uint8_t*> v6;
     const bool source = field == AddressField::source;
     for (uint16_t i = 0; i < batch.size(); ++i) {
         if (ip_version(batch[i]) == 4) {
             const auto* ip = header_at<rte_ipv4_hdr>(batch[i]);
-            addresses_v4[nb_v4] = source ? ip->src_addr : ip->dst_addr;
-            positions_v4[nb_v4++] = i;
+            v4.add(source ? ip->src_addr : ip->dst_addr, i);
             continue;
         }
         const auto* ip = header_at<rte_ipv6_hdr>(batch[i]);
-        addresses_v6[nb_v6] = source ? ip->src_addr : ip->dst_addr;
-        positions_v6[nb_v6++] = i;
+        v6.add(source ? ip->src_addr : ip->dst_addr, i);
     }
-    std::array<uint32_t, Batch::kCapacity> values;
-    fib.lookup_v4(std::span{values.data(), nb_v4},
-                  std::span<const uint32_t>{addresses_v4.data(), nb_v4});
-    for (uint16_t i = 0; i < nb_v4; ++i)
-        forwards[positions_v4[i]] = values[i];
-    fib.lookup_v6(std::span{values.data(), nb_v6},
-                  std::span<const uint8_t* const>{addresses_v6.data(), nb_v6});
-    for (uint16_t i = 0; i < nb_v6; ++i)
-        forwards[positions_v6[i]] = values[i];
+    if (v6.size == 0) {
+        fib.lookup_v4({forwards.data(), v4.size}, v4.all());
+        return;
+    }
+    if (v4.size == 0) {
+        fib.lookup_v6({forwards.data(), v6.size}, v6.all());
+        return;
+    }
+    ForwardIndices values;
+    fib.lookup_v4({values.data(), v4.size}, v4.all());
+    for (uint16_t i = 0; i < v4.size; ++i)
+        forwards[v4.positions[i]] = values[i];
+    fib.lookup_v6({values.data(), v6.size}, v6.all());
+    for (uint16_t i = 0; i < v6.size; ++i)
+        forwards[v6.positions[i]] = values[i];
 }
 
 }  // namespace meshgate

@@ -9,8 +9,14 @@
 namespace meshgate {
 
 void tx_stage(Worker& worker, Batch& batch) noexcept {
-    for (rte_mbuf* mbuf : batch)
-        worker.transmit(mbuf, meta_of(mbuf).departure_port);
+    for (uint16_t i = 0; i < batch.size();) {
+        const PortId port = meta_of(batch[i]).departure_port;
+        uint16_t end = i + 1;
+        while (end < batch.size() && meta_of(batch[end]).departure_port == port)
+            ++end;
+        worker.transmit({batch.begin() + i, batch.begin() + end}, port);
+        i = end;
+    }
     batch.clear();
 }
 

@@ -4,6 +4,7 @@
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -87,10 +88,7 @@ public:
     unsigned turn() noexcept;
 
     // ---- used by the stages ----
-    void drop(rte_mbuf* mbuf, Drop reason) noexcept {
-        counters.drops[static_cast<size_t>(reason)].add(1);
-        rte_pktmbuf_free(mbuf);
-    }
+    [[gnu::cold]] void drop(rte_mbuf* mbuf, Drop reason) noexcept;
     // To control's rings, with the arrival port in its PacketInfo; dropped and counted when full.
     void punt(rte_mbuf* mbuf, Punt reason) noexcept;
     // To another worker's inbox; dropped and counted when that is full.
@@ -98,7 +96,7 @@ public:
     // False when control's ring is full: say it again with a later packet.
     bool note(const Note& note) noexcept;
     // Collects for `port`; sent at the end of the turn or when a burst is full.
-    void transmit(rte_mbuf* mbuf, PortId port) noexcept;
+    void transmit(std::span<rte_mbuf* const> mbufs, PortId port) noexcept;
 
     unsigned id() const noexcept { return parts.id; }
     unsigned nb_workers() const noexcept { return static_cast<unsigned>(shared.workers.size()); }
@@ -106,9 +104,12 @@ public:
     const WorkerShared& shared;
     WorkerParts parts;
     WorkerCounters counters;
-    uint64_t now_tsc = 0;          // read once per burst
+    uint64_t now_tsc = 0;          // read once per turn
+    uint64_t stage_tsc = 0;        // when the stage that runs now began, see pipeline.cc
     uint64_t icmp_tokens_tsc = 0;  // token bucket of ICMP errors, see icmp_error.cc
     std::atomic<bool> asleep{false};
+    // Room for one burst's work: not on the stack, where it would be filled anew for each.
+    std::array<AeadJob, Batch::kCapacity> aead_jobs;
 
 private:
     unsigned receive_ports(const Snapshot& snapshot) noexcept;

@@ -25,13 +25,30 @@ public:
 
     // Null when not resolved. Valid as long as the table.
     const MacAddress* find(PortId port, const IpAddress& address) const noexcept;
+    // The same for addresses as they stand in a packet.
+    const MacAddress* find_v4(PortId port, uint32_t address_be) const noexcept;
+    const MacAddress* find_v6(PortId port, const uint8_t* address) const noexcept;
 
 private:
-    size_t home_of(PortId port, const IpAddress& address) const noexcept;
+    // An address as two words; an IPv4 address has the other twelve bytes zero.
+    struct Key {
+        uint64_t high = 0, low = 0;
+        PortId port = kNoPort;
+        Family family = Family::none;
+
+        bool operator==(const Key&) const noexcept = default;
+    };
+    struct Slot {
+        Key key;  // Family::none: free
+        MacAddress mac;
+    };
+    static Key key_of(PortId port, const IpAddress& address) noexcept;
+    size_t home_of(const Key& key) const noexcept;
+    const MacAddress* find(const Key& key) const noexcept;
 
     // Secret: hosts choose their addresses, and must not be able to make them meet in one slot.
     std::array<uint64_t, 2> seeds_{};
-    std::vector<Neighbor> slots_;  // open addressing, power of two, at most half full
+    std::vector<Slot> slots_;  // open addressing, power of two, at most half full
 };
 
 }  // namespace meshgate

@@ -17,7 +17,7 @@ constexpr uint16_t kNoVlan = 0;  // 802.1Q reserves tag 0: untagged
 
 // A direct underlay way: our wan port and the remote endpoint, with the outer headers prepared.
 // Const once published; a change of any of it is a new Link.
-struct Link {
+struct alignas(64) Link {
     PortId port = kNoPort;
     uint16_t mtu_bytes = 0;  // largest inner packet: port MTU - 60 (IPv4) or - 80 (IPv6)
     uint8_t header_len = 0;  // Ethernet [+ VLAN] + IP + UDP

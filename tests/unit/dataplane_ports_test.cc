@@ -249,7 +249,7 @@ TEST(Link, PreparesOuterIpv4) {
               "020000000002"
               "020000000001"
               "0800"
-              "450000000000400040110000c0000201c6336407"
+              "450000000000400040114eb1c0000201c6336407"  // the sum over a length of 0
               "ca6c123400000000");
     EXPECT_EQ(link.ip_offset, 14);
     EXPECT_EQ(link.mtu_bytes, 1440);
