@@ -72,15 +72,26 @@ struct alignas(64) WorkerCounters {
     std::array<StageCounters, static_cast<size_t>(Stage::nb_stages)> stages;
 };
 
-// What one worker saw of one peer; control sums over workers. Times are TSC clocks, 0 is never.
-// Bytes are those of WireGuard datagrams (UDP payload), as `wg show` counts (W05).
-struct alignas(64) PeerActivity {
-    Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
-    Counter last_data_rx_tsc;  // authenticated and not empty
-    Counter last_data_tx_tsc;
-    Counter last_any_rx_tsc;  // authenticated, keepalives included
-    Counter last_any_tx_tsc;
+// Counters of one keypair that one worker has for itself, see Keypair::send_counter. Worker only.
+struct CounterBlock {
+    uint64_t serial = 0;  // Keypair::serial
+    uint64_t next = 0;
+    uint64_t end = 0;
 };
-static_assert(sizeof(PeerActivity) == 64, "one cache line per peer and worker");
+
+// What one worker saw of one peer; control sums over workers. Times are TSC clocks, 0 is never.
+// Bytes are those of WireGuard datagrams (UDP payload), as `wg show` counts (W05). One cache line
+// for sealing, one for opening.
+struct alignas(64) PeerActivity {
+    Counter tx_packets, tx_bytes;
+    Counter last_data_tx_tsc;
+    Counter last_any_tx_tsc;
+    CounterBlock reserved;
+    alignas(64) Counter rx_packets;
+    Counter rx_bytes;
+    Counter last_data_rx_tsc;  // authenticated and not empty
+    Counter last_any_rx_tsc;   // authenticated, keepalives included
+};
+static_assert(sizeof(PeerActivity) == 128, "two cache lines per peer and worker");
 
 }  // namespace meshgate

@@ -37,14 +37,21 @@ struct alignas(64) Keypair {
     uint64_t created_tsc = 0;
     uint64_t reject_after_tsc = 0;  // from here on neither sends nor receives (W30)
 
-    // Any worker reserves counters by fetch_add, relaxed: a gap in nonces is harmless, a repeat is
-    // not, and an atomic addition can never hand out one value twice.
+    // Which keypair this is: no two in the life of the process have one number, as they may have
+    // one address.
+    const uint64_t serial = next_serial();
+
+    // Any worker reserves a block of counters by fetch_add, relaxed: a gap in nonces is harmless, a
+    // repeat is not, and an atomic addition can never hand out one value twice.
     alignas(64) std::atomic<uint64_t> send_counter{0};
 
     // Owner worker only, hence no lock. `confirmed` starts true where we are the initiator; the
     // owner sets it with the first packet that verifies and tells control by a note (W27).
     alignas(64) std::atomic<bool> confirmed{false};
     ReplayWindow replay;
+
+private:
+    static uint64_t next_serial() noexcept;  // from 1
 };
 
 }  // namespace meshgate
