@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "control": ["base", "config", "dataplane/api"],
 }
 # Sans-I/O: bytes and time come in as arguments, so nothing here may wait, send or read a clock.
-SANS_IO = ("control/wireguard", "control/neighbor", "control/publish")
+SANS_IO = ("control/babel", "control/wireguard", "control/neighbor", "control/publish")
 IO_HEADER = re.compile(r'#include <(boost/asio|sys/socket|sys/epoll|poll|chrono|ctime|time)\b')
 
 
