@@ -255,7 +255,7 @@ void Device::Impl::send_initiation(Peer& peer, Now now) {
     if (!create_initiation(message, sent, *identity, peer.remote, ephemeral_key(),
                            next_timestamp(peer, now), local_index))
         return indices_.release(local_index);
-    peer.sent_initiation = std::move(sent);
+    peer.sent_initiation = std::make_unique<SentInitiation>(std::move(sent));
     peer.last_initiation_sent_ns = now.monotonic_ns;
     ++peer.initiations_of_attempt;
     peer.timers.arm(Timer::retransmit,

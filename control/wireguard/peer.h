@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "control/wireguard/cookie.h"
@@ -28,7 +29,8 @@ struct Peer {
 
     // Handshakes
     CookieJar cookies;
-    std::optional<SentInitiation> sent_initiation;  // waits for its response
+    // Waits for its response. By pointer: mostly there is none, and peers are many.
+    std::unique_ptr<SentInitiation> sent_initiation;
     unsigned initiations_of_attempt = 0;
     std::optional<uint64_t> last_initiation_sent_ns;
     std::optional<uint64_t> last_initiation_accepted_ns;
