@@ -128,6 +128,7 @@ private:
     void plan(Plan& plan, std::mt19937_64& random, uint16_t len) const;
     void make_frame(rte_mbuf* mbuf, const Plan& plan) const noexcept;
     void make_plaintexts(rte_mbuf* const* mbufs, AeadJob* jobs, size_t begin, size_t nb_packets);
+    void check_departed() const;
     AeadJob open_job(size_t i) noexcept;
     AeadJob seal_job(size_t i) noexcept;
     void put_outer(rte_mbuf* mbuf, const Plan& plan, uint64_t counter, uint16_t padded_len) const;

@@ -151,8 +151,9 @@ public:
                 packets_[worker] =
                     std::make_unique<Packets>(*box_, worker, case_.direction, case_.size.sizes);
         }
-        go_ = 0;
-        ready_ = 0;
+        nb_rounds_ = 0;
+        nb_ready_ = 0;
+        nb_done_ = 0;
         stop_ = false;
         std::thread other{[this] { run_other(); }};
         std::vector<double> values;
@@ -162,48 +163,49 @@ public:
             state.SetIterationTime(static_cast<double>(cycles) / tsc_hz());
         }
         stop_ = true;
-        ++go_;
+        ++nb_rounds_;
         other.join();
         state.counters["whole"] = median(values);
     }
 
 private:
+    // Counts only grow: who comes late to a meeting still sees that it was held.
+    static void wait(const std::atomic<unsigned>& count, unsigned reached) {
+        while (count < reached)
+            rte_pause();
+    }
+
     uint64_t run_both() {
-        ++go_;
+        const unsigned round = ++nb_rounds_;
         packets_[0]->prepare();
-        ++ready_;
-        while (ready_ != 2)
-            rte_pause();
+        ++nb_ready_;
+        wait(nb_ready_, 2 * round);
         const uint64_t own = packets_[0]->run();
-        while (ready_ != 0)
-            rte_pause();
+        wait(nb_done_, round);
         return std::max(own, other_cycles_);
     }
 
     void run_other() {
-        const unsigned core = allowed_cores().front();
         cpu_set_t set;
         CPU_ZERO(&set);
-        CPU_SET(core, &set);
+        CPU_SET(allowed_cores().front(), &set);
         MG_ASSERT(sched_setaffinity(0, sizeof set, &set) == 0);
         for (unsigned round = 1;; ++round) {
-            while (go_ < round)
-                rte_pause();
+            wait(nb_rounds_, round);
             if (stop_)
                 return;
             packets_[1]->prepare();
-            ++ready_;
-            while (ready_ != 2)
-                rte_pause();
+            ++nb_ready_;
+            wait(nb_ready_, 2 * round);
             other_cycles_ = packets_[1]->run();
-            ready_ = 0;
+            nb_done_ = round;
         }
     }
 
     const Case case_;
     std::unique_ptr<Box> box_;
     std::array<std::unique_ptr<Packets>, 2> packets_;
-    std::atomic<unsigned> go_{0}, ready_{0};
+    std::atomic<unsigned> nb_rounds_{0}, nb_ready_{0}, nb_done_{0};
     std::atomic<bool> stop_{false};
     uint64_t other_cycles_ = 0;
 };
