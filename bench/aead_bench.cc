@@ -128,7 +128,7 @@ std::vector<Engine> engines() {
     std::vector<Engine> engines{{"", Lazy<AeadEngine>{create_automatic_engine}}};
     for (const AeadEngineRow& row : aead_engines()) {
         if (row.factory())
-            engines.push_back({std::string{"/"} + row.family,
+            engines.push_back({std::string{"/"} + row.name,
                                Lazy<AeadEngine>{[row] { return or_null(row.factory()); }}});
     }
     engines.push_back(

@@ -164,7 +164,8 @@ constexpr KeyRule kKeyRules[] = {
         "delay."),
     key<&Model::dataplane, &Dataplane::crypto, kCryptoType>(
         "crypto", kOptional, "auto", kRestart,
-        "The engine for ChaCha20-Poly1305. `auto`: the fastest one that passes its self-test."),
+        "The engine for ChaCha20-Poly1305. `auto`: the fastest one that passes its self-test, and "
+        "for small batches another one if that is faster there."),
     key<&Model::dataplane, &Dataplane::hugepages, kHugepagesType>(
         "hugepages", kOptional, "auto", kRestart,
         "`auto`: use hugepages if there are enough. `require`: do not start without. `never`: use "

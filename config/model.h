@@ -57,7 +57,7 @@ struct WireGuard {
 };
 
 enum class Idle : uint8_t { busy, adaptive };
-enum class Crypto : uint8_t { automatic, ipsec_mb, libsodium };
+enum class Crypto : uint8_t { automatic, cross_packet, ipsec_mb, libsodium };
 enum class Hugepages : uint8_t { automatic, require, never };
 
 struct Dataplane {

@@ -163,8 +163,9 @@ inline constexpr ValueType<std::vector<unsigned>> kCoresType{
     "a list of 1 to 32 different cores, such as [2, 3]", read_cores, show_cores};
 inline constexpr ValueType<Idle> kIdleType{"busy or adaptive", read_choice<Idle, kIdles>,
                                            show_choice<kIdles, Idle>};
-inline constexpr ValueType<Crypto> kCryptoType{
-    "auto, ipsec-mb or libsodium", read_choice<Crypto, kCryptos>, show_choice<kCryptos, Crypto>};
+inline constexpr ValueType<Crypto> kCryptoType{"auto, cross-packet, ipsec-mb or libsodium",
+                                               read_choice<Crypto, kCryptos>,
+                                               show_choice<kCryptos, Crypto>};
 inline constexpr ValueType<Hugepages> kHugepagesType{"auto, require or never",
                                                      read_choice<Hugepages, kHugepages>,
                                                      show_choice<kHugepages, Hugepages>};

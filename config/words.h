@@ -39,9 +39,10 @@ inline constexpr Choices<Role, 2> kRoles{
 inline constexpr Choices<Idle, 2> kIdles{
     "an idle mode", "bad-idle", {{{"busy", Idle::busy}, {"adaptive", Idle::adaptive}}}};
 
-inline constexpr Choices<Crypto, 3> kCryptos{"a crypto engine",
+inline constexpr Choices<Crypto, 4> kCryptos{"a crypto engine",
                                              "bad-crypto",
                                              {{{"auto", Crypto::automatic},
+                                               {"cross-packet", Crypto::cross_packet},
                                                {"ipsec-mb", Crypto::ipsec_mb},
                                                {"libsodium", Crypto::libsodium}}}};
 

@@ -37,6 +37,8 @@ MemoryMode memory_mode(config::Hugepages hugepages) noexcept {
 
 AeadChoice aead_choice(config::Crypto crypto) noexcept {
     switch (crypto) {
+        case config::Crypto::cross_packet:
+            return AeadChoice::cross_packet;
         case config::Crypto::ipsec_mb:
             return AeadChoice::ipsec_mb;
         case config::Crypto::libsodium:

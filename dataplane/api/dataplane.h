@@ -32,7 +32,7 @@ struct PortOptions {
 
 enum class IdleMode : uint8_t { busy, adaptive };
 enum class MemoryMode : uint8_t { automatic, hugepages, no_huge };
-enum class AeadChoice : uint8_t { automatic, ipsec_mb, libsodium };
+enum class AeadChoice : uint8_t { automatic, cross_packet, ipsec_mb, libsodium };
 
 struct DataplaneOptions {
     std::vector<PortOptions> ports;

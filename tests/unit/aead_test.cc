@@ -94,8 +94,10 @@ protected:
 INSTANTIATE_TEST_SUITE_P(Engines, Aead,
                          testing::ValuesIn(aead_engines().begin(), aead_engines().end()),
                          [](const auto& row) {
-                             std::string name = row.param.family;
-                             std::replace(name.begin(), name.end(), '-', '_');
+                             std::string name = row.param.name;
+                             std::replace_if(
+                                 name.begin(), name.end(),
+                                 [](char c) { return c == '-' || c == '/'; }, '_');
                              return name;
                          });
 
@@ -315,6 +317,63 @@ TEST_P(Aead, AgreesWithLibsodiumOnEveryLength) {
     }
 }
 
+// Batches of 1 to 64 packets of any lengths at any place in memory, some of them forged, beside
+// what libsodium makes of them one by one.
+TEST_P(Aead, AgreesWithLibsodiumOnRandomMixes) {
+    auto reference = create_sodium_engine();
+    ASSERT_TRUE(reference);
+    std::mt19937_64 random{64};
+    for (int round = 0; round < 640; ++round) {
+        const size_t batch = static_cast<size_t>(round) % 64 + 1;
+        // By turns small ones, large ones, and all of one length.
+        const uint64_t max_len = std::array<uint64_t, 4>{100, 600, 2048, 2048}[random() % 4];
+        const uint64_t one_len = random() % (max_len + 1);
+        const bool alike = random() % 4 == 0;
+        std::vector<std::array<uint8_t, 32>> keys(batch);
+        std::vector<Buffer> ours;
+        std::vector<std::vector<uint8_t>> plain, sealed;
+        std::vector<AeadJob> jobs, their_jobs;
+        for (size_t i = 0; i < batch; ++i) {
+            std::generate(keys[i].begin(), keys[i].end(),
+                          [&] { return static_cast<uint8_t>(random()); });
+            plain.emplace_back(alike ? one_len : random() % (max_len + 1));
+            std::generate(plain[i].begin(), plain[i].end(),
+                          [&] { return static_cast<uint8_t>(random()); });
+            sealed.push_back(plain[i]);
+            sealed[i].resize(plain[i].size() + kAeadTagLen);
+            ours.emplace_back(plain[i], kAeadTagLen, random() % 64);
+        }
+        for (size_t i = 0; i < batch; ++i) {
+            jobs.push_back({.key = keys[i].data(),
+                            .counter = random(),
+                            .data = ours[i].data(),
+                            .len = static_cast<uint32_t>(plain[i].size())});
+            their_jobs.push_back(jobs[i]);
+            their_jobs[i].data = sealed[i].data();
+        }
+        engine_->seal(jobs);
+        (*reference)->seal(their_jobs);
+        std::vector<bool> forged;
+        for (size_t i = 0; i < batch; ++i) {
+            ASSERT_EQ(ours[i].first(sealed[i].size()), sealed[i]) << round << ", packet " << i;
+            ASSERT_TRUE(ours[i].guards_intact()) << round << ", packet " << i;
+            jobs[i].len += static_cast<uint32_t>(kAeadTagLen);
+            forged.push_back(random() % 4 == 0);
+            if (forged[i])
+                ours[i].data()[random() % sealed[i].size()] ^=
+                    static_cast<uint8_t>(1U << random() % 8);
+        }
+        engine_->open(jobs);
+        for (size_t i = 0; i < batch; ++i) {
+            ASSERT_EQ(jobs[i].ok, !forged[i]) << round << ", packet " << i;
+            ASSERT_TRUE(ours[i].guards_intact()) << round << ", packet " << i;
+            if (!forged[i]) {
+                ASSERT_EQ(ours[i].first(plain[i].size()), plain[i]) << round << ", packet " << i;
+            }
+        }
+    }
+}
+
 // An engine that fails in one way, to see that the self-test notices.
 class Faulty final : public AeadEngine {
 public:
@@ -356,7 +415,57 @@ TEST(AeadSelfTest, NoticesEveryFault) {
     }
 }
 
+// Counts the batches it is given.
+class Counting final : public AeadEngine {
+public:
+    explicit Counting(int& nb_batches) : nb_batches_{nb_batches} {}
+    void seal(std::span<AeadJob>) noexcept override { ++nb_batches_; }
+    void open(std::span<AeadJob>) noexcept override { ++nb_batches_; }
+    const char* name() const noexcept override { return "counting"; }
+
+private:
+    int& nb_batches_;
+};
+
+TEST(SplitBatches, GoByNumberAndMeanLength) {
+    int main = 0, small = 0;
+    AeadMinJobs min_jobs{4, 4, 2, 1, 9};
+    const auto engine = split_batches(std::make_unique<Counting>(main),
+                                      std::make_unique<Counting>(small), min_jobs);
+    struct Case {
+        size_t nb_jobs;
+        uint32_t len;
+        bool to_main;
+    };
+    for (const Case& c :
+         {Case{3, 96, false}, Case{4, 96, true}, Case{1, 384, false}, Case{2, 384, true},
+          Case{1, 385, true}, Case{1, 768, true}, Case{8, 769, false}, Case{9, 769, true},
+          Case{8, 60'000, false}, Case{64, 0, true}, Case{1, 0, false}}) {
+        std::vector<AeadJob> jobs(c.nb_jobs);
+        for (AeadJob& job : jobs)
+            job.len = c.len;
+        main = small = 0;
+        engine->seal(jobs);
+        EXPECT_EQ(main, c.to_main ? 1 : 0) << c.nb_jobs << " of " << c.len;
+        for (AeadJob& job : jobs)
+            job.len += static_cast<uint32_t>(kAeadTagLen);
+        engine->open(jobs);
+        EXPECT_EQ(main, c.to_main ? 2 : 0) << c.nb_jobs << " of " << c.len;
+        EXPECT_EQ(main + small, 2);
+    }
+    std::vector<AeadJob> mixed(3);
+    mixed[0].len = 1000;  // the mean counts
+    main = small = 0;
+    engine->seal(mixed);
+    EXPECT_EQ(main, 1);
+}
+
 TEST(AeadSelection, TakesTheForcedEngine) {
+    const auto ours = select_aead(AeadChoice::cross_packet);
+    ASSERT_TRUE(ours) << ours.error().message;
+    EXPECT_TRUE(ours->name.starts_with("cross-packet/")) << ours->name;
+    EXPECT_EQ(ours->small_batches, nullptr);
+
     const auto sodium = select_aead(AeadChoice::libsodium);
     ASSERT_TRUE(sodium);
     EXPECT_EQ(sodium->name, "libsodium");

@@ -138,8 +138,10 @@ class EngineSecrets : public testing::TestWithParam<AeadEngineRow> {};
 INSTANTIATE_TEST_SUITE_P(Engines, EngineSecrets,
                          testing::ValuesIn(aead_engines().begin(), aead_engines().end()),
                          [](const auto& row) {
-                             std::string name = row.param.family;
-                             std::replace(name.begin(), name.end(), '-', '_');
+                             std::string name = row.param.name;
+                             std::replace_if(
+                                 name.begin(), name.end(),
+                                 [](char c) { return c == '-' || c == '/'; }, '_');
                              return name;
                          });
 
@@ -171,6 +173,70 @@ TEST_P(EngineSecrets, DoNotStayAfterABatch) {
     EXPECT_EQ(occurrences(kMaskedS), 0U);
     EXPECT_EQ(occurrences(kMaskedKeystream), 0U);
     EXPECT_EQ(occurrences(kMaskedForgedTag), 0U);
+}
+
+// An engine that spreads lanes over packets holds a word of sixteen packets in a row: with sixteen
+// equal packets each secret word stands there sixteen times, or, as a number's limb, eight times.
+TEST_P(EngineSecrets, DoNotStayAcrossLanes) {
+    auto engine = GetParam().factory();
+    ASSERT_TRUE(engine);
+    std::vector<std::array<uint8_t, 1500>> data(16);
+    std::vector<AeadJob> jobs;
+    for (auto& packet : data) {
+        packet.fill(0x5a);
+        jobs.push_back(
+            {.key = kKey.data(), .counter = kCounter, .data = packet.data(), .len = 900});
+    }
+    (*engine)->seal(jobs);
+    for (AeadJob& job : jobs)
+        job.len += static_cast<uint32_t>(kAeadTagLen);
+    (*engine)->open(jobs);
+    // The packet whose forged tag is known, sixteen times.
+    for (AeadJob& job : jobs) {
+        for (size_t n = 0; n < 100; ++n)
+            job.data[n] = static_cast<uint8_t>(n * 11 + 2 * 13 + (n >> 8));
+        job.len = 100;
+    }
+    (*engine)->seal(jobs);
+    for (AeadJob& job : jobs) {
+        job.len += static_cast<uint32_t>(kAeadTagLen);
+        job.data[10] ^= 0x40;
+    }
+    (*engine)->open(jobs);
+    EXPECT_FALSE(jobs[0].ok);
+    const auto repeated = [](const uint8_t* secret, size_t len) {
+        Needle needle;
+        for (size_t i = 0; i < needle.size(); ++i)
+            needle[i] = static_cast<uint8_t>(~secret[i % len]);
+        return needle;
+    };
+    for (size_t word = 0; word < kKey.size(); word += 4)
+        EXPECT_EQ(occurrences(repeated(&kKey[word], 4)), 0U)
+            << "word " << word / 4 << " of the key";
+    for (size_t half = 0; half < 16; half += 8) {
+        std::array<uint8_t, 8> tag;
+        std::transform(&kMaskedForgedTag[half], &kMaskedForgedTag[half] + 8, tag.begin(),
+                       [](uint8_t byte) { return static_cast<uint8_t>(~byte); });
+        EXPECT_EQ(occurrences(repeated(tag.data(), 8)), 0U) << "a forged packet's right tag";
+    }
+    Needle r;
+    std::transform(kMaskedR.begin(), kMaskedR.end(), r.begin(),
+                   [](uint8_t byte) { return static_cast<uint8_t>(~byte); });
+    for (size_t word = 0; word < r.size(); word += 4)
+        EXPECT_EQ(occurrences(repeated(&r[word], 4)), 0U) << "word " << word / 4 << " of r";
+    // r, clamped, in limbs of 44 and of 26 bits.
+    uint64_t low = 0, high = 0;
+    std::memcpy(&low, r.data(), 8);
+    std::memcpy(&high, r.data() + 8, 8);
+    low &= 0x0fff'fffc'0fff'ffff;
+    high &= 0x0fff'fffc'0fff'fffc;
+    for (const uint64_t limb : std::array<uint64_t, 6>{
+             low & ((1ULL << 44) - 1), (low >> 44 | high << 20) & ((1ULL << 44) - 1), high >> 24,
+             low & ((1ULL << 26) - 1), low >> 26 & ((1ULL << 26) - 1), high >> 40}) {
+        std::array<uint8_t, 8> bytes;
+        std::memcpy(bytes.data(), &limb, 8);
+        EXPECT_EQ(occurrences(repeated(bytes.data(), 8)), 0U) << "a limb of r";
+    }
 }
 
 }  // namespace
