@@ -28,7 +28,9 @@ IpAddress address(const char* text) {
 
 uint16_t receive(void* queue, rte_mbuf** mbufs, uint16_t nb_mbufs) {
     auto& memory = *static_cast<MemoryQueue*>(queue);
-    const size_t n = std::min<size_t>(nb_mbufs, memory.arriving.size() - memory.nb_arrived);
+    size_t n = std::min<size_t>(nb_mbufs, memory.arriving.size() - memory.nb_arrived);
+    if (!memory.arrivals_tsc.empty())
+        n = memory.nb_due(n);
     std::copy_n(memory.arriving.data() + memory.nb_arrived, n, mbufs);
     memory.nb_arrived += n;
     return static_cast<uint16_t>(n);
@@ -38,6 +40,8 @@ uint16_t transmit(void* queue, rte_mbuf** mbufs, uint16_t nb_mbufs) {
     auto& memory = *static_cast<MemoryQueue*>(queue);
     const size_t n = std::min<size_t>(nb_mbufs, memory.departed.size() - memory.nb_departed);
     std::copy_n(mbufs, n, memory.departed.data() + memory.nb_departed);
+    if (!memory.departures_tsc.empty())
+        std::fill_n(memory.departures_tsc.data() + memory.nb_departed, n, rte_rdtsc());
     memory.nb_departed += n;
     return static_cast<uint16_t>(n);
 }
@@ -126,6 +130,14 @@ void TimedAead::open(std::span<AeadJob> jobs) noexcept {
     const uint64_t start_tsc = rte_rdtsc();
     engine_->open(jobs);
     cycles += rte_rdtsc() - start_tsc;
+}
+
+size_t MemoryQueue::nb_due(size_t most) const noexcept {
+    const uint64_t now_tsc = rte_rdtsc();
+    size_t n = 0;
+    while (n < most && arrivals_tsc[nb_arrived + n] <= now_tsc)
+        ++n;
+    return n;
 }
 
 // ---- the box ----
@@ -304,21 +316,25 @@ MemoryQueue& Box::departures(Direction direction, unsigned worker) {
 
 // ---- packets ----
 
-Packets::Packets(Box& box, unsigned worker, Direction direction, const Sizes& sizes)
+Packets::Packets(Box& box, unsigned worker, Direction direction, const Sizes& sizes,
+                 size_t nb_packets)
     : box_{box},
       worker_{worker},
       direction_{direction},
-      plans_(kNbPackets),
-      mbufs_(kNbPackets),
+      nb_packets_{nb_packets},
+      plans_(kNbPlans),
+      mbufs_(nb_packets),
       peers_aead_{box.make_engine()} {
-    MG_ASSERT(rte_pktmbuf_alloc_bulk(Box::pool(), mbufs_.data(), kNbPackets) == 0);
+    MG_ASSERT(nb_packets % kBurst == 0 && kNbPlans % nb_packets == 0);
+    MG_ASSERT(
+        rte_pktmbuf_alloc_bulk(Box::pool(), mbufs_.data(), static_cast<unsigned>(nb_packets)) == 0);
     std::mt19937_64 random{worker};
     for (Plan& one : plans_)
         plan(one, random, sizes[random() % sizes.size()]);
 }
 
 Packets::~Packets() {
-    rte_pktmbuf_free_bulk(mbufs_.data(), kNbPackets);
+    rte_pktmbuf_free_bulk(mbufs_.data(), static_cast<unsigned>(nb_packets_));
     box_.queue(direction_, worker_) = MemoryQueue{};
     box_.departures(direction_, worker_) = MemoryQueue{};
 }
@@ -387,7 +403,7 @@ void Packets::make_frame(rte_mbuf* mbuf, const Plan& plan) const noexcept {
 void Packets::make_plaintexts(rte_mbuf* const* mbufs, AeadJob* jobs, size_t begin,
                               size_t nb_packets) {
     for (size_t i = 0; i < nb_packets; ++i) {
-        const Plan& plan = plans_[begin + i];
+        const Plan& plan = plan_of(begin + i);
         Keypair& keypair = box_.keypair(plan.from);
         rte_mbuf* mbuf = mbufs[i];
         rte_pktmbuf_reset(mbuf);
@@ -436,30 +452,31 @@ void Packets::put_outer(rte_mbuf* mbuf, const Plan& plan, uint64_t counter,
 }
 
 void Packets::prepare() {
+    first_plan_ = (first_plan_ + nb_packets_) % kNbPlans;
     std::array<AeadJob, kBurst> jobs;
-    for (size_t begin = 0; begin < kNbPackets; begin += kBurst) {
+    for (size_t begin = 0; begin < nb_packets_; begin += kBurst) {
         if (direction_ == Direction::lan_to_wan) {
             for (size_t i = begin; i < begin + kBurst; ++i)
-                make_frame(mbufs_[i], plans_[i]);
+                make_frame(mbufs_[i], plan_of(i));
             continue;
         }
         make_plaintexts(&mbufs_[begin], jobs.data(), begin, kBurst);
         peers_aead_->seal(jobs);
         for (size_t i = 0; i < kBurst; ++i)
-            put_outer(mbufs_[begin + i], plans_[begin + i], jobs[i].counter,
+            put_outer(mbufs_[begin + i], plan_of(begin + i), jobs[i].counter,
                       static_cast<uint16_t>(jobs[i].len));
     }
     MemoryQueue& in = box_.queue(direction_, worker_);
     in.arriving = mbufs_;
     in.nb_arrived = 0;
     MemoryQueue& out = box_.departures(direction_, worker_);
-    out.departed.resize(kNbPackets);
+    out.departed.resize(nb_packets_);
     out.nb_departed = 0;
 }
 
 // All that was received was sent: a packet that dies is cheaper than one that travels.
 void Packets::check_departed() const {
-    if (box_.departures(direction_, worker_).nb_departed == kNbPackets)
+    if (box_.departures(direction_, worker_).nb_departed == nb_packets_)
         return;
     const WorkerCounters& counters = box_.worker(worker_).counters;
     for (size_t i = 0; i < kNbDrops; ++i) {
@@ -477,7 +494,7 @@ uint64_t Packets::run() {
     Worker& worker = box_.worker(worker_);
     const MemoryQueue& in = box_.queue(direction_, worker_);
     const uint64_t start_tsc = rte_rdtsc();
-    while (in.nb_arrived < kNbPackets)
+    while (in.nb_arrived < nb_packets_)
         worker.turn();
     const uint64_t cycles = rte_rdtsc() - start_tsc;
     check_departed();
@@ -501,23 +518,23 @@ uint64_t Packets::run_ports() {
 
 AeadJob Packets::open_job(size_t i) noexcept {
     constexpr uint16_t kMessage = kEtherLen + kIpv4Len + kUdpLen;
-    return {.key = box_.keypair(plans_[i].from).receive_key.data(),
+    return {.key = box_.keypair(plan_of(i).from).receive_key.data(),
             .counter = header_at<TransportHeader>(mbufs_[i], kMessage)->counter_le,
             .data = header_at<uint8_t>(mbufs_[i], kMessage + sizeof(TransportHeader)),
-            .len = uint32_t{padded(plans_[i].len)} + kTagLen};
+            .len = uint32_t{padded(plan_of(i).len)} + kTagLen};
 }
 
 AeadJob Packets::seal_job(size_t i) noexcept {
-    return {.key = box_.keypair(plans_[i].to).send_key.data(),
+    return {.key = box_.keypair(plan_of(i).to).send_key.data(),
             .counter = i,
             .data = header_at<uint8_t>(mbufs_[i], kEtherLen),
-            .len = padded(plans_[i].len)};
+            .len = padded(plan_of(i).len)};
 }
 
 uint64_t Packets::run_aead(AeadEngine& engine) {
     std::array<AeadJob, kBurst> jobs;
     uint64_t cycles = 0;
-    for (size_t begin = 0; begin < kNbPackets; begin += kBurst) {
+    for (size_t begin = 0; begin < nb_packets_; begin += kBurst) {
         if (direction_ != Direction::lan_to_wan) {
             for (size_t i = 0; i < kBurst; ++i)
                 jobs[i] = open_job(begin + i);

@@ -27,6 +27,10 @@ struct alignas(64) MemoryQueue {
     size_t nb_arrived = 0;
     std::vector<rte_mbuf*> departed;
     size_t nb_departed = 0;
+    // Where not empty: when each packet arrives, and room for when it departed.
+    std::vector<uint64_t> arrivals_tsc, departures_tsc;
+
+    size_t nb_due(size_t most) const noexcept;
 };
 
 // What the engine takes of the pipeline's time, from within.
@@ -101,14 +105,17 @@ private:
 };
 
 // The packets of one worker in one direction, made afresh for every round: plaintext frames from
-// the LAN, or sealed datagrams with counters not seen before.
+// the LAN, or sealed datagrams with counters not seen before. Peers and addresses are random and
+// others in each round, so that tables are as cold as their size makes them.
 class Packets {
 public:
     static constexpr size_t kNbPackets = 256;  // what a mempool keeps for one core
 
-    Packets(Box& box, unsigned worker, Direction direction, const Sizes& sizes);
+    Packets(Box& box, unsigned worker, Direction direction, const Sizes& sizes,
+            size_t nb_packets = kNbPackets);
     ~Packets();
 
+    size_t size() const noexcept { return nb_packets_; }
     // Makes them, and puts them where they arrive.
     void prepare();
     // Turns of the worker until all have arrived; TSC clocks. Dies unless all have departed.
@@ -119,6 +126,7 @@ public:
     uint64_t run_aead(AeadEngine& engine);
 
 private:
+    static constexpr size_t kNbPlans = 65'536;
     struct Plan {
         PeerId from = kNoPeer, to = kNoPeer;
         uint16_t len = 0;
@@ -129,6 +137,7 @@ private:
     void make_frame(rte_mbuf* mbuf, const Plan& plan) const noexcept;
     void make_plaintexts(rte_mbuf* const* mbufs, AeadJob* jobs, size_t begin, size_t nb_packets);
     void check_departed() const;
+    const Plan& plan_of(size_t i) const noexcept { return plans_[first_plan_ + i]; }
     AeadJob open_job(size_t i) noexcept;
     AeadJob seal_job(size_t i) noexcept;
     void put_outer(rte_mbuf* mbuf, const Plan& plan, uint64_t counter, uint16_t padded_len) const;
@@ -136,6 +145,8 @@ private:
     Box& box_;
     const unsigned worker_;
     const Direction direction_;
+    const size_t nb_packets_;
+    size_t first_plan_ = 0;  // of this round
     std::vector<Plan> plans_;
     std::vector<rte_mbuf*> mbufs_;
     std::unique_ptr<AeadEngine> peers_aead_;  // seals what arrives from the underlay

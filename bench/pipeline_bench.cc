@@ -44,7 +44,8 @@ struct Case {
         if (options.inner == Family::ipv6)
             text += "/ipv6";
         if (options.nb_peers != kUsual)
-            text += "/" + std::to_string(options.nb_peers) + "peers";
+            text +=
+                "/" + std::to_string(options.nb_peers) + (options.nb_peers == 1 ? "peer" : "peers");
         if (options.nb_prefixes == kMillion)
             text += "/1Mprefixes";
         return text + (options.nb_workers == 1 ? "/1worker" : "/2workers");
@@ -210,6 +211,85 @@ private:
     uint64_t other_cycles_ = 0;
 };
 
+// What a packet waits for besides itself, when packets come at random at a part of the greatest
+// rate, which is measured just before: the turn that is under way, and its own burst. Percentiles
+// of each round, then the median of the rounds: a round in which the kernel ran something else on
+// our core says nothing of the pipeline.
+class Latency {
+public:
+    void measure(benchmark::State& state, double load) {
+        if (!eal())
+            return state.SkipWithError("no EAL");
+        if (box_ == nullptr) {
+            box_ = std::make_unique<Box>(BoxOptions{.nb_peers = 10, .nb_prefixes = 10});
+            packets_ = std::make_unique<Packets>(*box_, 0, kDirection, imix(), kNbPackets);
+        }
+        const double gap_tsc = saturated() / load;
+        std::array<std::vector<double>, kParts.size()> of_rounds;
+        for (auto _ : state) {
+            packets_->prepare();
+            schedule(gap_tsc);
+            state.SetIterationTime(static_cast<double>(packets_->run()) / tsc_hz());
+            std::vector<uint64_t> latencies = collect();
+            std::sort(latencies.begin(), latencies.end());
+            for (size_t i = 0; i < kParts.size(); ++i) {
+                const double nth = kParts[i].second * static_cast<double>(latencies.size());
+                of_rounds[i].push_back(static_cast<double>(latencies[static_cast<size_t>(nth)]));
+            }
+        }
+        for (size_t i = 0; i < kParts.size(); ++i)
+            state.counters[kParts[i].first] = median(of_rounds[i]) / tsc_hz() * 1e6;
+    }
+
+    static constexpr std::array<std::pair<const char*, double>, 3> kParts{
+        {{"p50", 0.5}, {"p99", 0.99}, {"p999", 0.999}}};
+
+private:
+    static constexpr size_t kNbPackets = 2048;
+    static constexpr Direction kDirection = Direction::lan_to_wan;
+
+    // Clocks per packet when there is always another one.
+    double saturated() {
+        std::vector<double> values;
+        for (int round = 0; round < 9; ++round) {
+            packets_->prepare();
+            values.push_back(static_cast<double>(packets_->run()) / kNbPackets);
+        }
+        return median(values);
+    }
+
+    void schedule(double gap_tsc) {
+        constexpr double kLeadTsc = 20'000;
+        std::exponential_distribution<double> gap{1 / gap_tsc};
+        double at_tsc = static_cast<double>(rte_rdtsc()) + kLeadTsc;
+        MemoryQueue& in = box_->queue(kDirection, 0);
+        in.arrivals_tsc.resize(kNbPackets);
+        for (uint64_t& arrival_tsc : in.arrivals_tsc) {
+            arrival_tsc = static_cast<uint64_t>(at_tsc);
+            at_tsc += gap(random_);
+        }
+        const uint64_t late = rte_rdtsc() + static_cast<uint64_t>(kLeadTsc) - in.arrivals_tsc[0];
+        for (uint64_t& arrival_tsc : in.arrivals_tsc)
+            arrival_tsc += late;
+        box_->departures(kDirection, 0).departures_tsc.resize(kNbPackets);
+    }
+
+    std::vector<uint64_t> collect() {
+        MemoryQueue& in = box_->queue(kDirection, 0);
+        MemoryQueue& out = box_->departures(kDirection, 0);
+        std::vector<uint64_t> latencies;
+        for (size_t i = 0; i < kNbPackets; ++i)
+            latencies.push_back(out.departures_tsc[i] - in.arrivals_tsc[i]);
+        in.arrivals_tsc.clear();
+        out.departures_tsc.clear();
+        return latencies;
+    }
+
+    std::unique_ptr<Box> box_;
+    std::unique_ptr<Packets> packets_;
+    std::mt19937_64 random_{1};
+};
+
 const Quantity& clocks(const std::string& counter) {
     static std::map<std::string, Quantity> all;
     return all.try_emplace(counter, counted(counter, "clocks/packet", Better::less)).first->second;
@@ -301,6 +381,26 @@ Group workers(const Size& size, Direction direction, PeerId nb_peers) {
              .iterations = kNbRounds}};
 }
 
+Group latency() {
+    constexpr std::array<int, 3> kLoads{10, 50, 90};
+    Group group;
+    const auto bench = std::make_shared<Latency>();
+    for (const int load : kLoads) {
+        Run run{.figures = {},
+                .body = [=](benchmark::State& state) { bench->measure(state, load / 100.0); }};
+        run.clock = Clock::manual;
+        run.iterations = kNbRounds;
+        for (const auto& [part, unused] : Latency::kParts) {
+            const std::string name = "latency/lan_to_wan/" + std::to_string(load) + "pct/" + part;
+            const std::string least = std::string{"latency/lan_to_wan/10pct/"} + part;
+            run.figures.push_back(
+                {name, counted(part, "us", Better::less), name == least ? "" : least});
+        }
+        group.push_back(std::move(run));
+    }
+    return group;
+}
+
 Group ports() {
     const Case any{Direction::lan_to_wan, all_sizes()[0], {.nb_peers = 1, .nb_prefixes = 1}};
     const auto bench = std::make_shared<Bench>(any);
@@ -323,6 +423,7 @@ std::vector<Group> groups() {
                 all.push_back(workers(all_sizes()[i], direction, nb_peers));
         }
     }
+    all.push_back(latency());
     return all;
 }
 
