@@ -130,18 +130,21 @@ private:
         return (text.len + kChachaBlockLen - 1) / kChachaBlockLen;
     }
 
-    // Block 0 of the keystream is the one-time key, 1 the first of the data. One store: narrower
-    // ones could not be forwarded to the kernel's load.
+    // Words 12 to 15. Block 0 of the keystream is the one-time key, 1 the first of the data.
+    static __m128i state_of(const Text& text, uint32_t counter) noexcept {
+        return _mm_set_epi64x(static_cast<long long>(text.job->counter), counter);
+    }
+
+    // In one store: narrower ones could not be forwarded to the kernel's load.
     template <typename LaneOrQuad>
-    static void set_state(LaneOrQuad& to, const Text& text, uint32_t counter) noexcept {
-        to.key = text.job->key;
-        _mm_store_si128(reinterpret_cast<__m128i*>(&to.counter),
-                        _mm_set_epi64x(static_cast<long long>(text.job->counter), counter));
+    static void set_state(LaneOrQuad& to, __m128i state) noexcept {
+        _mm_store_si128(reinterpret_cast<__m128i*>(&to.counter), state);
     }
 
     void set_block(unsigned lane, const Text& text, uint32_t block) noexcept {
         ChachaLane& to = pass_.lanes[lane];
-        set_state(to, text, 1 + block);
+        to.key = text.job->key;
+        set_state(to, state_of(text, 1 + block));
         to.data = text.data + block * kChachaBlockLen;
         to.len = std::min(text.len - block * kChachaBlockLen, kChachaBlockLen);
     }
@@ -155,7 +158,7 @@ private:
     // microseconds, so they point to some text.
     void run_lanes(ChachaPass::Kind kind, unsigned nb_lanes) noexcept {
         for (unsigned i = nb_lanes; i < kernels_.chacha_lanes; ++i) {
-            set_state(pass_.lanes[i], texts_[0], 0);
+            pass_.lanes[i].key = texts_[0].job->key;
             pass_.lanes[i].data = texts_[0].data;
             pass_.lanes[i].len = 0;
         }
@@ -184,7 +187,8 @@ private:
         unsigned lane = 0;
         pass_.keystream_to = one_time_keys_.data();
         for (size_t i = 0; i < nb_texts_; ++i) {
-            set_state(pass_.lanes[lane++], texts_[i], 0);
+            pass_.lanes[lane].key = texts_[i].job->key;
+            set_state(pass_.lanes[lane++], state_of(texts_[i], 0));
             if (lane == kernels_.chacha_lanes) {
                 run(ChachaPass::keystream);
                 pass_.keystream_to += lane;
@@ -216,39 +220,41 @@ private:
         unsigned lane = add_blocks(0, next);
         for (; lane == kernels_.chacha_lanes; lane = add_blocks(0, next))
             run(ChachaPass::blocks);
-        // Quads that fill no pass go block by block into the lanes that are left.
         const unsigned quads_per_pass = kernels_.chacha_lanes / 4;
-        unsigned nb_left = 0;
+        uint32_t nb_left = 0;
         for (size_t i = 0; i < nb_texts_; ++i)
             nb_left += nb_quads(texts_[i]);
+        nb_left -= nb_left % quads_per_pass;
         unsigned quad = 0;
         for (size_t i = 0; i < nb_texts_; ++i) {
-            for (uint32_t block = 0; block < first_block(texts_[i]); block += 4, --nb_left) {
-                if (quad + nb_left < quads_per_pass) {
-                    lane = add_quad_as_blocks(lane, texts_[i], block);
-                    continue;
-                }
-                set_state(pass_.quad[quad], texts_[i], 1 + block);
-                pass_.quad[quad].data = texts_[i].data + block * kChachaBlockLen;
+            const Text& text = texts_[i];
+            const uint32_t nb_here = std::min(nb_quads(text), nb_left);
+            nb_left -= nb_here;
+            uint8_t* data = text.data;
+            __m128i state = state_of(text, 1);
+            for (uint32_t n = 0; n < nb_here; ++n) {
+                ChachaQuad& to = pass_.quad[quad];
+                to.key = text.job->key;
+                to.data = data;
+                set_state(to, state);
+                data += 4 * kChachaBlockLen;
+                state = _mm_add_epi32(state, _mm_set_epi32(0, 0, 0, 4));
                 if (++quad == quads_per_pass) {
                     run(ChachaPass::quads);
                     quad = 0;
                 }
             }
+            // The last quads, that fill no pass, go block by block into the lanes that are left.
+            for (uint32_t block = 4 * nb_here; block < first_block(text); ++block) {
+                if (lane == kernels_.chacha_lanes) {
+                    run(ChachaPass::blocks);
+                    lane = 0;
+                }
+                set_block(lane++, text, block);
+            }
         }
         if (lane > 0)
             run_lanes(ChachaPass::blocks, lane);
-    }
-
-    unsigned add_quad_as_blocks(unsigned lane, const Text& text, uint32_t first) noexcept {
-        for (uint32_t block = first; block < first + 4; ++block) {
-            if (lane == kernels_.chacha_lanes) {
-                run(ChachaPass::blocks);
-                lane = 0;
-            }
-            set_block(lane++, text, block);
-        }
-        return lane;
     }
 
     // ---- Poly1305 ----
@@ -263,6 +269,13 @@ private:
         const auto step_of = [](uint32_t len) {
             return kNbSteps - 1 - std::min((len + kLenStep - 1) / kLenStep, kNbSteps - 1);
         };
+        bool mixed = false;
+        for (size_t i = 0; i < nb_texts_; ++i) {
+            order[i] = static_cast<uint8_t>(i);
+            mixed |= texts_[i].len != texts_[0].len;
+        }
+        if (!mixed)
+            return;
         for (size_t i = 0; i < nb_texts_; ++i)
             ++begin[step_of(texts_[i].len) + 1];
         for (size_t step = 1; step < begin.size(); ++step)
