@@ -2,6 +2,7 @@
 #include "control/gateway.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "control/icmp.h"
@@ -149,7 +150,21 @@ void Gateway::queue_handshake(const Packet& packet) {
     queued.from = {.remote = info.remote, .local = info.local, .port = info.port};
 }
 
+// Workers refuse handshakes that are more than we can answer: then others must prove by a cookie
+// where they are, although few wait here.
+bool Gateway::workers_refuse_handshakes() {
+    uint64_t nb_refused = 0;
+    for (unsigned worker = 0; worker < parts_.dataplane.options().nb_workers; ++worker)
+        nb_refused += parts_.dataplane.counters(worker)
+                          .drops[static_cast<size_t>(Drop::handshake_flood)]
+                          .get();
+    return nb_refused != std::exchange(nb_refused_handshakes_, nb_refused);
+}
+
 void Gateway::answer_handshakes() {
+    if (handshakes_.empty())
+        return;
+    const size_t nb_least = workers_refuse_handshakes() ? kMaxQueuedHandshakes : 0;
     const uint64_t start_ns = now().monotonic_ns;
     while (!handshakes_.empty()) {
         const Now now = this->now();
@@ -157,8 +172,8 @@ void Gateway::answer_handshakes() {
             return;
         const QueuedHandshake queued = handshakes_.front();
         handshakes_.pop_front();
-        device_.receive(std::span{queued.bytes}.first(queued.len), queued.from, handshakes_.size(),
-                        now);
+        device_.receive(std::span{queued.bytes}.first(queued.len), queued.from,
+                        std::max(handshakes_.size(), nb_least), now);
         sessions_.carry_out(now);
     }
 }

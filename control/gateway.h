@@ -110,6 +110,7 @@ private:
 
     void handle(Packet packet, const Now& now);
     void queue_handshake(const Packet& packet);
+    bool workers_refuse_handshakes();
     void answer_handshakes();
     void answer_echo(Packet packet, Time now);
     void handle(const Note& note, const Now& now);
@@ -129,6 +130,7 @@ private:
     std::vector<uint64_t> down_since_ns_;
     std::vector<OldListenPort> old_listen_ports_;
     std::deque<QueuedHandshake> handshakes_;
+    uint64_t nb_refused_handshakes_ = 0;
     TokenBucket echo_replies_{1000, 1000};
     Time published_{};
     bool snapshot_stale_ = false;

@@ -7,6 +7,7 @@
 // Drops: everything else; nothing of it is answered.
 
 #include <algorithm>
+#include <array>
 
 #include "dataplane/frame.h"
 #include "dataplane/stages.h"
@@ -101,6 +102,17 @@ void note_endpoints(PacketInfo& info, rte_mbuf* mbuf, Frame frame, Outer outer) 
                           rte_be_to_cpu_16(udp->dst_port)};
 }
 
+// Of an initiation or a response, which end in mac2; a cookie reply has none.
+HandshakeGate::Mac2 mac2_of(rte_mbuf* mbuf, uint16_t offset) noexcept {
+    constexpr uint16_t kMacLen = 16;
+    constexpr std::array<uint8_t, kMacLen> kAbsent{};
+    if (mbuf->data_len == offset + kCookieReplyLen)
+        return HandshakeGate::Mac2::absent;
+    const auto* mac2 = header_at<uint8_t>(mbuf, static_cast<uint16_t>(mbuf->data_len - kMacLen));
+    return std::memcmp(mac2, kAbsent.data(), kMacLen) == 0 ? HandshakeGate::Mac2::absent
+                                                           : HandshakeGate::Mac2::present;
+}
+
 // True: transport data, stays in the batch.
 bool accept_message(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer) noexcept {
     const uint16_t offset = outer.l4_offset + kUdpLen;
@@ -118,6 +130,11 @@ bool accept_message(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer) no
         return true;
     }
     note_endpoints(meta.info, mbuf, frame, outer);
+    const HandshakeGate::Mac2 mac2 = mac2_of(mbuf, offset);
+    if (!worker.handshake_gate.admit(meta.info.remote.address, mac2, worker.now_tsc)) {
+        worker.drop(mbuf, Drop::handshake_flood);
+        return false;
+    }
     punt_at(worker, mbuf, frame, offset, Punt::handshake);
     return false;
 }

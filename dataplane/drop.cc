@@ -45,6 +45,8 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The UDP length is wrong, or the checksum is missing where IPv6 demands one."},
     {Drop::bad_message, "bad_message", Stage::classify,
      "The datagram has not the type and length of any WireGuard message."},
+    {Drop::handshake_flood, "handshake_flood", Stage::classify,
+     "More handshake messages arrive than can be answered, and this source had its share."},
     {Drop::unknown_index, "unknown_index", Stage::index,
      "No session has this receiver index; usual for a moment after a restart or a rekey."},
     {Drop::expired_key, "expired_key", Stage::index, "The session is older than 180 seconds."},

@@ -23,6 +23,9 @@ namespace meshgate {
 namespace {
 
 constexpr uint16_t kNbDescriptors = 1024;
+// net_af_xdp gives the kernel so many frames, whatever the ring; with all of them in the ring a
+// worker may be away for twice as long.
+constexpr uint16_t kNbAfXdpRxDescriptors = 2048;
 // Both directions of a flow to one queue (Woo and Park, "Scalable TCP session monitoring with
 // symmetric receive-side scaling").
 constexpr uint16_t kSymmetricRssWord = 0x6d5a;
@@ -321,7 +324,8 @@ Result<void> PortOpener::set_mtu() {
 }
 
 Result<void> PortOpener::set_up_queues() {
-    uint16_t nb_rx_descriptors = kNbDescriptors;
+    uint16_t nb_rx_descriptors =
+        options_.device == DeviceKind::af_xdp ? kNbAfXdpRxDescriptors : kNbDescriptors;
     uint16_t nb_tx_descriptors = kNbDescriptors;
     int status =
         rte_eth_dev_adjust_nb_rx_tx_desc(port_.ethdev_, &nb_rx_descriptors, &nb_tx_descriptors);

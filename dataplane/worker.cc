@@ -3,6 +3,7 @@
 
 #include <rte_cycles.h>
 #include <rte_ring_elem.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
@@ -29,10 +30,19 @@ uint64_t fetch(const Batch& batch) noexcept {
     return nb_bytes;
 }
 
+uint64_t random_seed() noexcept {
+    uint64_t seed = 0;
+    [[maybe_unused]] const ssize_t len = getrandom(&seed, sizeof seed, 0);
+    return seed;
+}
+
 }  // namespace
 
 Worker::Worker(const WorkerShared& shared_by_all, WorkerParts own)
-    : shared{shared_by_all}, parts{std::move(own)}, tx_pending_(shared.ports.size()) {}
+    : shared{shared_by_all},
+      parts{std::move(own)},
+      handshake_gate{shared_by_all.tsc_hz, random_seed()},
+      tx_pending_(shared.ports.size()) {}
 
 Worker::~Worker() = default;
 

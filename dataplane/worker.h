@@ -19,6 +19,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/crypto/aead.h"
 #include "dataplane/doorbell.h"
+#include "dataplane/handshake_gate.h"
 #include "dataplane/index_table.h"
 
 namespace meshgate {
@@ -107,6 +108,7 @@ public:
     uint64_t now_tsc = 0;          // read once per turn
     uint64_t stage_tsc = 0;        // when the stage that runs now began, see pipeline.cc
     uint64_t icmp_tokens_tsc = 0;  // token bucket of ICMP errors, see icmp_error.cc
+    HandshakeGate handshake_gate;
     std::atomic<bool> asleep{false};
     // Room for one burst's work: not on the stack, where it would be filled anew for each.
     std::array<AeadJob, Batch::kCapacity> aead_jobs;

@@ -17,13 +17,14 @@ enum class Drop : uint8_t {
     unknown_ethertype,
     bad_ip_header,  // version, header length, total length
     bad_ip_checksum,
-    martian,         // source multicast, loopback, unspecified or our own
-    multicast,       // nobody here listens to that group
-    outer_fragment,  // a fragment on the underlay
-    not_for_us,      // underlay destination is not an address of ours, or not UDP
-    not_wireguard,   // UDP, but not to the listen port
-    bad_udp,         // length field, or no checksum over IPv6 (W44)
-    bad_message,     // not a WireGuard type and length (W01)
+    martian,          // source multicast, loopback, unspecified or our own
+    multicast,        // nobody here listens to that group
+    outer_fragment,   // a fragment on the underlay
+    not_for_us,       // underlay destination is not an address of ours, or not UDP
+    not_wireguard,    // UDP, but not to the listen port
+    bad_udp,          // length field, or no checksum over IPv6 (W44)
+    bad_message,      // not a WireGuard type and length (W01)
+    handshake_flood,  // more handshake messages than control can answer
     // index, open, replay, source check
     unknown_index,
     expired_key,

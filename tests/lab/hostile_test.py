@@ -7,9 +7,11 @@ r"""Bytes from people who mean no good, and from cables that are no good.
 import random
 import socket
 import struct
+import threading
 import time
 
 import traffic
+from lab import wait_for
 from topology import BOX_WAN, CLIENT, CLIENT_WAN, HOST, Road
 
 
@@ -158,6 +160,33 @@ def flood_frames(host, interface, mac, seed):
         except OSError:
             time.sleep(0.001)  # the interface's queue is full
     raw.close()
+
+
+def test_a_flood_of_handshakes_does_not_shut_others_out(lab):
+    """From an address of its own, faster than control may take them: the client still gets in."""
+    road = Road(lab, start=False)
+    road.client.address("eth0", "192.0.2.66/24")
+    road.start()
+    junk = b"\x01\0\0\0" + bytes(144)
+    with road.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("192.0.2.66", 0))
+        done = threading.Event()
+
+        def flood():
+            while not done.is_set():
+                sender.sendto(junk, (BOX_WAN[0], 51820))
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            wait_for(lambda: road.box.drops().get("handshake_flood", 0) > 1000,
+                     lambda: f"a flood: {road.box.drops()}", seconds=20)
+            road.client.wait_ping(HOST[0], seconds=20)
+            road.client.wait_ping(HOST[1], seconds=20)
+            assert road.box.status()["ready"]
+        finally:
+            done.set()
+            thread.join()
+    assert road.box.peer_status("client")["handshakes"]["initiations_received"] >= 1
 
 
 def test_garbage_frames_on_every_port(lab):

@@ -31,6 +31,10 @@ public:
     uint64_t drops(Drop reason) const {
         return control_counters_.drops[static_cast<size_t>(reason)].get();
     }
+    // As a worker counts what it drops.
+    void count_worker_drop(Drop reason) {
+        worker_counters_.drops[static_cast<size_t>(reason)].add(1);
+    }
     static MacAddress mac_of(PortId port) { return {{2, 0, 0, 0, 1, static_cast<uint8_t>(port)}}; }
 
     uint64_t now_ns = 0;

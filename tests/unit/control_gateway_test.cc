@@ -484,6 +484,22 @@ TEST_F(GatewayTest, BoundsHandshakesThatWait) {
         6000U);
 }
 
+// A flood that the workers hold back leaves no queue here by which it would be seen.
+TEST_F(GatewayTest, DemandsCookiesWhileWorkersRefuseHandshakes) {
+    const auto count = [this](wireguard::HandshakeEvent event) {
+        return b_->gateway->device().counters()[static_cast<size_t>(event)];
+    };
+    b_->dataplane.count_worker_drop(Drop::handshake_flood);
+    handshake();
+    EXPECT_EQ(count(wireguard::HandshakeEvent::cookie_reply_sent), 1U);
+    EXPECT_EQ(count(wireguard::HandshakeEvent::initiation_received), 0U);
+    pass(std::chrono::seconds{6});
+    for (const auto& sent : a_->settle())
+        deliver(*b_, sent);
+    EXPECT_EQ(count(wireguard::HandshakeEvent::cookie_reply_sent), 1U) << "the flood has ended";
+    EXPECT_EQ(count(wireguard::HandshakeEvent::initiation_received), 1U);
+}
+
 // ---- reload ----
 
 class ReloadTest : public GatewayTest {
