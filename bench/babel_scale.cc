@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
     const auto argument = [&](int at, uint32_t otherwise) {
         return argc > at ? static_cast<uint32_t>(std::strtoul(argv[at], nullptr, 10)) : otherwise;
     };
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);  // it takes a while
     const auto started = std::chrono::steady_clock::now();
     const ScaleWorld::Size size{.nb_leaves = argument(1, 10'000),
                                 .nb_hubs = argument(2, 20),
@@ -30,18 +31,15 @@ int main(int argc, char** argv) {
     std::printf("%u leaves with %u of %u hubs each\n", size.nb_leaves, size.nb_hubs_per_leaf,
                 size.nb_hubs);
     std::printf("all reach all after start      %8.0f s\n", seconds(start));
-    scale.run_for(30s);
+    scale.run_for(15s);
     std::printf("routes held by a leaf, a hub   %8zu %zu\n", scale.max_routes_of_a_leaf(),
                 scale.max_routes_of_a_hub());
-    const uint64_t updates = scale.nb_updates_sent();
-    const auto leaf = scale.leaf_traffic(60s);
-    std::printf("updates sent by all            %8.0f /s\n",
-                static_cast<double>(scale.nb_updates_sent() - updates) / 60);
+    const auto measured = scale.measure(60s);
+    std::printf("updates sent by all            %8.0f /s\n", measured.updates_s);
     std::printf("leaf, on the underlay          %8.1f kbit/s, most %.1f, %.1f packets/s\n",
-                leaf.mean_kbit_s, leaf.max_kbit_s, leaf.packets_s);
-    const auto hub = scale.hub_traffic(60s);
+                measured.leaf.mean_kbit_s, measured.leaf.max_kbit_s, measured.leaf.packets_s);
     std::printf("hub, on the underlay           %8.0f kbit/s, most %.0f, %.0f packets/s\n",
-                hub.mean_kbit_s, hub.max_kbit_s, hub.packets_s);
+                measured.hub.mean_kbit_s, measured.hub.max_kbit_s, measured.hub.packets_s);
     const auto recovery = scale.recovery_after_death_of(0, 60s);
     std::printf("all reach all after a hub died %8.2f s\n", seconds(recovery));
     std::printf("loops                          %8llu in %llu changes\n",

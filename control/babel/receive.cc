@@ -41,6 +41,8 @@ void Speaker::Impl::receive(const Datagram& datagram, Time now) {
     if (!source.address.is_v6() || !source.address.is_link_local() || source.port != kPort ||
         (interface->options.peer && source.address != *interface->options.peer))
         return count(Counter::bad_source);
+    if (!interface->rate.take(now))
+        return count(Counter::over_rate);
     const auto decoded = decode(datagram.bytes, source.address);
     if (!decoded)
         return count(Counter::malformed);
@@ -79,7 +81,7 @@ void Speaker::Impl::receive(const Datagram& datagram, Time now) {
         } else if (const auto* request = std::get_if<AckRequest>(&tlv)) {
             queue(*neighbor, Ack{request->nonce}, now);
         } else if (const auto* ack = std::get_if<Ack>(&tlv)) {
-            on_ack(*neighbor, *ack, now);
+            on_ack(*neighbor, *ack);
         } else if (const auto* update = std::get_if<Update>(&tlv)) {
             on_update(*neighbor, *update, now);
         } else if (const auto* wish = std::get_if<RouteRequest>(&tlv)) {
@@ -135,16 +137,17 @@ void Speaker::Impl::on_hello(Neighbor& neighbor, const Hello& hello, Time now) {
 }
 
 void Speaker::Impl::on_ihu(Neighbor& neighbor, const Ihu& ihu, Time now) {
+    if (ihu.interval_cs == 0)
+        return count(Counter::tlvs_ignored);
     neighbor.txcost = ihu.rxcost;
     neighbor.ihu_expires = now + from_cs(ihu.interval_cs) * 7 / 2;
 }
 
-void Speaker::Impl::on_ack(Neighbor& neighbor, const Ack& ack, Time now) {
+void Speaker::Impl::on_ack(Neighbor& neighbor, const Ack& ack) {
     Interface& interface = *neighbor.interface;
     const auto found =
         std::find_if(interface.unacknowledged.begin(), interface.unacknowledged.end(),
                      [&ack](const auto& sent) { return sent.nonce == ack.nonce; });
-    (void)now;
     if (found == interface.unacknowledged.end())
         return;
     for (const Prefix& prefix : found->retracted) {

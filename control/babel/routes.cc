@@ -113,6 +113,7 @@ void Speaker::Impl::remove_route(const Prefix& prefix, const Neighbor& via, Time
 // average.
 Route* Speaker::Impl::choose(const Prefix& prefix, Destination& destination, Time now) {
     Route* best = nullptr;
+    destination.undecided = false;
     for (Route& route : destination.routes) {
         if (route.metric() == kInfinity || !feasible(prefix, route))
             continue;
@@ -128,6 +129,7 @@ Route* Speaker::Impl::choose(const Prefix& prefix, Destination& destination, Tim
                               : std::max<double>(options.switch_margin, current->metric() / 8);
     const bool better_now = best->metric() + margin < current->metric();
     const bool better_on_average = smoothed(*best, now) + margin < smoothed(*current, now);
+    destination.undecided = better_now && !better_on_average;
     return better_now && better_on_average ? best : current;
 }
 
@@ -333,8 +335,7 @@ void Speaker::Impl::sweep_routes(Time now) {
                 expired.emplace_back(prefix, route.via);
             empty = false;
         }
-        // Averages move on their own.
-        if (destination.routes.size() > 1 || empty)
+        if (destination.undecided || empty)
             unsettled.push_back(prefix);
     }
     for (const auto& [prefix, via] : expired)

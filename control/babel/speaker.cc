@@ -45,6 +45,7 @@ const char* to_string(Counter counter) noexcept {
                                                                  "seqno_requests_forwarded",
                                                                  "unknown_interface",
                                                                  "bad_source",
+                                                                 "over_rate",
                                                                  "malformed",
                                                                  "bad_mac",
                                                                  "replayed",
@@ -163,12 +164,12 @@ void Speaker::Impl::sweep(Time now) {
 Speaker::Speaker(SpeakerOptions options) : impl_{std::make_unique<Impl>(std::move(options))} {}
 Speaker::~Speaker() = default;
 
-bool Speaker::add_interface(InterfaceId id, InterfaceOptions options, std::vector<MacKey> keys,
-                            Time now) {
+bool Speaker::add_interface(InterfaceId id, const InterfaceOptions& options,
+                            std::vector<MacKey> keys, Time now) {
     if (impl_->interfaces.contains(id))
         return false;
     Interface interface {
-        .id = id, .options = std::move(options),
+        .id = id, .options = options,
         .authentication = Authentication{std::move(keys), impl_->options.fill_random},
         .hello_seqno = random_number<uint16_t>(impl_->options.fill_random), .next_hello = now,
         .next_dump = now + impl_->jittered(options.update_interval)
@@ -270,7 +271,7 @@ Time Speaker::next_deadline() const noexcept {
     return std::min(first, impl_->next_sweep);
 }
 
-void Speaker::shutdown(Time now) {
+void Speaker::shutdown() {
     for (auto& [id, interface] : impl_->interfaces) {
         interface.pending.clear();
         PacketWriter writer = impl_->writer_for(interface);
@@ -282,7 +283,6 @@ void Speaker::shutdown(Time now) {
         interface.unacknowledged.clear();
         impl_->reschedule(interface);
     }
-    (void)now;
 }
 
 std::vector<Outgoing> Speaker::take_packets() {

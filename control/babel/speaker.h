@@ -139,6 +139,7 @@ enum class Counter : uint8_t {
     // dropped
     unknown_interface,
     bad_source,  // not link-local, another port, or not the peer of this link
+    over_rate,   // more than an interface may bring in a second
     malformed,   // not a Babel packet
     bad_mac,
     replayed,
@@ -190,7 +191,7 @@ public:
 
     // ---- configuration; unknown ids are ignored ----
     // `keys`: all neighbours there must have one of them. False when the id is in use.
-    bool add_interface(InterfaceId id, InterfaceOptions options, std::vector<MacKey> keys,
+    bool add_interface(InterfaceId id, const InterfaceOptions& options, std::vector<MacKey> keys,
                        Time now);
     // Its neighbours and their routes are gone at once; nothing is sent there any more.
     void remove_interface(InterfaceId id, Time now);
@@ -213,7 +214,7 @@ public:
     void tick(Time now);
     Time next_deadline() const noexcept;
     // Says goodbye on every interface: neighbours drop our routes at once. Then only destroy.
-    void shutdown(Time now);
+    void shutdown();
 
     // ---- what came out; each call empties it ----
     std::vector<Outgoing> take_packets();

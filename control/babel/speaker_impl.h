@@ -36,7 +36,7 @@ public:
     void receive(const Datagram& datagram, Time now);
     void on_hello(Neighbor& neighbor, const Hello& hello, Time now);
     void on_ihu(Neighbor& neighbor, const Ihu& ihu, Time now);
-    void on_ack(Neighbor& neighbor, const Ack& ack, Time now);
+    void on_ack(Neighbor& neighbor, const Ack& ack);
     void on_update(Neighbor& neighbor, const Update& update, Time now);
     void on_route_request(Neighbor& neighbor, const RouteRequest& request, Time now);
     void on_seqno_request(Neighbor& neighbor, const SeqnoRequest& request, Time now);

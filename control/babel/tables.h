@@ -9,10 +9,14 @@
 #include "control/babel/authentication.h"
 #include "control/babel/link_quality.h"
 #include "control/babel/speaker.h"
+#include "control/token_bucket.h"
 
 namespace meshgate::babel {
 
 struct Interface;
+
+// From one interface: ten times what a hub sends to another when everything changes.
+constexpr double kPacketsPerSecond = 1000;
 
 // RFC 8966 section 3.2.4.
 struct Neighbor {
@@ -80,7 +84,8 @@ struct Interface {
     bool dump_in_haste = false;    // somebody asked for it
     std::optional<Prefix> cursor;  // of a dump under way
     std::map<Prefix, PendingUpdate> pending;
-    std::vector<Tlv> multicast;  // waits to be sent
+    std::vector<Tlv> multicast;                                       // waits to be sent
+    control::TokenBucket rate{kPacketsPerSecond, kPacketsPerSecond};  // of what is received
     Time flush_at = kNever;
     std::vector<Unacknowledged> unacknowledged;
     uint16_t last_nonce = 0;
@@ -124,6 +129,7 @@ struct Destination {
     };
     std::optional<Hold> hold;
     RouteChange published;
+    bool undecided = false;  // a better route has yet to prove itself: time alone may decide
 
     Route* find(const Neighbor* via) {
         for (Route& route : routes) {

@@ -250,7 +250,7 @@ int main(int argc, char** argv) {
             next_print = now() + std::chrono::seconds{1};
         }
     }
-    speaker.shutdown(now());
+    speaker.shutdown();
     send_all(speaker, fd, index);
     close(fd);
     return 0;

@@ -10,6 +10,7 @@ r"""The Babel core beside Debian's routers: routes both ways, IPv4 and IPv6.
 import re
 
 from lab import BUILD, wait_for
+from wireguard_go import WireGuardGo
 
 OURS = ("10.5.0.0/16", "fd05::/48")
 THEIRS = ("10.6.0.1/32", "fd06::1/128")
@@ -22,22 +23,27 @@ class Wire:
     def __init__(self, lab, *arguments, ipv4=True):
         self.lab = lab
         self.ours, self.theirs = lab.host("ours"), lab.host("theirs")
+        self.interfaces = ["eth0", "eth0"]  # where Babel speaks, ours and theirs
         lab.cable(self.ours, "eth0", self.theirs, "eth0")
         if ipv4:
             self.ours.address("eth0", "192.0.2.1/24")
             self.theirs.address("eth0", "192.0.2.2/24")
+        self.connect()
         self.ours.address("lo", "10.5.0.1/32", "fd05::1/128")
         self.theirs.address("lo", *THEIRS)
         self.theirs.forward()
-        for host in (self.ours, self.theirs):
-            wait_for(lambda host=host: "fe80" in host.run("ip", "-6", "addr", "show", "dev",
-                                                          "eth0").stdout, "a link-local address")
         self.arguments = ["hello_ms=500", "update_ms=2000", *[f"announce={p}" for p in OURS],
                           *(["ipv4=192.0.2.1"] if ipv4 else []), *arguments]
         self.start()
 
+    def connect(self):
+        for host in (self.ours, self.theirs):
+            wait_for(lambda host=host: "fe80" in host.run("ip", "-6", "addr", "show", "dev",
+                                                          "eth0").stdout, "a link-local address")
+
     def start(self):
-        self.node = self.ours.spawn(BUILD / "tests/lab/babel_node", "eth0", *self.arguments)
+        self.node = self.ours.spawn(BUILD / "tests/lab/babel_node", self.interfaces[0],
+                                    *self.arguments)
 
     def file(self, name, text):
         path = self.lab.dir / name
@@ -68,19 +74,19 @@ class Wire:
                      lambda prefix=prefix: f"{prefix} {present}: {self.their_routes()}", seconds)
 
     def ping_both(self):
-        """Over the next hops that each has learnt from the other."""
-        for prefix in THEIRS:
-            self.ours.route(prefix.split("/")[0], "via", self.our_route(prefix)[1], "dev", "eth0",
-                            *(["onlink"] if "." in prefix else []))
-        assert self.ours.ping("10.6.0.1", count=2) == 2
-        assert self.ours.run("ping", "-n", "-c", "2", "-i", "0.1", "-I", "fd05::1",
-                             "fd06::1").returncode == 0
+        """From and to what was announced, over the next hops that each has learnt."""
+        for prefix, source in zip(THEIRS, ("10.5.0.1", "fd05::1")):
+            address, next_hop = prefix.split("/")[0], self.our_route(prefix)[1]
+            family = "inet6" if ":" in next_hop else "inet"
+            self.ours.route(address, "via", family, next_hop, "dev", self.interfaces[0],
+                            *(["onlink"] if family == "inet" else []))
+            self.ours.run("ping", "-n", "-c", "2", "-i", "0.1", "-W", "2", "-I", source, address)
 
 
 def babeld(wire, *interface_words, first=()):
     words = ["babeld", "-I", wire.lab.dir / "babeld.pid", "-S", wire.lab.dir / "babeld.state"]
-    for statement in (*first, "interface eth0 type wired hello-interval 1 update-interval 4 "
-                      + " ".join(interface_words),
+    for statement in (*first, f"interface {wire.interfaces[1]} type wired hello-interval 1 "
+                      "update-interval 4 " + " ".join(interface_words),
                       "redistribute local if lo allow", "redistribute local deny"):
         words += ["-C", statement]
     return wire.theirs.spawn(*words)
@@ -202,6 +208,34 @@ def test_bird_with_hmac_sha256(lab):
 
 def test_bird_with_blake2s(lab):
     bird_with_mac(lab, "blake2s", "blake2s128")
+
+
+class Tunnel(Wire):
+    """Babel and its routes inside a stock WireGuard tunnel over the cable."""
+
+    def connect(self):
+        super().connect()
+        ends = [WireGuardGo(host, [f"fe80::{number}/64"])
+                for number, host in ((1, self.ours), (2, self.theirs))]
+        for end, other, address in ((ends[0], ends[1], "192.0.2.2"), (ends[1], ends[0],
+                                                                      "192.0.2.1")):
+            end.set("peer", other.public_key, "allowed-ips", "0.0.0.0/0,::/0", "endpoint",
+                    f"{address}:51820", "persistent-keepalive", "1")
+        self.interfaces = [end.interface for end in ends]
+
+
+def test_babeld_over_a_wireguard_tunnel(lab):
+    wire = Tunnel(lab)
+    with wire.ours.capture("eth0") as seen:
+        babeld(wire)
+        wire.wait_ours()
+        wire.wait_theirs()
+    assert seen.frames and not any(b"\x1a\x28\x1a\x28" in frame for _, frame in seen.frames)
+    wire.ping_both()
+    wire.theirs.run("ip", "link", "set", "dev", "eth0", "down")
+    wire.wait_ours(state="gone", seconds=10)
+    wire.theirs.run("ip", "link", "set", "dev", "eth0", "up")
+    wire.wait_ours()
 
 
 def frr(wire):

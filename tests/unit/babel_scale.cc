@@ -90,37 +90,34 @@ Duration ScaleWorld::recovery_after_death_of(uint32_t hub, Duration limit) {
     return world.now - start;
 }
 
-ScaleWorld::Traffic ScaleWorld::traffic(uint32_t first, uint32_t end, Duration over) {
-    std::vector<std::pair<uint64_t, uint64_t>> before;
-    for (uint32_t i = first; i < end; ++i)
-        before.emplace_back(world.nodes[i].underlay_bytes, world.nodes[i].packets);
+std::vector<ScaleWorld::Reading> ScaleWorld::readings() const {
+    std::vector<Reading> all;
+    for (const World::Node& node : world.nodes)
+        all.push_back({node.underlay_bytes, node.packets});
+    return all;
+}
+
+ScaleWorld::Measured ScaleWorld::measure(Duration over) {
+    const auto before = readings();
+    const uint64_t updates_before = nb_updates_sent();
     run_for(over);
+    const auto after = readings();
     const double seconds = std::chrono::duration<double>(over).count();
-    Traffic result;
-    uint32_t nb = 0;
-    for (uint32_t i = first; i < end; ++i) {
-        if (!world.nodes[i].alive)
-            continue;
-        const auto bytes =
-            static_cast<double>(world.nodes[i].underlay_bytes - before[i - first].first);
-        const double kbit_s = bytes * 8 / 1000 / seconds;
-        result.mean_kbit_s += kbit_s;
-        result.max_kbit_s = std::max(result.max_kbit_s, kbit_s);
-        result.packets_s +=
-            static_cast<double>(world.nodes[i].packets - before[i - first].second) / seconds;
-        ++nb;
-    }
-    result.mean_kbit_s /= nb;
-    result.packets_s /= nb;
-    return result;
-}
-
-ScaleWorld::Traffic ScaleWorld::leaf_traffic(Duration over) {
-    return traffic(size_.nb_hubs, size_.nb_hubs + size_.nb_leaves, over);
-}
-
-ScaleWorld::Traffic ScaleWorld::hub_traffic(Duration over) {
-    return traffic(0, size_.nb_hubs, over);
+    const auto mean = [&](uint32_t first, uint32_t end) {
+        Traffic result;
+        for (uint32_t i = first; i < end; ++i) {
+            const double kbit_s =
+                static_cast<double>(after[i].bytes - before[i].bytes) * 8 / 1000 / seconds;
+            result.mean_kbit_s += kbit_s / (end - first);
+            result.max_kbit_s = std::max(result.max_kbit_s, kbit_s);
+            result.packets_s +=
+                static_cast<double>(after[i].packets - before[i].packets) / seconds / (end - first);
+        }
+        return result;
+    };
+    return {.leaf = mean(size_.nb_hubs, size_.nb_hubs + size_.nb_leaves),
+            .hub = mean(0, size_.nb_hubs),
+            .updates_s = static_cast<double>(nb_updates_sent() - updates_before) / seconds};
 }
 
 uint64_t ScaleWorld::nb_updates_sent() const {

@@ -29,11 +29,14 @@ public:
     // more than `limit` when it did not.
     Duration recovery_after_death_of(uint32_t hub, Duration limit);
     bool all_reach() const;
-    Traffic leaf_traffic(Duration over);
-    Traffic hub_traffic(Duration over);
+    struct Measured {
+        Traffic leaf;
+        Traffic hub;
+        double updates_s = 0;  // sent by all
+    };
+    Measured measure(Duration over);
 
     uint32_t leaf(uint32_t number) const { return size_.nb_hubs + number; }
-    uint64_t nb_updates_sent() const;
     size_t max_routes_of_a_leaf() const;
     size_t max_routes_of_a_hub() const;
 
@@ -41,7 +44,12 @@ public:
 
 private:
     void probe_what_is_used();
-    Traffic traffic(uint32_t first, uint32_t end, Duration over);
+    struct Reading {
+        uint64_t bytes = 0;
+        uint64_t packets = 0;
+    };
+    std::vector<Reading> readings() const;
+    uint64_t nb_updates_sent() const;
 
     Size size_;
     std::vector<std::vector<World::LinkIndex>> links_of_;  // by leaf

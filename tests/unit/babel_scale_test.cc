@@ -15,7 +15,7 @@ TEST(BabelScale, ThousandMembersCostALeafLittleAndOutliveAHub) {
     ASSERT_TRUE(scale.all_reach());
     EXPECT_LE(scale.max_routes_of_a_leaf(), 4U);  // the aggregate and the address of each hub
     scale.run_for(20s);
-    const auto leaf = scale.leaf_traffic(60s);
+    const auto leaf = scale.measure(60s).leaf;
     RecordProperty("leaf_mean_kbit_s", std::to_string(leaf.mean_kbit_s));
     EXPECT_LE(leaf.max_kbit_s, 20);
     EXPECT_GT(leaf.mean_kbit_s, 1);  // they do probe

@@ -951,6 +951,27 @@ TEST(BabelPolicy, FloodOfPrefixesEndsAtTheLimit) {
     EXPECT_GE(router.nb_events(Event::Kind::too_many_routes), 1U);
 }
 
+TEST(BabelPolicy, FloodOfPacketsIsCutAndOthersAreHeard) {
+    Two router;
+    for (int i = 0; i < 5000; ++i)
+        router.send(*router.a, {RouteRequest{prefix("fd99::/48")}});
+    EXPECT_GE(router.speaker->counter(Counter::over_rate), 3900U);
+    router.announce(*router.b, {.prefix = kRemote});
+    EXPECT_TRUE(router.selected(kRemote));
+    router.run_for(2s);
+    router.announce(*router.a, {.prefix = "fd07::/48"});
+    EXPECT_TRUE(router.selected("fd07::/48"));
+}
+
+TEST(BabelSpeaker, NamesItsCounters) {
+    std::set<std::string> names;
+    for (size_t i = 0; i < kNbCounters; ++i)
+        names.insert(to_string(static_cast<Counter>(i)));
+    EXPECT_EQ(names.size(), kNbCounters);
+    EXPECT_STREQ(to_string(Counter::over_rate), "over_rate");
+    EXPECT_STREQ(to_string(Counter::prefixes_refused), "prefixes_refused");
+}
+
 // ---- life ----
 
 TEST(BabelSpeaker, HasAnotherRouterIdAtEachStart) {
@@ -975,7 +996,7 @@ TEST(BabelSpeaker, HasAnotherRouterIdAtEachStart) {
 
 TEST(BabelSpeaker, SaysGoodbye) {
     Two router;
-    router.speaker->shutdown(router.now);
+    router.speaker->shutdown();
     router.take();
     router.collect();
     const auto sent = router.take();

@@ -181,11 +181,12 @@ bool World::reaches(NodeIndex from, const Prefix& prefix) const {
             return false;
         if (owns(at, prefix))
             return true;
+        const auto& table = nodes[at].table;
         const RouteChange* best = nullptr;
-        for (const auto& [candidate, route] : nodes[at].table) {
-            if (candidate.len <= prefix.len && candidate.contains(prefix.address) &&
-                (best == nullptr || candidate.len > best->prefix.len))
-                best = &route;
+        for (int len = prefix.len; len >= 0 && best == nullptr; --len) {
+            const auto found =
+                table.find(Prefix{prefix.address, static_cast<uint8_t>(len)}.network());
+            best = found == table.end() ? nullptr : &found->second;
         }
         if (best == nullptr || best->state != RouteChange::State::reachable)
             return false;
