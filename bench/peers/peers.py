@@ -8,7 +8,8 @@
 Everything is in network namespaces of this machine, joined by veth pairs, so figures are for
 comparing within one run. Sizes are whole inner IPv4 packets. Packets/s without loss: the highest
 rate of a binary search at which less than 0.1 % are lost. `forwarder` and `testpmd` are no
-gateways: they hand frames from port to port of a box and show what the ports alone carry.
+gateways: they hand frames from port to port of a box and show what the ports alone carry. What
+idle boxes cost, and how they stand a flood of handshakes, is described in idle.py and flood.py.
 """
 
 import argparse
@@ -22,10 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/lab"), str(ROOT / "bench")]
 
 import run as suite  # noqa: E402 (the paths come first)
+import flood  # noqa: E402
+import idle  # noqa: E402
 import traffic  # noqa: E402
 from lab import Lab, LabError, claimed_processor  # noqa: E402
 from programs import PROGRAMS, RIGHT, Missing  # noqa: E402
 
+PARTS = ("programs", "idle", "handshakes")
 LOSS_ALLOWED = 0.001
 UDP_IPV4_HEADERS = 28
 SIZES = (64, 512, 1400)
@@ -155,6 +159,28 @@ def figures(results):
             if figure["reference"] or not figure["name"].startswith("ports/")], samples
 
 
+def others(options):
+    """Idle boxes and handshakes: figures as the bench suite declares them, and their samples."""
+    measured = {}
+    if "idle" in options.parts:
+        for device in ("cable", *idle.DEVICES):
+            print(f"idle {device} ...", file=sys.stderr, flush=True)
+            measured.update(idle.measure(device, options))
+    if "handshakes" in options.parts:
+        print("handshakes ...", file=sys.stderr, flush=True)
+        measured.update(flood.end_to_end())
+        for name in flood.FLOODS:
+            print(f"handshakes {name} ...", file=sys.stderr, flush=True)
+            measured.update(flood.under_flood(name))
+    declared = []
+    for name, (_, unit, better) in measured.items():
+        words = name.split("/")
+        cable = "/".join([words[0], "cable", *words[2:]])
+        declared.append({"name": name, "unit": unit, "better": better,
+                         "reference": cable if cable != name and cable in measured else ""})
+    return declared, {name: values for name, (values, _, _) in measured.items()}
+
+
 def missed(results):
     """The targets that were measured and not reached, in words."""
     by_name = {result["name"]: result for result in results}
@@ -178,12 +204,14 @@ def main():
                         choices=SIZES)
     parser.add_argument("--programs", nargs="+", default=list(PROGRAMS), choices=list(PROGRAMS),
                         help="whom to measure; ratios need wireguard-go and forwarder")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS,
+                        help="what to measure")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="also write a list of {name, value, unit, reference, ratio, min, max}")
     options = parser.parse_args()
 
     measured, failures = {}, {}
-    for name in options.programs:
+    for name in options.programs if "programs" in options.parts else []:
         try:
             measured[name] = measure(name, options)
         except Missing as reason:
@@ -191,6 +219,8 @@ def main():
         except LabError as reason:
             failures[name] = f"failed: {str(reason).splitlines()[0]}"
     declared, samples = figures(measured)
+    more_declared, more_samples = others(options)
+    declared, samples = declared + more_declared, samples | more_samples
     results = [suite.result(figure, samples) for figure in declared]
     if declared:
         table = suite.Table({"": {figure["name"]: figure for figure in declared}}, samples)
