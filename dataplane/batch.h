@@ -58,13 +58,15 @@ public:
     // callee has taken the mbuf (dropped, punted, moved to another batch).
     template <typename Verdict>
     void filter(Verdict verdict) noexcept {
-        uint16_t nb_kept = 0;
-        for (uint16_t i = 0; i < size_; ++i) {
-            rte_mbuf* mbuf = mbufs_[i];
+        // Pointers, and the end known beforehand: every stage goes through here.
+        rte_mbuf** kept = mbufs_.data();
+        rte_mbuf* const* const last = mbufs_.data() + size_;
+        for (rte_mbuf* const* next = mbufs_.data(); next != last; ++next) {
+            rte_mbuf* mbuf = *next;
             if (verdict(mbuf))
-                mbufs_[nb_kept++] = mbuf;
+                *kept++ = mbuf;
         }
-        size_ = nb_kept;
+        size_ = static_cast<uint16_t>(kept - mbufs_.data());
     }
 
 private:

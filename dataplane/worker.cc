@@ -24,7 +24,9 @@ uint64_t fetch(const Batch& batch) noexcept {
     uint64_t nb_bytes = 0;
     for (rte_mbuf* mbuf : batch) {
         rte_prefetch0(&meta_of(mbuf));
-        rte_prefetch0(rte_pktmbuf_mtod(mbuf, const uint8_t*));
+        const auto* data = rte_pktmbuf_mtod(mbuf, const uint8_t*);
+        rte_prefetch0(data);
+        rte_prefetch0(data + RTE_CACHE_LINE_SIZE);
         nb_bytes += mbuf->pkt_len;
     }
     return nb_bytes;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <vector>
@@ -36,7 +37,10 @@ private:
         PortId port = kNoPort;
         Family family = Family::none;
 
-        bool operator==(const Key&) const noexcept = default;
+        bool operator==(const Key& other) const noexcept {
+            return ((high ^ other.high) | (low ^ other.low)) == 0 && port == other.port &&
+                   family == other.family;
+        }
     };
     struct Slot {
         Key key;  // Family::none: free
@@ -48,7 +52,40 @@ private:
 
     // Secret: hosts choose their addresses, and must not be able to make them meet in one slot.
     std::array<uint64_t, 2> seeds_{};
-    std::vector<Slot> slots_;  // open addressing, power of two, at most half full
+    std::vector<Slot> slots_;  // open addressing, power of two, at most a quarter full
 };
+
+inline size_t NeighborTable::home_of(const Key& key) const noexcept {
+    // -Wpedantic does not know the type.
+    __extension__ using Product = unsigned __int128;
+    const Product product = Product{key.high ^ seeds_[0]} * (key.low ^ seeds_[1] ^ key.port);
+    return static_cast<size_t>(product ^ (product >> 64)) & (slots_.size() - 1);
+}
+
+inline const MacAddress* NeighborTable::find(const Key& key) const noexcept {
+    // Otherwise it would match a free slot.
+    if (slots_.empty() || key.family == Family::none)
+        return nullptr;
+    const size_t mask = slots_.size() - 1;
+    size_t slot = home_of(key);
+    while (slots_[slot].key.family != Family::none) {
+        if (slots_[slot].key == key)
+            return &slots_[slot].mac;
+        slot = (slot + 1) & mask;
+    }
+    return nullptr;
+}
+
+inline const MacAddress* NeighborTable::find_v4(PortId port, uint32_t address_be) const noexcept {
+    return find({.high = address_be, .port = port, .family = Family::ipv4});
+}
+
+inline const MacAddress* NeighborTable::find_v6(PortId port,
+                                                const uint8_t* address) const noexcept {
+    Key key{.port = port, .family = Family::ipv6};
+    std::memcpy(&key.high, address, sizeof key.high);
+    std::memcpy(&key.low, address + sizeof key.high, sizeof key.low);
+    return find(key);
+}
 
 }  // namespace meshgate
