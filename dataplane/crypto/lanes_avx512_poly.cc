@@ -154,20 +154,18 @@ MG_INLINE Span span_of(uint64_t len) noexcept {
 struct Half {
     const PolyLane* lanes;
     Span spans[kHalf];
-    uint32_t longest, shortest;  // chunks
-    bool same;                   // all lengths
+    uint32_t longest;  // chunks
+    bool same;         // all lengths
 };
 
 MG_INLINE void measure(Half& half, const PolyLane* lanes) noexcept {
     half.lanes = lanes;
     half.longest = 0;
-    half.shortest = ~0U;
     uint64_t differences = 0;
 #pragma GCC unroll 8
     for (unsigned i = 0; i < kHalf; ++i) {
         const Span span = span_of(lanes[i].len);
         half.longest = span.nb_chunks > half.longest ? span.nb_chunks : half.longest;
-        half.shortest = span.nb_chunks < half.shortest ? span.nb_chunks : half.shortest;
         half.spans[i] = span;
         differences |= lanes[i].len ^ lanes[0].len;
     }
@@ -241,38 +239,65 @@ MG_INLINE void absorb_edge_with_powers(Number& h, const Half& half, uint32_t lef
     h = carry(sum);
 }
 
-// The next chunk of eight messages that all have one.
-MG_INLINE void load_whole(Vector (&m)[8], const uint8_t* (&next)[kHalf]) noexcept {
+// What eight messages have of chunks that each has either whole or not at all.
+struct Run {
+    const uint8_t* next[kHalf];
+    uint64_t step[kHalf];
+    Vector hibit;
+};
+
+MG_INLINE void load_whole(Vector (&m)[8], Run& run) noexcept {
 #pragma GCC unroll 8
     for (unsigned i = 0; i < kHalf; ++i) {
-        m[i] = _mm512_loadu_si512(next[i]);
-        next[i] += kChunkLen;
+        m[i] = _mm512_loadu_si512(run.next[i]);
+        run.next[i] += run.step[i];
     }
     transpose_quads(m);
 }
 
-// The chunks in the middle, `left` being more than one: each is loaded while the one before is
-// multiplied. Returns with the last chunk left.
-MG_INLINE void absorb_whole(Number& h, const Half& half, uint32_t left,
-                            const Power* powers) noexcept {
-    const uint8_t* next[kHalf];
+// The chunks until the next in which a message begins or ends, `left` being none such; each is
+// loaded while the one before is multiplied. Messages that have not begun read zeros. Returns what
+// is left.
+MG_INLINE uint32_t absorb_run(Number& h, const Half& half, uint32_t left,
+                              const Power* powers) noexcept {
+    alignas(64) static const uint8_t kZeros[kChunkLen] = {};
+    Run run;
+    uint32_t begun = 0;
+    uint32_t until = 1;
 #pragma GCC unroll 8
-    for (unsigned i = 0; i < kHalf; ++i)
-        next[i] = half.lanes[i].data + uint64_t{half.spans[i].nb_chunks - left} * kChunkLen -
-                  uint64_t{half.spans[i].nb_leading} * kBlockLen;
+    for (unsigned i = 0; i < kHalf; ++i) {
+        const Span span = half.spans[i];
+        const bool has_begun = span.nb_chunks > left;
+        const uint64_t offset =
+            uint64_t{span.nb_chunks - left} * kChunkLen - uint64_t{span.nb_leading} * kBlockLen;
+        run.next[i] = has_begun ? half.lanes[i].data + offset : kZeros;
+        run.step[i] = has_begun ? kChunkLen : 0;
+        begun |= (has_begun ? 1U : 0U) << i;
+        until = !has_begun && span.nb_chunks > until ? span.nb_chunks : until;
+    }
+    run.hibit = _mm512_maskz_mov_epi64(static_cast<__mmask8>(begun), bit_128());
     Vector m[8];
-    load_whole(m, next);
-    for (; left > 1; --left) {
+    load_whole(m, run);
+    for (; left > until; --left) {
         Product sum = nothing();
-        multiply_add(sum, block_of(m, 3, bit_128()), powers[0]);
-        multiply_add(sum, block_of(m, 2, bit_128()), powers[1]);
-        multiply_add(sum, block_of(m, 1, bit_128()), powers[2]);
-        const Number first = add(h, block_of(m, 0, bit_128()));
-        if (left > 2)
-            load_whole(m, next);
+        multiply_add(sum, block_of(m, 3, run.hibit), powers[0]);
+        multiply_add(sum, block_of(m, 2, run.hibit), powers[1]);
+        multiply_add(sum, block_of(m, 1, run.hibit), powers[2]);
+        const Number first = add(h, block_of(m, 0, run.hibit));
+        if (left > until + 1)
+            load_whole(m, run);
         multiply_add(sum, first, powers[3]);
         h = carry(sum);
     }
+    return left;
+}
+
+MG_INLINE bool begins_at(const Half& half, uint32_t left) noexcept {
+    bool begins = false;
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < kHalf; ++i)
+        begins |= half.spans[i].nb_chunks == left;
+    return begins;
 }
 
 // The lower and upper halves of r and s.
@@ -347,7 +372,8 @@ MG_INLINE void finish(PolyGroup& group, unsigned first, Number h, Vector s_low,
 
 // Messages of a few chunks: nothing but r, the halves side by side to hide each other's latency.
 template <unsigned kNbHalves>
-MG_INLINE void authenticate_short(PolyGroup& group, unsigned first, const Half* halves) noexcept {
+[[gnu::noinline]] void authenticate_short(PolyGroup& group, unsigned first,
+                                          const Half* halves) noexcept {
     Vector key[kNbHalves][4];
     Number h[kNbHalves];
     Power r[kNbHalves];
@@ -379,7 +405,8 @@ MG_INLINE void authenticate_short(PolyGroup& group, unsigned first, const Half* 
         finish(group, first + i * kHalf, h[i], key[i][2], key[i][3]);
 }
 
-MG_INLINE void authenticate_long(PolyGroup& group, unsigned first, const Half& half) noexcept {
+[[gnu::noinline]] void authenticate_long(PolyGroup& group, unsigned first,
+                                         const Half& half) noexcept {
     Vector key[4];
     load_keys(key, half.lanes);
     Power powers[kChunkBlocks];
@@ -391,10 +418,12 @@ MG_INLINE void authenticate_long(PolyGroup& group, unsigned first, const Half& h
     powers[3] = power_of(multiply(r2, powers[1]));
     Number h = zero();
     uint32_t left = half.longest;
-    for (; left >= half.shortest && left > 1; --left)
-        absorb_edge_with_powers(h, half, left, powers);
-    if (left > 1)
-        absorb_whole(h, half, left, powers);
+    while (left > 1) {
+        if (begins_at(half, left))
+            absorb_edge_with_powers(h, half, left--, powers);
+        else
+            left = absorb_run(h, half, left, powers);
+    }
     absorb_edge_with_powers(h, half, 1, powers);
     h = multiply(add(h, length_block(half.lanes)), powers[0]);
     finish(group, first, h, key[2], key[3]);
