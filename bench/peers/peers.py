@@ -190,7 +190,7 @@ def missed(results):
             yield f"{name}: {ratio:.2f} times its reference, wanted {target}"
 
 
-def main():
+def main(words):
     parser = argparse.ArgumentParser(prog="./run bench --peers", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="af_xdp", choices=["af_xdp", "af_packet"])
@@ -208,7 +208,7 @@ def main():
                         help="what to measure")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="also write a list of {name, value, unit, reference, ratio, min, max}")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
 
     measured, failures = {}, {}
     for name in options.programs if "programs" in options.parts else []:
@@ -237,4 +237,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,9 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What peers.py makes of what it measured, without measuring."""
 
+import contextlib
+import io
+import json
 import sys
+import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -50,6 +55,49 @@ class Figures(unittest.TestCase):
     def test_every_target_is_the_name_of_a_figure(self):
         whole = {program: {what: [1] for what in peers.MEASURES} for program in peers.PROGRAMS}
         self.assertLessEqual(set(peers.TARGETS), set(results(whole)))
+
+
+class Command(unittest.TestCase):
+    """The commands of docs/performance.md, with what measures replaced."""
+
+    def run_main(self, *words):
+        def measure(name, _options):
+            if name == "tinc":
+                raise peers.Missing("tincd is not installed (package tinc)")
+            return MEASURED.get(name, {})
+        figure = {"idle/cable/first_packet/p99": ([5], "us", "less"),
+                  "idle/af_xdp/first_packet/p99": ([10], "us", "less")}
+        flooded = {"handshakes/accepted": ([4000], "1/s", "more")}
+        with tempfile.TemporaryDirectory() as folder, \
+                contextlib.redirect_stdout(io.StringIO()) as out, \
+                contextlib.redirect_stderr(io.StringIO()), \
+                mock.patch.object(peers, "measure", measure), \
+                mock.patch.object(peers.idle, "measure", lambda *_: figure), \
+                mock.patch.object(peers.flood, "end_to_end", lambda: flooded), \
+                mock.patch.object(peers.flood, "under_flood", lambda _: {}):
+            path = Path(folder) / "peers.json"
+            status = peers.main([*words, "--json", str(path)])
+            return status, out.getvalue(), {one["name"]: one for one in json.loads(path.read_text())}
+
+    def test_measures_everything_by_default(self):
+        status, out, by_name = self.run_main()
+        self.assertEqual(status, 0)
+        self.assertIn("peers/tinc: not measured: tincd is not installed (package tinc)", out)
+        self.assertEqual(by_name["peers/meshgate/tcp/1stream"]["ratio"], 3)
+        self.assertEqual(by_name["idle/af_xdp/first_packet/p99"]["ratio"], 0.5)
+        self.assertIn("handshakes/accepted", by_name)
+
+    def test_measures_some_programs(self):
+        _, out, by_name = self.run_main("--parts", "programs", "--programs", "wireguard-go",
+                                        "forwarder", "meshgate", "--seconds", "1")
+        self.assertNotIn("tinc", out)
+        self.assertIn("ports/forwarder/tcp/1stream", by_name)
+        self.assertNotIn("handshakes/accepted", by_name)
+
+    def test_measures_one_part(self):
+        self.assertEqual(set(self.run_main("--parts", "idle")[2]),
+                         {"idle/cable/first_packet/p99", "idle/af_xdp/first_packet/p99"})
+        self.assertEqual(set(self.run_main("--parts", "handshakes")[2]), {"handshakes/accepted"})
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ TREE_COMMANDS = {
     "./run bench": "bench/run_test.py",
     "./run bench --only '^aead/seal/64B/batch64$' --json figures.json": "bench/run_test.py",
     "./run bench --list": "bench/run_test.py",
+    "./run bench --peers": "bench/peers/peers_test.py",
+    "./run bench --peers --parts programs --programs wireguard-go forwarder meshgate --seconds 1 "
+    "--json peers.json": "bench/peers/peers_test.py",
+    "./run bench --peers --parts idle": "bench/peers/peers_test.py",
+    "./run bench --peers --parts handshakes": "bench/peers/peers_test.py",
     "./run lint": "test_lint_passes",
     "meson install -C build": "test_install",
 }
