@@ -5,7 +5,7 @@
 //   # text                     a comment; the first line says what the case shows
 //   workers 2                  before anything else; default 1
 //   let PEER path none         the peer has no endpoint
-//   let PEER session none|expired|unconfirmed|counter=N
+//   let PEER session none|expired|unconfirmed|counter=N|renewed (another, in the same memory)
 //   PORT : FIELDS              a frame arrives (smac= dmac= vlan= ethertype= around the packet)
 //   PEER : FIELDS              a datagram of that peer arrives on wan0, sealed; also counter=
 //                              keepalive plain=HEX flip=OFFSET cut_message=N tail_message=N from=
@@ -248,6 +248,7 @@ void Case::arrive_sealed(const std::string& name, const Fields& fields) {
     if (fields.has("message_type"))
         message[fields.number("at")] = static_cast<uint8_t>(fields.number("message_type"));
     message.resize(fields.number("cut_message", message.size()));
+    message.resize(message.size() + fields.number("tail_message", 0), 0xee);
     const Endpoint from =
         parse_endpoint(fields.text("from", to_string(peer.endpoint))).value_or(Endpoint{});
     const bool v6 = from.address.is_v6();
@@ -338,6 +339,8 @@ void Case::let(const std::string& line) {
         slot.sending.store(nullptr);
     else if (value == "expired")
         keypair.reject_after_tsc = 1;
+    else if (value == "renewed")
+        world_->renew_session(peer);
     else if (value == "unconfirmed")
         keypair.confirmed.store(false);
     else

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "base/assert.h"
 #include "dataplane/api/note.h"
@@ -338,6 +339,24 @@ std::vector<std::string> World::take_events() {
             events.push_back(std::string{"punt "} + to_string(static_cast<Punt>(i)));
     }
     return events;
+}
+
+void World::renew_session(const std::string& name) {
+    Keypair& keypair = *peer(name).keypair;
+    const auto send_key = keypair.send_key;
+    const auto receive_key = keypair.receive_key;
+    const uint32_t local_index = keypair.local_index;
+    const uint32_t remote_index_le = keypair.remote_index_le;
+    const PeerId id = keypair.peer;
+    std::destroy_at(&keypair);
+    std::construct_at(&keypair);
+    keypair.send_key = send_key;
+    keypair.receive_key = receive_key;
+    keypair.local_index = local_index;
+    keypair.remote_index_le = remote_index_le;
+    keypair.peer = id;
+    keypair.reject_after_tsc = rte_rdtsc() + 180 * rte_get_tsc_hz();
+    keypair.confirmed.store(true);
 }
 
 Bytes World::seal_as(const std::string& name, const Bytes& inner, uint64_t counter) {

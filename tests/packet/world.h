@@ -53,6 +53,8 @@ public:
     // Names of what was counted since the last call, one per packet: "drop bad_tag", "punt arp".
     std::vector<std::string> take_events();
 
+    // A keypair in place of the peer's, as after a rekey whose memory was given out again.
+    void renew_session(const std::string& peer);
     // As the peer would seal it; the message only, no outer headers.
     Bytes seal_as(const std::string& peer, const Bytes& inner, uint64_t counter);
     // What the peer would read; empty when its session does not open it.
