@@ -138,9 +138,28 @@ void send_all(Speaker& speaker, int fd, unsigned index) {
         to.sin6_scope_id = index;
         std::copy(packet.flow.destination.address.bytes.begin(),
                   packet.flow.destination.address.bytes.end(), to.sin6_addr.s6_addr);
-        if (sendto(fd, packet.bytes.data(), packet.bytes.size(), 0,
-                   reinterpret_cast<const sockaddr*>(&to), sizeof(to)) < 0)
-            std::fprintf(stderr, "babel_node: sendto: %s\n", std::strerror(errno));
+        // From the address that the core goes by: an interface may have several.
+        in6_pktinfo info{};
+        info.ipi6_ifindex = index;
+        std::copy(packet.flow.source.address.bytes.begin(), packet.flow.source.address.bytes.end(),
+                  info.ipi6_addr.s6_addr);
+        std::array<char, CMSG_SPACE(sizeof(info))> control{};
+        std::vector<uint8_t> bytes = packet.bytes;
+        iovec data{bytes.data(), bytes.size()};
+        msghdr message{};
+        message.msg_name = &to;
+        message.msg_namelen = sizeof(to);
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* part = CMSG_FIRSTHDR(&message);
+        part->cmsg_level = IPPROTO_IPV6;
+        part->cmsg_type = IPV6_PKTINFO;
+        part->cmsg_len = CMSG_LEN(sizeof(info));
+        std::memcpy(CMSG_DATA(part), &info, sizeof(info));
+        if (sendmsg(fd, &message, 0) < 0)
+            std::fprintf(stderr, "babel_node: sendmsg: %s\n", std::strerror(errno));
     }
 }
 

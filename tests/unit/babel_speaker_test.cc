@@ -918,11 +918,12 @@ TEST(BabelPolicy, RefusedPrefixEntersNoTableAndRaisesOneAlarm) {
 TEST(BabelPolicy, ExportsOnlyWhatItMay) {
     OnlyNetwork policy;
     Two router{[&policy](SpeakerOptions& options) { options.policy = &policy; }};
-    router.announce(*router.a, {.prefix = kRemote});
-    router.announce(*router.a, {.prefix = "fd05::7/128"});
+    router.announce(*router.a, {.prefix = kRemote, .interval_cs = 60000});
+    router.announce(*router.a, {.prefix = "fd05::7/128", .interval_cs = 60000});
     router.speaker->originate(prefix("fd0a::1/128"), Scope::everywhere, router.now);
     router.send(*router.b, {RouteRequest{prefix("fd05::7/128")}});
     router.run_for(30s);
+    EXPECT_TRUE(router.selected("fd05::7/128"));
     EXPECT_TRUE(router.update_of(kRemote, 2));
     EXPECT_TRUE(router.update_of("fd0a::1/128", 2));
     EXPECT_EQ(router.update_of("fd05::7/128", 2)->metric, kInfinity);

@@ -20,14 +20,14 @@ size_t underlay_bytes(size_t packet_len) {
 
 IpAddress node_link_local(uint32_t node) {
     std::array<uint8_t, 16> bytes{0xfe, 0x80};
-    for (int i = 0; i < 4; ++i)
+    for (size_t i = 0; i < 4; ++i)
         bytes[15 - i] = static_cast<uint8_t>((node + 1) >> (8 * i));
     return IpAddress::v6(bytes.data());
 }
 
 Prefix node_prefix(uint32_t node) {
     std::array<uint8_t, 16> bytes{0xfd, 0, 0x6d, 0x67, 0, 1};
-    for (int i = 0; i < 4; ++i)
+    for (size_t i = 0; i < 4; ++i)
         bytes[15 - i] = static_cast<uint8_t>((node + 1) >> (8 * i));
     return {IpAddress::v6(bytes.data()), 128};
 }
