@@ -141,6 +141,12 @@ std::vector<Size> sizes() {
     for (const uint32_t len : {64U, 128U, 256U, 512U, 1024U, 1420U})
         sizes.push_back({std::to_string(len) + "B", {len}});
     sizes.push_back({"IMIX", {kImix.begin(), kImix.end()}});
+    for (const Also& one : also()) {
+        const bool known = std::any_of(sizes.begin(), sizes.end(),
+                                       [&](const Size& size) { return size.name == one.size; });
+        if (!known)
+            sizes.push_back({one.size, {one.len}});
+    }
     return sizes;
 }
 

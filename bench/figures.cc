@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
+#include <string>
 #include <thread>
 
 #include "base/assert.h"
@@ -261,6 +264,20 @@ int run_bench(int argc, char** argv, std::vector<Group> groups) {
         group.clear();
     }
     return measured_all ? 0 : 1;
+}
+
+std::vector<Also> also() {
+    std::vector<Also> all;
+    const char* text = std::getenv("MESHGATE_BENCH_ALSO");
+    std::istringstream list{text == nullptr ? "" : text};
+    for (std::string one; std::getline(list, one, ',');) {
+        Also next;
+        if (std::sscanf(one.c_str(), "%u/%u", &next.len, &next.nb_peers) != 2)
+            continue;
+        next.size = std::to_string(next.len) + "B";
+        all.push_back(next);
+    }
+    return all;
 }
 
 }  // namespace meshgate::bench

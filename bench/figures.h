@@ -47,6 +47,15 @@ enum class Clock : uint8_t {
     manual,  // State::SetIterationTime, for bodies that time a part of themselves
 };
 
+// A size and a number of peers that `./run bench --also` asks for beside the usual ones.
+struct Also {
+    std::string size;       // "300B"
+    uint32_t len = 0;       // bytes of that
+    uint32_t nb_peers = 0;  // 0: the usual number
+};
+// As run.py has checked them and put them into the environment, "300/50,777/0".
+std::vector<Also> also();
+
 // One measured loop; a Google Benchmark as is. It is called for each repetition. What it needs it
 // makes when first called (Lazy) and not before: what was not asked for costs nothing. It calls
 // State::SetItemsProcessed unless all its figures are counted, and State::SkipWithError where it

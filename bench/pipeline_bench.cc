@@ -11,6 +11,8 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "base/assert.h"
@@ -25,7 +27,7 @@ namespace {
 constexpr int kNbRounds = 60;
 
 struct Size {
-    const char* name;
+    std::string name;
     Sizes sizes;
 };
 const std::array<Size, 5>& all_sizes() {
@@ -324,11 +326,11 @@ Run run_of(const Case& of) {
 }
 
 // One size, one direction beside the other.
-Group directions(const Size& size, Family inner) {
+Group directions(const Size& size, Family inner, PeerId nb_peers = Case::kUsual) {
     Group group;
     const Case sealing{Direction::lan_to_wan,
                        size,
-                       {.nb_peers = Case::kUsual, .nb_prefixes = Case::kUsual, .inner = inner}};
+                       {.nb_peers = nb_peers, .nb_prefixes = nb_peers, .inner = inner}};
     Case opening = sealing;
     opening.direction = Direction::wan_to_lan;
     Case hairpin = sealing;
@@ -424,6 +426,16 @@ std::vector<Group> groups() {
         }
     }
     all.push_back(latency());
+    std::set<std::string> names;
+    for (const Group& group : all)
+        for (const Run& run : group)
+            names.insert(run.figures.front().name);
+    for (const Also& one : also()) {
+        Group group = directions({one.size, {static_cast<uint16_t>(one.len)}}, Family::ipv4,
+                                 one.nb_peers == 0 ? Case::kUsual : one.nb_peers);
+        if (names.insert(group.front().figures.front().name).second)
+            all.push_back(std::move(group));
+    }
     return all;
 }
 

@@ -42,6 +42,17 @@ def positive(kind):
     return parse
 
 
+def size_and_peers(text):
+    """300B or 300B/50peers, as programs read it: 300/50; the usual number of peers is 0."""
+    parts = re.fullmatch(r"([0-9]+)B(?:/([0-9]+)peers?)?", text)
+    if not parts:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size, as 300B, or 300B/50peers")
+    size, peers = int(parts[1]), int(parts[2] or 0)
+    if not 64 <= size <= 1420 or parts[2] and not 1 <= peers <= 10000:
+        raise argparse.ArgumentTypeError(f"'{text}': sizes go from 64B to 1420B, peers from 1 to 10000")
+    return f"{size}/{peers}"
+
+
 def arguments(words):
     parser = argparse.ArgumentParser(
         prog="./run bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -51,6 +62,8 @@ def arguments(words):
                         help="only figures in whose name it is found, and what they refer to")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="also write a list of {name, value, unit, reference, ratio, min, max}")
+    parser.add_argument("--also", type=size_and_peers, action="append", default=[], metavar="SIZE[/PEERS]",
+                        help="further sizes, and numbers of peers in the pipeline: 300B, 300B/50peers")
     parser.add_argument("--list", action="store_true", help="print the names and measure nothing")
     parser.add_argument("--repetitions", type=positive(int), default=15, metavar="N",
                         help="of each figure (%(default)s)")
@@ -255,6 +268,7 @@ def main(words):
         words.remove("--peers")
         return subprocess.call(["/usr/bin/python3", str(ROOT / "bench/peers/peers.py"), *words])
     options = arguments(words)
+    os.environ["MESHGATE_BENCH_ALSO"] = ",".join(options.also)
     try:
         return run(options)
     except (Unusable, OSError) as reason:

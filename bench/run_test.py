@@ -163,6 +163,9 @@ class Selection(unittest.TestCase):
                             (["--repetitions", "0"], "positive whole number"),
                             (["--seconds", "-1"], "positive number"),
                             (["--json", "/nowhere/at/all.json"], "/nowhere/at/all.json"),
+                            (["--also", "300"], "'300' is not a size"),
+                            (["--also", "63B"], "sizes go from 64B to 1420B"),
+                            (["--also", "300B/10001peers"], "peers from 1 to 10000"),
                             (["--unknown"], "unrecognized arguments: --unknown")):
             status, out, err = run("--programs", self.folder.path, *words)
             self.assertEqual((status, out), (2, ""), words)
@@ -222,6 +225,19 @@ class RealPrograms(unittest.TestCase):
                                        *self.INSTANT)
                 self.assertEqual(status, 0, out + err)
                 self.check(only, json.loads(file.read_text()), out)
+
+    def test_other_sizes_and_peers_can_be_asked_for(self):
+        for words, names in ((["--also", "333B/7peers", "--also", "64B"], ["lan_to_wan/333B/7peers/1worker"]),
+                             ([], [])):
+            status, out, err = run("--programs", self.programs, *words, "--list", "--only",
+                                   "^pipeline/lan_to_wan/(333B.*|64B)/1worker$")
+            self.assertEqual(status, 0, err)
+            self.assertEqual(out.split(), ["pipeline/" + name for name in ["lan_to_wan/64B/1worker", *names]])
+        status, out, err = run("--programs", self.programs, "--also", "333B/7peers", "--only",
+                               "^(pipeline/wan_to_lan|aead/seal)/333B(/7peers/1worker|/batch8)$", *self.INSTANT)
+        self.assertEqual(status, 0, out + err)
+        self.assertRegex(out, r"(?m)^aead/seal/333B/batch8 ")
+        self.assertRegex(out, r"(?m)^pipeline/wan_to_lan/333B/7peers/1worker ")
 
     def test_commands_of_the_documentation_work(self):
         root = Path(__file__).resolve().parents[1]
