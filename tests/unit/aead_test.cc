@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/aead_engines.h"
+
 namespace meshgate {
 namespace {
 
@@ -91,8 +93,7 @@ protected:
     std::unique_ptr<AeadEngine> engine_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Engines, Aead,
-                         testing::ValuesIn(aead_engines().begin(), aead_engines().end()),
+INSTANTIATE_TEST_SUITE_P(Engines, Aead, testing::ValuesIn(engines_of_this_processor()),
                          [](const auto& row) {
                              std::string name = row.param.name;
                              std::replace_if(

@@ -16,6 +16,7 @@
 
 #include "dataplane/api/keypair.h"
 #include "dataplane/crypto/aead.h"
+#include "tests/unit/aead_engines.h"
 
 namespace meshgate {
 namespace {
@@ -135,8 +136,7 @@ TEST(Secrets, DoNotOutliveAKeypair) {
 
 class EngineSecrets : public testing::TestWithParam<AeadEngineRow> {};
 
-INSTANTIATE_TEST_SUITE_P(Engines, EngineSecrets,
-                         testing::ValuesIn(aead_engines().begin(), aead_engines().end()),
+INSTANTIATE_TEST_SUITE_P(Engines, EngineSecrets, testing::ValuesIn(engines_of_this_processor()),
                          [](const auto& row) {
                              std::string name = row.param.name;
                              std::replace_if(
