@@ -27,10 +27,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 LAB_CASE_SECONDS = 240
-# Two cases at a time, since most only wait; those that load the machine, or use names that every box
-# has, have it for themselves.
+# Two cases at a time, since most only wait; those that load the machine, count every packet or
+# use names that every box has, have it for themselves.
 LAB_LANES = 2
-LAB_ALONE = ("demo", "docs", "hostile", "injector", "operate", "rekey", "reload")
+LAB_ALONE = ("demo", "docs", "hostile", "injector", "operate", "port_limits", "ports", "rekey",
+             "reload")
 TIMEOUT_FACTOR = 4  # over what meson says: sanitizers and busy machines are slow
 
 SANITIZERS = {  # group -> meson options, first words of the tests' names, environment

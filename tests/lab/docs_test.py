@@ -32,6 +32,7 @@ TREE_COMMANDS = {
     "./run build": "every test needs it",
     "./run bench": "bench/run_test.py",
     "./run bench --only '^aead/seal/64B/batch64$' --json figures.json": "bench/run_test.py",
+    "./run bench --also 300B/50peers --only '^(aead|pipeline)/.*/300B'": "bench/run_test.py",
     "./run bench --list": "bench/run_test.py",
     "./run bench --peers": "bench/peers/peers_test.py",
     "./run bench --peers --parts programs --programs wireguard-go forwarder meshgate --seconds 1 "
