@@ -55,6 +55,8 @@ void index_stage(Worker& worker, Batch& batch) noexcept {
     worker.shared.index->find({entries.data(), nb_ours}, {indices.data(), nb_ours});
     for (uint16_t i = 0; i < nb_ours; ++i) {
         const Keypair* keypair = entries[i].keypair();
+        if (keypair == nullptr)
+            continue;
         rte_prefetch0(&keypair->reject_after_tsc);
         rte_prefetch0(&keypair->receive_key);
     }

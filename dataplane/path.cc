@@ -13,6 +13,8 @@ namespace {
 
 // Asks for what seal will want of the session.
 void fetch_session(const Keypair* keypair) noexcept {
+    if (keypair == nullptr)
+        return;
     rte_prefetch0(&keypair->send_key);
     rte_prefetch0(&keypair->reject_after_tsc);
 }
