@@ -144,7 +144,7 @@ def testpmd(lab, options):
 def wireguard_go(lab, options):
     need("wireguard-go", "wireguard-go")
     gateways, hosts = kernel_routers(lab, options)
-    tunnels = [WireGuardGo(gateway, [], mtu=TUNNEL_MTU) for gateway in gateways]
+    tunnels = [WireGuardGo(gateway, [], mtu=TUNNEL_MTU, deep_buffers=False) for gateway in gateways]
     tunnels[0].peer(tunnels[1].public_key, ["10.2.0.0/16"], "192.0.2.2:51820")
     tunnels[1].peer(tunnels[0].public_key, ["10.1.0.0/16"], "192.0.2.1:51820")
     return Place(hosts, [tunnel.process for tunnel in tunnels])

@@ -26,7 +26,6 @@ from box import Box
 from lab import Lab, LabError, claimed_processor, end_kept_labs
 from wireguard_go import WireGuardGo
 
-# A rate that wireguard-go's small socket buffer (some 90 such packets) survives on a busy machine.
 UDP_PACKETS_PER_SECOND = 1000
 UDP_BYTES = 1000
 UDP_LOSS_ALLOWED = 0.01

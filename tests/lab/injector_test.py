@@ -5,9 +5,12 @@ r"""The lab's own tools do what the other tests believe of them.
 """
 
 import math
+import signal
+import time
 
 import traffic
 from injector import Injector
+from topology import CLIENT, Road
 
 
 def cable(lab, seed=1):
@@ -58,3 +61,18 @@ def test_partition_and_mtu(lab):
     injector.set("a>b", mtu_bytes=1000)
     assert left.ping("192.0.2.2", size=973, wait=0.3) == 0
     assert left.ping("192.0.2.2", size=972) == 3
+
+
+def test_a_stock_peer_that_is_not_scheduled_loses_nothing(lab):
+    """Counted streams end in wireguard-go: what it gets while the machine is busy must wait."""
+    road = Road(lab).up()
+    for port in (51820, 44444):  # a new port is a new socket
+        road.tunnel.set("listen-port", port)
+        road.client.wait_ping("10.1.0.10")
+        flow = traffic.UdpFlow(road.host, road.client, CLIENT[0], rate=2000, seconds=2, size=1000)
+        time.sleep(0.5)
+        road.tunnel.process.popen.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        road.tunnel.process.popen.send_signal(signal.SIGCONT)
+        result = flow.finish()
+        assert result.longest_gap_seconds > 0.5 and result.lost == 0, result

@@ -12,7 +12,6 @@ from topology import CLIENT, HOST, SHORT_LIVES, Pair, Road
 def test_rekey_under_load_with_a_stock_peer(lab):
     road = Road(lab, box_knows=True, client_knows=False, arguments=SHORT_LIVES).up()
     before = road.box.peer_status("client")["handshakes"]["completed"]
-    # A rate that wireguard-go's small socket buffer survives when it is not scheduled for 100 ms.
     there = traffic.UdpFlow(road.host, road.client, CLIENT[0], rate=1500, seconds=20)
     back = traffic.UdpFlow(road.client, road.host, HOST[1], rate=1500, seconds=20, port=7003)
     results = there.finish(), back.finish()
