@@ -171,15 +171,27 @@ public:
         std::printf(
             "{\"received\": %llu, \"bytes\": %llu, \"highest\": %lld, \"duplicates\": %llu, "
             "\"reordered\": %llu, \"corrupt\": %llu, \"seconds\": %.6f, "
-            "\"longest_gap_seconds\": %.6f}\n",
+            "\"longest_gap_seconds\": %.6f, \"longest_lost_run\": %llu}\n",
             static_cast<unsigned long long>(unique_), static_cast<unsigned long long>(bytes_),
             unique_ > 0 ? static_cast<long long>(highest_) : -1,
             static_cast<unsigned long long>(duplicates_),
             static_cast<unsigned long long>(reordered_), static_cast<unsigned long long>(corrupt_),
-            seconds, static_cast<double>(longest_gap_ns_) / 1e9);
+            seconds, static_cast<double>(longest_gap_ns_) / 1e9,
+            static_cast<unsigned long long>(longest_lost_run()));
     }
 
 private:
+    // Of numbers up to the highest one that came: what was lost in a row, whatever held up the
+    // receiver.
+    uint64_t longest_lost_run() const {
+        uint64_t longest = 0, run = 0;
+        for (size_t i = 0; unique_ > 0 && i <= highest_; ++i) {
+            run = seen_[i] ? 0 : run + 1;
+            longest = std::max(longest, run);
+        }
+        return longest;
+    }
+
     const std::vector<uint8_t> fill_ = std::vector<uint8_t>(kMaxSize, kFill);
     std::vector<bool> seen_;
     uint32_t highest_ = 0;

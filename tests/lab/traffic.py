@@ -21,6 +21,7 @@ class UdpResult:
     bytes: int
     seconds: float
     longest_gap_seconds: float
+    longest_lost_run: int  # packets in a row
 
     @property
     def lost(self):
@@ -61,14 +62,86 @@ class UdpFlow:
 
     def finish(self, grace_seconds=0.3):
         self.sender.popen.wait()
-        sent = json.loads(self.sender.output())
         time.sleep(grace_seconds)
-        self.receiver.stop()
-        got = json.loads(self.receiver.output().splitlines()[-1])
-        return UdpResult(sent=sent["sent"], received=got["received"],
-                         duplicates=got["duplicates"], reordered=got["reordered"],
-                         corrupt=got["corrupt"], bytes=got["bytes"], seconds=sent["seconds"],
-                         longest_gap_seconds=got["longest_gap_seconds"])
+        return _udp_result(self.sender, self.receiver)
+
+
+def _udp_result(sender, receiver):
+    """Of a sender that has ended; ends the receiver."""
+    sent = json.loads(sender.output())
+    receiver.stop()
+    got = json.loads(receiver.output().splitlines()[-1])
+    at_the_end = sent["sent"] - 1 - got["highest"]
+    return UdpResult(sent=sent["sent"], received=got["received"], duplicates=got["duplicates"],
+                     reordered=got["reordered"], corrupt=got["corrupt"], bytes=got["bytes"],
+                     seconds=sent["seconds"], longest_gap_seconds=got["longest_gap_seconds"],
+                     longest_lost_run=max(got["longest_lost_run"], at_the_end))
+
+
+@dataclass
+class Outcome:
+    """What became of some streams together."""
+    results: dict  # (source, target) -> UdpResult
+    rate: float
+
+    @property
+    def lost(self):
+        return sum(result.lost for result in self.results.values())
+
+    @property
+    def offered(self):
+        return sum(result.sent for result in self.results.values())
+
+    @property
+    def outage_ms(self):
+        """The longest time for which one stream lost every packet. Taken from the numbers that are
+        missing: a receiver that had to wait for the processor is no outage."""
+        return max((result.longest_lost_run for result in self.results.values()), default=0) \
+            * 1000 / self.rate
+
+    def of(self, wanted):
+        """Those streams alone for which wanted(source, target)."""
+        return Outcome({pair: result for pair, result in self.results.items() if wanted(*pair)},
+                       self.rate)
+
+    def losers(self):
+        """For the report of a failure."""
+        return {f"{source}>{target}": f"{result.lost} of {result.sent}, "
+                f"{result.longest_lost_run} in a row"
+                for (source, target), result in self.results.items() if result.lost}
+
+
+class UdpStreams:
+    """Numbered UDP between many hosts at once, from now until finish().
+
+    pairs: (source, target, address of the target). An Outcome knows them by the hosts' names.
+    """
+
+    FIRST_PORT = 7100
+
+    def __init__(self, pairs, rate=100, size=200, longest_seconds=120):
+        self.rate = rate
+        self.flows = {}
+        for port, (source, target, address) in enumerate(pairs, self.FIRST_PORT):
+            receiver = target.spawn(PROGRAM, "recv", "--bind", address, "--port", port,
+                                    name=f"{target.name}-stream-recv")
+            self.flows[source.name, target.name] = [source, address, port, receiver]
+        for _, _, _, receiver in self.flows.values():
+            receiver.wait_output("ready")
+        for flow in self.flows.values():
+            source, address, port, _ = flow
+            flow.append(source.spawn(PROGRAM, "send", "--to", address, "--port", port, "--rate",
+                                     rate, "--seconds", longest_seconds, "--size", size,
+                                     name=f"{source.name}-stream-send"))
+
+    def finish(self, grace_seconds=0.5):
+        for *_, sender in self.flows.values():
+            sender.popen.terminate()
+        for *_, sender in self.flows.values():
+            sender.popen.wait()
+        time.sleep(grace_seconds)
+        return Outcome({pair: _udp_result(sender, receiver)
+                        for pair, (_, _, _, receiver, sender) in self.flows.items()}, self.rate)
 
 
 def udp(source, target, address, **options):
