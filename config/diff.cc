@@ -41,7 +41,7 @@ public:
 
     Diff run() {
         for (const GroupRule& group : groups())
-            if (group.list)
+            if (group.shape == Shape::list)
                 compare_lists(group.name);
             else
                 compare_keys(std::string{group.name}, group.name, 0, 0);

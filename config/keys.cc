@@ -14,6 +14,8 @@ auto& last_element(Model& model) {
     auto& group = model.*kGroup;
     if constexpr (requires { group.back(); })
         return group.back();
+    else if constexpr (requires { group.emplace(); })
+        return group ? *group : group.emplace();
     else
         return group;
 }
@@ -21,10 +23,14 @@ auto& last_element(Model& model) {
 template <auto kGroup>
 const auto& element(const Model& model, [[maybe_unused]] size_t index) {
     const auto& group = model.*kGroup;
-    if constexpr (requires { group[index]; })
+    if constexpr (requires { group[index]; }) {
         return group[index];
-    else
+    } else if constexpr (requires { group.value(); }) {
+        static const typename std::decay_t<decltype(group)>::value_type kAbsent{};
+        return group ? *group : kAbsent;
+    } else {
         return group;
+    }
 }
 
 template <auto kGroup>
@@ -41,6 +47,8 @@ template <>
 constexpr std::string_view kGroupName<&Model::dataplane> = "dataplane";
 template <>
 constexpr std::string_view kGroupName<&Model::peers> = "peers";
+template <>
+constexpr std::string_view kGroupName<&Model::network> = "network";
 template <>
 constexpr std::string_view kGroupName<&Model::control> = "control";
 template <>
@@ -86,20 +94,24 @@ constexpr auto kLive = Reload::live;
 constexpr auto kRestart = Reload::restart;
 
 constexpr GroupRule kGroupRules[] = {
-    {"node", kRequired, false, nullptr, "Who this box is."},
-    {"ports", kRequired, true, [](Model& model) { model.ports.emplace_back(); },
+    {"node", kRequired, Shape::section, nullptr, "Who this box is."},
+    {"ports", kRequired, Shape::list, [](Model& model) { model.ports.emplace_back(); },
      "The network ports that the dataplane owns: 1 to 16, at least one of them `wan`. WireGuard "
      "datagrams travel over `wan` ports, the site's own networks are at `lan` ports."},
-    {"routes", kOptional, true, [](Model& model) { model.routes.emplace_back(); },
+    {"routes", kOptional, Shape::list, [](Model& model) { model.routes.emplace_back(); },
      "Further networks behind this site. Each entry has either `via` or `blackhole`."},
-    {"wireguard", kOptional, false, nullptr, "The WireGuard protocol."},
-    {"dataplane", kOptional, false, nullptr, "Cores, memory and crypto of the packet side."},
-    {"peers", kOptional, true, [](Model& model) { model.peers.emplace_back(); },
+    {"wireguard", kOptional, Shape::section, nullptr, "The WireGuard protocol."},
+    {"dataplane", kOptional, Shape::section, nullptr,
+     "Cores, memory and crypto of the packet side."},
+    {"peers", kOptional, Shape::list, [](Model& model) { model.peers.emplace_back(); },
      "The WireGuard devices and sites that may connect. On a reload a peer is its public key: a "
      "new "
      "name keeps its session, a new key is a new peer."},
-    {"control", kOptional, false, nullptr, "Where the running daemon can be reached."},
-    {"log", kOptional, false, nullptr, "What the daemon writes to standard error."},
+    {"network", kOptional, Shape::presence, nullptr,
+     "The signed network that this box is a member of. Without this section the box is a plain "
+     "WireGuard gateway. The network file itself is described below."},
+    {"control", kOptional, Shape::section, nullptr, "Where the running daemon can be reached."},
+    {"log", kOptional, Shape::section, nullptr, "What the daemon writes to standard error."},
 };
 
 constexpr KeyRule kKeyRules[] = {
@@ -137,6 +149,14 @@ constexpr KeyRule kKeyRules[] = {
                                                    "The largest IP packet in bytes."),
     key<&Model::ports, &Port::mac, kMacType>("mac", kOptional, "", kRestart,
                                              "Without it: the device's own."),
+    key<&Model::ports, &Port::metered, kBooleanType>(
+        "metered", kOptional, "false", kLive,
+        "`wan` only: what this port carries costs money. The mesh uses its links after all others "
+        "and probes them slowly."),
+    key<&Model::ports, &Port::cost_bias, kCostBiasType>(
+        "cost_bias", kOptional, "0", kLive,
+        "`wan` only: added to the cost of every link of this port. The cost of a link without "
+        "loss is 96 and what its delay adds; the path with the least sum is used."),
 
     key<&Model::routes, &Route::prefix, kNetworkType>(
         "prefix", kRequired, "", kLive, "The destinations. Each prefix stands in one route."),
@@ -196,6 +216,15 @@ constexpr KeyRule kKeyRules[] = {
         "persistent_keepalive", kOptional, "off", kLive,
         "Send something at least this often, so that a NAT in between stays open."),
 
+    key<&Model::network, &NetworkOptions::file, kNetworkFileType>(
+        "file", kRequired, "", kRestart,
+        "The network file; its signature stands beside it in FILE`.sig`. A relative name is looked "
+        "for beside the box file."),
+    key<&Model::network, &NetworkOptions::authority, kAuthorityType>(
+        "authority", kRequired, "", kRestart,
+        "The public key that the network file must be signed with, as `meshgate network keygen` "
+        "prints it."),
+
     key<&Model::control, &Control::socket, kSocketType>(
         "socket", kOptional, "/run/meshgate/meshgate.sock", kRestart,
         "The unix socket that the command `meshgate` speaks to."),
@@ -224,10 +253,7 @@ std::span<const KeyRule> keys() noexcept {
 }
 
 std::span<const KeyRule> keys_of(std::string_view group) noexcept {
-    const auto in_group = [group](const KeyRule& rule) { return rule.group == group; };
-    const auto begin = std::find_if(std::begin(kKeyRules), std::end(kKeyRules), in_group);
-    const auto end = std::find_if_not(begin, std::end(kKeyRules), in_group);
-    return {begin, end};
+    return Schema<Model>{kGroupRules, kKeyRules, nullptr, ""}.keys_of(group);
 }
 
 }  // namespace meshgate::config

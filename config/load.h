@@ -10,10 +10,11 @@
 #include "base/result.h"
 #include "config/diagnostic.h"
 #include "config/model.h"
+#include "config/report.h"
 
 namespace meshgate::config {
 
-constexpr size_t kMaxFileBytes = size_t{1} << 20;
+constexpr size_t kMaxFileBytes = kBoxFile.max_bytes;
 constexpr unsigned kMaxDepth = 32;
 
 // A model when there is no error; diagnostics may hold warnings beside it.

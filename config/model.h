@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "base/keys.h"
+#include "config/authority.h"
 
 namespace meshgate::config {
 
@@ -42,6 +43,8 @@ struct Port {
     std::optional<uint16_t> vlan;         // 1 .. 4094
     uint16_t mtu_bytes = 1500;
     std::optional<MacAddress> mac;  // none: the device's own
+    bool metered = false;           // wan only
+    uint16_t cost_bias = 0;         // wan only
     bool operator==(const Port&) const = default;
 };
 
@@ -84,6 +87,13 @@ struct Peer {
     bool operator==(const Peer&) const = default;
 };
 
+// The network that the box is a member of.
+struct NetworkOptions {
+    std::string file;  // resolved against the folder of the box file
+    AuthorityKey authority;
+    bool operator==(const NetworkOptions&) const = default;
+};
+
 struct Control {
     std::string socket = "/run/meshgate/meshgate.sock";
     std::optional<Endpoint> http;  // none: off
@@ -107,6 +117,7 @@ struct Model {
     WireGuard wireguard;
     Dataplane dataplane;
     std::vector<Peer> peers;  // in file order
+    std::optional<NetworkOptions> network;
     Control control;
     Log log;
     bool operator==(const Model&) const = default;

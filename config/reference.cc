@@ -40,7 +40,8 @@ Rules that hold everywhere:
 
 - A key that is unknown, twice in one place, or of the wrong type is an error; nothing is guessed.
   An invalid file changes nothing: the running configuration stays.
-- Times and sizes carry their unit (`25s`, `256MiB`). The one boolean is written `true`.
+- Times and sizes carry their unit (`25s`, `256MiB`). Booleans are `true` or
+  `false`, and nothing else.
 - Lists may be written as one value where they hold one.
 - IPv6 addresses need quotes where they stand in brackets or end in a colon:
   `"[2001:db8::7]:51820"`.
@@ -70,7 +71,7 @@ std::string row(const KeyRule& rule) {
 
 std::string section(const GroupRule& group) {
     std::string out = "\n## `" + std::string{group.name} + "`\n\n";
-    if (group.list)
+    if (group.shape == Shape::list)
         out += group.count == Count::required ? "A list, required. " : "A list, may be left out. ";
     out += std::string{group.text} + "\n\n";
     out += "| key | value | default | reload | meaning |\n| --- | --- | --- | --- | --- |\n";

@@ -15,13 +15,26 @@ bool holds_key(std::string_view text);
 // A value as a message may show it: printable, short, in quotes; never what looks like a key.
 std::string quoted(std::string_view value);
 
+// What differs between the kinds of files that we read: names for messages, and bounds.
+struct FileKind {
+    std::string_view noun;  // with its article
+    size_t max_bytes;
+    size_t max_nodes;
+    std::string_view too_many_nodes;  // the cure
+};
+
+inline constexpr FileKind kBoxFile{
+    "a box file", size_t{1} << 20, 100'000,  // a file of 1 MiB full of peers has some 77 000
+    "split the site: no box serves that many peers and networks from one file"};
+
 // Collects what is wrong with one file. Bounded: a hostile file makes no hostile report.
 class Report {
 public:
     static constexpr size_t kMaxErrors = 100;
 
     // `text` must outlive the report.
-    Report(std::string_view text, std::string file) : text_{text}, file_{std::move(file)} {}
+    Report(std::string_view text, std::string file, const FileKind& kind = kBoxFile)
+        : text_{text}, file_{std::move(file)}, kind_{kind} {}
 
     // The reference holds until take(); whoever complains adds the cure.
     Diagnostic& error(std::string_view code, Place place, std::string path, std::string message);
@@ -35,6 +48,7 @@ public:
     bool blames(std::string_view path) const noexcept;
 
     std::string_view text() const noexcept { return text_; }
+    const FileKind& kind() const noexcept { return kind_; }
     // Without the line break; empty when there is no such line.
     std::string_view line(unsigned number) const noexcept;
     // All, by place.
@@ -46,6 +60,7 @@ private:
 
     std::string_view text_;
     std::string file_;
+    const FileKind& kind_;
     std::deque<Diagnostic> diagnostics_;
     Diagnostic beyond_;  // takes what is not kept
     size_t nb_errors_ = 0;

@@ -20,8 +20,7 @@ namespace {
 
 constexpr size_t kMaxLineBytes = 8192;
 constexpr size_t kMaxScalarBytes = 4096;
-constexpr size_t kMaxKeys = 64;        // in one group; the largest that is known has 8
-constexpr size_t kMaxNodes = 100'000;  // a file of 1 MiB full of peers has some 77 000
+constexpr size_t kMaxKeys = 64;  // in one group; the largest that is known has 8
 
 // A stream that can be made to end: the one way to stop yaml-cpp early without an exception. It
 // also ends by itself when yaml-cpp reads on and on and reports nothing: it is slowest (0.2 us per
@@ -110,12 +109,12 @@ public:
         add(YamlNode{.kind = NodeKind::null, .place = place_of(mark), .text = {}, .children = {}});
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-        refuse("no-anchors", place_of(mark), "an alias (*name) has no place in a box file").fix =
+        refuse("no-anchors", place_of(mark), no_place("an alias (*name)")).fix =
             "write the value itself";
         OnNull(mark, 0);
     }
     void OnAnchor(const YAML::Mark& mark, const std::string&) override {
-        refuse("no-anchors", place_of(mark), "an anchor (&name) has no place in a box file").fix =
+        refuse("no-anchors", place_of(mark), no_place("an anchor (&name)")).fix =
             "write the value out wherever it is needed";
     }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
@@ -155,6 +154,10 @@ private:
         return diagnostic;
     }
 
+    std::string no_place(const std::string& what) const {
+        return what + " has no place in " + std::string{report_.kind().noun};
+    }
+
     void stop() {
         stopped_ = true;
         source_.end();
@@ -162,7 +165,7 @@ private:
 
     void check_tag(const Place& place, const std::string& tag) {
         if (!tag.empty() && tag != "?" && tag != "!")
-            refuse("no-tags", place, "a tag (!word) has no place in a box file").fix =
+            refuse("no-tags", place, no_place("a tag (!word)")).fix =
                 "remove the tag: each key has one type";
     }
 
@@ -198,10 +201,11 @@ private:
             return false;
         source_.note_event();
         last_place_ = place;
-        if (++nb_nodes_ <= kMaxNodes)
+        const FileKind& kind = report_.kind();
+        if (++nb_nodes_ <= kind.max_nodes)
             return true;
-        refuse("too-large", place, "more than " + std::to_string(kMaxNodes) + " values").fix =
-            "split the site: no box serves that many peers and networks from one file";
+        refuse("too-large", place, "more than " + std::to_string(kind.max_nodes) + " values").fix =
+            kind.too_many_nodes;
         stop();
         return false;
     }
@@ -214,7 +218,8 @@ private:
             return;
         if (open_.size() >= kMaxDepth) {
             refuse("too-deep", place, "nested deeper than " + std::to_string(kMaxDepth) + " levels")
-                .fix = "a box file needs 4 levels at most: look for brackets left open above";
+                .fix = std::string{report_.kind().noun} +
+                       " needs 4 levels at most: look for brackets left open above";
             stop();
             return;
         }
@@ -289,11 +294,11 @@ void check_line(Report& report, std::string_view line, unsigned number) {
 // What no file may hold, whatever YAML says. Cheap, so that yaml-cpp never sees the worst.
 void check_text(Report& report) {
     std::string_view rest = report.text();
-    if (rest.size() > kMaxFileBytes) {
-        report
-            .error("too-large", Place{}, "",
-                   "more than " + std::to_string(kMaxFileBytes >> 20) + " MiB")
-            .fix = "a box file has 1 MiB at most; is this the right file?";
+    const FileKind& kind = report.kind();
+    if (rest.size() > kind.max_bytes) {
+        const std::string most = std::to_string(kind.max_bytes >> 20) + " MiB";
+        report.error("too-large", Place{}, "", "more than " + most).fix =
+            std::string{kind.noun} + " has " + most + " at most; is this the right file?";
         return;
     }
     if (rest.starts_with("\xef\xbb\xbf") || rest.starts_with("\xff\xfe") ||

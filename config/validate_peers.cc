@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <map>
-#include <tuple>
 #include <unordered_map>
 
 #include "config/complain.h"
+#include "config/overlaps.h"
 #include "config/validate.h"
 
 namespace meshgate::config {
@@ -121,8 +121,6 @@ struct Claim {
     int item;
 };
 
-// Finds overlaps in one pass over all claims in order: whatever contains a prefix stands before it,
-// and what still contains the current one is on the stack (at most one for each length).
 class PrefixRules {
 public:
     PrefixRules(const YamlNode& root, const Model& model, Report& report)
@@ -130,24 +128,10 @@ public:
 
     void run() {
         collect();
-        std::stable_sort(claims_.begin(), claims_.end(), [](const Claim& a, const Claim& b) {
-            return std::tie(a.prefix.address, a.prefix.len) <
-                   std::tie(b.prefix.address, b.prefix.len);
+        find_overlaps(claims_, excludes, [this](const Claim& outer, const Claim& inner) {
+            complain(outer, inner);
+            return !complain_.full();
         });
-        std::vector<const Claim*> around;
-        for (const Claim& claim : claims_) {
-            if (complain_.full())
-                return;
-            while (!around.empty() && !around.back()->prefix.overlaps(claim.prefix))
-                around.pop_back();
-            const auto rival =
-                std::find_if(around.rbegin(), around.rend(),
-                             [&claim](const Claim* other) { return excludes(*other, claim); });
-            if (rival != around.rend())
-                complain(**rival, claim);
-            if (around.empty() || around.back()->prefix != claim.prefix)
-                around.push_back(&claim);
-        }
     }
 
 private:

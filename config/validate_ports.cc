@@ -49,6 +49,8 @@ public:
             check_mtu(i);
             check_gateway(i, ports_[i].gateway_v4);
             check_gateway(i, ports_[i].gateway_v6);
+            check_wan_only(i, "metered", ports_[i].metered);
+            check_wan_only(i, "cost_bias", ports_[i].cost_bias > 0);
         }
         const Path all{.group = "ports"};
         if (!any_wan && complain_.sound(all))
@@ -104,6 +106,14 @@ private:
             complain("network-overlap",
                      to_string(address) + " and " + to_string(other) + " are on two ports",
                      "give each port networks of its own");
+    }
+
+    // Links, and so their costs, are ways through the internet.
+    void check_wan_only(size_t i, std::string_view key, bool set) const {
+        if (set && ports_[i].role == Role::lan && complain_.sound(port_path(i, "role")))
+            complain_
+                .error("wan-only", port_path(i, key), "this says something about wan ports only")
+                .fix = "remove it, or correct the role of this port";
     }
 
     void check_mtu(size_t i) const {

@@ -203,6 +203,48 @@ void read_true(const Input& in) {
         diagnostic.suggestion = "true";
 }
 
+void read_boolean(const Input& in, bool& out) {
+    const auto text = in.bare_scalar();
+    if (!text)
+        return;
+    if (*text == "true" || *text == "false") {
+        out = *text == "true";
+        return;
+    }
+    const bool yes = *text == "yes" || *text == "on" || *text == "True" || *text == "1";
+    in.complain("bad-boolean", quoted(*text) + " is not allowed here").suggestion =
+        yes ? "true" : "false";
+}
+
+void read_network_file(const Input& in, std::string& out) {
+    const auto text = in.scalar();
+    if (!text)
+        return;
+    if (text->find('\n') != std::string_view::npos) {
+        in.complain("bad-path", "the name of a file has one line").fix = "write it in one line";
+        return;
+    }
+    if (text->ends_with(".sig")) {
+        in.complain("bad-path", "this is the signature, not the network file").suggestion =
+            text->substr(0, text->size() - 4);
+        return;
+    }
+    out = text->starts_with('/') ? std::string{*text} : in.base_dir + "/" + std::string{*text};
+}
+
+void read_authority(const Input& in, AuthorityKey& out) {
+    const auto text = in.scalar();
+    if (!text)
+        return;
+    const auto key = parse_authority_key(*text);
+    if (key)
+        out = *key;
+    else  // not quoted: it may well be a secret with a character too many
+        in.complain("bad-key", "this is no authority key; it has " + std::to_string(text->size()) +
+                                   " characters")
+            .fix = "meshgate network keygen makes a key pair and prints the public key";
+}
+
 void read_cores(const Input& in, std::vector<unsigned>& out) {
     std::set<unsigned> seen;
     for (const Input& item : in.items()) {
@@ -286,6 +328,14 @@ std::string show_device(const Device& value) {
 
 std::string show_public_key(const PublicKey& value) {
     return to_string(value);
+}
+
+std::string show_boolean(const bool& value) {
+    return value ? "true" : "false";
+}
+
+std::string show_authority(const AuthorityKey& value) {
+    return value == AuthorityKey{} ? "" : to_string(value);
 }
 
 std::string show_prefix(const Prefix& value) {

@@ -37,6 +37,9 @@ void read_network(const Input& in, Prefix& out);
 void read_via(const Input& in, std::optional<IpAddress>& out);
 void read_gateways(const Input& in, Port& out);
 void read_true(const Input& in);
+void read_boolean(const Input& in, bool& out);
+void read_network_file(const Input& in, std::string& out);
+void read_authority(const Input& in, AuthorityKey& out);
 void read_mac(const Input& in, std::optional<MacAddress>& out);
 void read_endpoint(const Input& in, std::optional<Endpoint>& out);
 void read_http(const Input& in, std::optional<Endpoint>& out);
@@ -56,6 +59,8 @@ std::string show_text(const std::string& value);
 std::string show_path_or_off(const std::string& value);
 std::string show_device(const Device& value);
 std::string show_public_key(const PublicKey& value);
+std::string show_boolean(const bool& value);
+std::string show_authority(const AuthorityKey& value);
 std::string show_prefix(const Prefix& value);
 std::string show_prefixes(const std::vector<Prefix>& value);
 std::string show_gateways(const Port& value);
@@ -89,6 +94,7 @@ inline constexpr NumberRule kVlans{"bad-vlan", 1, 4094};
 inline constexpr NumberRule kMtus{"bad-mtu", 576, 9000};
 inline constexpr NumberRule kWorkerCounts{"bad-number", 1, 32};
 inline constexpr NumberRule kCoreIds{"bad-number", 0, 1023};
+inline constexpr NumberRule kCostBiases{"bad-number", 0, 4096};
 inline constexpr NumberRule kPeerCounts{"bad-number", 1, uint64_t{1} << 20};
 
 template <const NumberRule& kRule, typename T>
@@ -179,6 +185,14 @@ inline constexpr ValueType<std::optional<Endpoint>> kEndpointType{
     show_endpoint};
 inline constexpr ValueType<uint16_t> kKeepaliveType{
     "off, or a time with its unit (s, min or h) from 1s to 65535s", read_keepalive, show_keepalive};
+inline constexpr ValueType<bool> kBooleanType{"true or false", read_boolean, show_boolean};
+inline constexpr ValueType<uint16_t> kCostBiasType{
+    "a whole number from 0 to 4096", read_number_as<kCostBiases, uint16_t>, show_number<uint16_t>};
+inline constexpr ValueType<std::string> kNetworkFileType{"the name of a file", read_network_file,
+                                                         show_text};
+inline constexpr ValueType<AuthorityKey> kAuthorityType{
+    "a public key: 44 characters of base64, as meshgate network keygen prints it", read_authority,
+    show_authority};
 inline constexpr ValueType<std::optional<Endpoint>> kHttpType{
     "off, or an address and a TCP port such as 127.0.0.1:9586 or \"[::1]:9586\"", read_http,
     show_http};

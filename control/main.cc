@@ -14,8 +14,10 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <span>
 
 #include "config/load.h"
+#include "config/network_file.h"
 #include "control/api/server.h"
 #include "control/api/wg_socket.h"
 #include "control/clock_mark.h"
@@ -224,17 +226,28 @@ std::string default_web_binary() {
     return (folder / "../libexec/meshgate/meshgate-web").lexically_normal();
 }
 
+void complain(std::span<const config::Diagnostic> diagnostics) {
+    if (diagnostics.empty())
+        return;
+    const bool terminal = isatty(STDERR_FILENO) == 1;
+    const auto colour = terminal ? config::Colour::on : config::Colour::off;
+    std::fputs(config::format_text(diagnostics, colour).c_str(), stderr);
+}
+
+// A box that names a network starts with a good one or not at all.
+bool network_is_sound(const config::Model& model) {
+    if (!model.network)
+        return true;
+    const config::NetworkLoad network = config::load_network(model);
+    complain(network.diagnostics);
+    return network.network.has_value();
+}
+
 int start(const Arguments& arguments) {
     protect_process();
     config::LoadResult loaded = config::load_file(arguments.config_file);
-    if (!loaded.diagnostics.empty()) {
-        const bool terminal = isatty(STDERR_FILENO) == 1;
-        std::fputs(config::format_text(loaded.diagnostics,
-                                       terminal ? config::Colour::on : config::Colour::off)
-                       .c_str(),
-                   stderr);
-    }
-    if (!loaded)
+    complain(loaded.diagnostics);
+    if (!loaded || !network_is_sound(*loaded.model))
         return kExitConfig;
     const auto ran = run(std::move(*loaded.model), arguments);
     if (ran)

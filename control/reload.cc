@@ -24,6 +24,8 @@ bool same_devices(const std::vector<config::Port>& before, const std::vector<con
         port.addresses = before[i].addresses;
         port.gateway_v4 = before[i].gateway_v4;
         port.gateway_v6 = before[i].gateway_v6;
+        port.metered = before[i].metered;
+        port.cost_bias = before[i].cost_bias;
         if (port != before[i])
             return false;
     }
@@ -36,6 +38,7 @@ config::Model live_part(const config::Model& before, const config::Model& after)
     config::Model live = after;
     live.node = before.node;
     live.dataplane = before.dataplane;
+    live.network = before.network;
     live.control = before.control;
     if (!same_devices(before.ports, after.ports)) {
         // Routes lead through ports' networks: they change together, or not at all.

@@ -146,6 +146,77 @@ struct WorkerView {
     std::vector<StageView> stages;
 };
 
+// The network that the box is a member of, as it is in force.
+struct NetworkView {
+    std::string name;
+    uint64_t version = 0;
+    std::string authority;  // base64
+    size_t members = 0, clients = 0;
+};
+
+// A direct way to a member: one of our wan ports and one of its endpoints.
+struct LinkView {
+    std::string peer;
+    std::string port;
+    Endpoint remote;
+    std::string state;  // "up", "down", "probing"
+    bool in_use = false;
+    bool metered = false;
+    std::optional<double> rtt_p50_ms, jitter_ms;
+    double loss = 0;        // 0..1
+    uint16_t cost = 65535;  // 65535: infinite
+    double age_s = -1;      // since something was heard; below 0: never
+    uint32_t probe_interval_ms = 0;
+    std::string origin;  // "network file", "seen", "candidate"
+};
+
+// How a member's datagrams travel now.
+struct MeshPathView {
+    std::string peer;
+    std::string kind;   // "direct", "relay", "none"
+    std::string port;   // by which it leaves; empty: none
+    std::string relay;  // kind relay: its name
+    Endpoint remote;
+    uint16_t metric = 65535;  // 65535: unreachable
+    double since_s = 0;       // how long it has been so
+    uint16_t mtu_bytes = 0;   // largest inner packet; 0: no path
+    SessionState session = SessionState::none;
+};
+
+struct MemberView {
+    std::string name;
+    PublicKey public_key;
+    IpAddress node_address;
+    bool self = false, relay = false;
+    std::vector<Prefix> prefixes;
+    std::vector<std::string> endpoints;
+    std::vector<std::string> tags;
+    std::string state;             // "self", "up", "idle", "down"
+    uint64_t network_version = 0;  // what it says it has; 0: unknown
+};
+
+// An entry of a relay's table, seen from the relay or from who uses it.
+struct RelayView {
+    std::string role;  // "serving", "using"
+    std::string from, to;
+    uint32_t index = 0;  // the receiver index that is forwarded
+    std::string via;     // the next box, where it is not `to` itself
+    std::string state;
+    double expires_s = 0;
+};
+
+// Why a member's packets go where they go.
+struct ExplainView {
+    std::string peer;
+    std::vector<std::string> lines;  // sentences
+};
+
+struct NetworkPushReport {
+    bool accepted = false;
+    uint64_t version = 0;  // in force afterwards; 0: none
+    std::vector<std::string> errors;
+};
+
 enum class ReloadOutcome : uint8_t {
     applied,
     unchanged,      // the file says what is already in force

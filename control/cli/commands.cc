@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "config/load.h"
+#include "config/network_file.h"
 #include "control/cli/client.h"
 
 namespace meshgate::cli {
@@ -164,7 +165,12 @@ ExitCode reload(const Options& options) {
 
 ExitCode check_config(const std::string& file, CheckForm form, Colour colour) {
     const config::LoadResult loaded = config::load_file(file);
-    const auto& diagnostics = loaded.diagnostics;
+    std::vector<config::Diagnostic> diagnostics = loaded.diagnostics;
+    if (loaded && loaded.model->network) {
+        const config::NetworkLoad network = config::load_network(*loaded.model);
+        diagnostics.insert(diagnostics.end(), network.diagnostics.begin(),
+                           network.diagnostics.end());
+    }
     if (form == CheckForm::json)
         print(config::format_json(diagnostics) + "\n");
     else if (form == CheckForm::gcc)
@@ -174,7 +180,7 @@ ExitCode check_config(const std::string& file, CheckForm form, Colour colour) {
     else
         print(config::format_text(diagnostics,
                                   colour == Colour::on ? config::Colour::on : config::Colour::off));
-    return loaded ? ExitCode::done : ExitCode::bad_config;
+    return config::has_errors(diagnostics) ? ExitCode::bad_config : ExitCode::done;
 }
 
 }  // namespace meshgate::cli

@@ -34,6 +34,8 @@ protected:
 TEST_F(Load, TakesEachExample) {
     unsigned nb_examples = 0;
     for (const auto& entry : std::filesystem::directory_iterator(MESHGATE_EXAMPLES)) {
+        if (entry.path().filename() == "network.yaml")
+            continue;
         std::string text = contents_of(entry.path());
         const std::regex key_file{"_file: (/etc/meshgate/)?(\\S+)"};
         for (std::sregex_iterator it{text.begin(), text.end(), key_file}, end; it != end; ++it)
