@@ -178,7 +178,7 @@ Box::Box(const BoxOptions& options) : options_{options}, rcu_{nullptr, rte_free}
 
 Box::~Box() {
     for (const auto& worker : workers_) {
-        for (rte_ring* ring : {worker->parts.punts, worker->parts.waiting, worker->parts.injections,
+        for (rte_ring* ring : {worker->parts.punts, worker->parts.mesh, worker->parts.waiting, worker->parts.injections,
                                worker->parts.inbox, worker->parts.notes})
             rte_ring_free(ring);
     }
@@ -206,6 +206,7 @@ std::unique_ptr<Worker> Box::make_worker(unsigned id) {
     static unsigned nb_made = 0;
     const std::string suffix = std::to_string(nb_made++);  // the names of rings are the process's
     parts.punts = make_ring("bench_punts" + suffix, sizeof(void*));
+    parts.mesh = make_ring("bench_mesh" + suffix, sizeof(void*));
     parts.waiting = make_ring("bench_waiting" + suffix, sizeof(void*));
     parts.notes = make_ring("bench_notes" + suffix, sizeof(Note));
     parts.injections = make_ring("bench_injections" + suffix, sizeof(void*));

@@ -129,6 +129,11 @@ void Gateway::handle(Packet packet, const Now& now) {
             return sessions_.stage(std::move(packet), now);
         case Punt::unresolved_neighbor:
             return next_hops_.hold(std::move(packet), time);
+        case Punt::mesh:  // nobody here listens
+            parts_.dataplane.control_counters()
+                .drops[static_cast<size_t>(Drop::local_no_listener)]
+                .add(1);
+            return;
         case Punt::nb_reasons:
             break;
     }

@@ -2,10 +2,11 @@
 
 // In:    frames of a LAN port, data at the Ethernet header.
 // Out:   IP packets with sound headers and whole checksums, data at the IP header, nothing behind.
-// Punts: ARP, neighbour discovery.
+// Punts: ARP, neighbour discovery, Babel.
 // Drops: what contradicts itself, multicast and broadcast, sources that cannot be.
 
 #include "dataplane/frame.h"
+#include "dataplane/mesh.h"
 #include "dataplane/partial_checksum.h"
 #include "dataplane/port.h"
 #include "dataplane/stages.h"
@@ -40,6 +41,11 @@ Drop check_addresses(const PortView& view, Frame frame) noexcept {
                : check_addresses_v6(view, frame.l3<rte_ipv6_hdr>(), frame);
 }
 
+bool is_from_link_local(Frame frame) noexcept {
+    return frame.ether_type == RTE_ETHER_TYPE_IPV6 &&
+           is_link_local_v6(frame.l3<rte_ipv6_hdr>().src_addr);
+}
+
 }  // namespace
 
 void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
@@ -55,6 +61,9 @@ void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId por
             punt_resolution(worker, mbuf, frame);
             return false;
         }
+        if (wrong == kSound && is_from_link_local(frame) &&
+            takes_babel_in_clear(worker, mbuf, filter.view, frame))
+            return false;
         if (wrong == kSound)
             wrong = check_addresses(filter.view, frame);
         if (wrong != kSound) {

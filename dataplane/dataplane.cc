@@ -110,6 +110,13 @@ public:
     bool install(std::unique_ptr<Keypair> keypair) override;
     Keypair* keypair(uint32_t local_index) override;
     void remove_keypair(uint32_t local_index) override;
+    LinkId add_link() override;
+    void set_link(LinkId id, const Link* link) override;
+    void remove_link(LinkId id) override;
+    bool install_relay(uint32_t receiver_index, LinkId link) override;
+    void move_relay(uint32_t receiver_index, LinkId link) override;
+    void remove_relay(uint32_t receiver_index) override;
+    LinkActivity link_activity(LinkId id) const override;
     void retire(std::shared_ptr<const void> object) override { retired_->add(std::move(object)); }
     size_t reclaim() override { return retired_->reclaim(); }
 
@@ -141,6 +148,7 @@ private:
     uint64_t nb_drops(Drop reason) const noexcept;
     Result<WorkerParts> parts_of(unsigned worker);
     Packet take(Ring WorkerRings::*ring);
+    Packet take_urgent();
 
     const DataplaneOptions options_;
     MemoryPlan memory_;
@@ -157,6 +165,11 @@ private:
     std::vector<ZeroedArray<PeerActivity>> activity_;  // by worker
     PeerId nb_peers_ever_ = 0;
     std::vector<PeerId> free_peers_;
+    std::optional<ZeroedArray<std::atomic<const Link*>>> links_;
+    std::vector<ZeroedArray<LinkCounters>> link_counters_;  // by worker
+    LinkId nb_links_ever_ = 0;
+    std::vector<LinkId> free_links_;
+    uint32_t nb_relays_ = 0;  // those removed of late included
     std::optional<Published<Snapshot>> snapshot_;
     std::optional<RetireList> retired_;
 
@@ -164,6 +177,7 @@ private:
     std::vector<WorkerRings> rings_;  // by worker
     WorkerCounters control_counters_;
     unsigned next_ring_ = 0;        // whose turn it is among the workers
+    bool mesh_first_ = false;       // among the punts that nobody waits for
     unsigned nb_punts_in_row_ = 0;  // taken since control last had a waiting packet
 
     WorkerShared shared_;
@@ -218,14 +232,17 @@ Result<void> DataplaneImpl::open_ports() {
 
 Result<void> DataplaneImpl::allocate_tables() {
     Result<Rcu> rcu = Rcu::create(options_.nb_workers);
-    Result<IndexTable> index = IndexTable::create(options_.max_peers * kKeypairsPerPeer);
+    Result<IndexTable> index =
+        IndexTable::create(options_.max_peers * kKeypairsPerPeer + options_.max_relays);
     Result<ZeroedArray<PeerSlot>> peers = ZeroedArray<PeerSlot>::create(options_.max_peers);
+    auto links = ZeroedArray<std::atomic<const Link*>>::create(kMaxLinks);
     Result<Doorbell> doorbell = Doorbell::create();
-    if (!rcu || !index || !peers || !doorbell)
+    if (!rcu || !index || !peers || !links || !doorbell)
         return fail(ENOMEM, "tables for " + std::to_string(options_.max_peers) + " peers");
     rcu_.emplace(*std::move(rcu));
     index_.emplace(*std::move(index));
     peers_.emplace(*std::move(peers));
+    links_.emplace(*std::move(links));
     control_doorbell_.emplace(*std::move(doorbell));
     snapshot_.emplace(empty_snapshot(options_.ports.size()));
     retired_.emplace(*rcu_);
@@ -253,12 +270,14 @@ Result<WorkerParts> DataplaneImpl::parts_of(unsigned worker) {
     Result<WorkerRings> rings = WorkerRings::create(worker);
     Result<ZeroedArray<PeerActivity>> activity =
         ZeroedArray<PeerActivity>::create(options_.max_peers);
+    Result<ZeroedArray<LinkCounters>> links = ZeroedArray<LinkCounters>::create(kMaxLinks);
     if (!aead)
         return tl::unexpected{aead.error()};
-    if (!doorbell || !rings || !activity)
+    if (!doorbell || !rings || !activity || !links)
         return fail(ENOMEM, "rings and counters of a worker");
     const WorkerRings& own = rings_.emplace_back(*std::move(rings));
     activity_.push_back(*std::move(activity));
+    link_counters_.push_back(*std::move(links));
 
     using CoreUse = IdleLadder::CoreUse;
     IdleLadder::Options idle{.mode = options_.idle,
@@ -282,7 +301,9 @@ Result<WorkerParts> DataplaneImpl::parts_of(unsigned worker) {
                        .tx_routes = std::move(tx_routes),
                        .aead = *std::move(aead),
                        .activity = activity_.back().data(),
+                       .links = link_counters_.back().data(),
                        .punts = own.punts.get(),
+                       .mesh = own.mesh.get(),
                        .waiting = own.waiting.get(),
                        .notes = own.notes.get(),
                        .injections = own.injections.get(),
@@ -296,6 +317,7 @@ Result<void> DataplaneImpl::make_workers() {
     shared_.snapshot = &*snapshot_;
     shared_.index = &*index_;
     shared_.peers = peers_->data();
+    shared_.links = links_->data();
     shared_.rcu = rcu_->get();
     shared_.control_doorbell = &*control_doorbell_;
     shared_.tsc_hz = rte_get_tsc_hz();
@@ -422,9 +444,10 @@ Keypair* DataplaneImpl::keypair(uint32_t local_index) {
 }
 
 void DataplaneImpl::remove_keypair(uint32_t local_index) {
-    Keypair* const removed = index_->erase(local_index).keypair();
+    Keypair* const removed = keypair(local_index);
     if (removed == nullptr)
         return;
+    index_->erase(local_index);
     Keypair* sending = removed;
     (*peers_)[removed->peer].sending.compare_exchange_strong(sending, nullptr,
                                                              std::memory_order_acq_rel);
@@ -435,14 +458,75 @@ void DataplaneImpl::remove_keypair(uint32_t local_index) {
     });
 }
 
+// ---- links and relays ----
+
+LinkId DataplaneImpl::add_link() {
+    if (!free_links_.empty()) {
+        const LinkId id = free_links_.back();
+        free_links_.pop_back();
+        return id;
+    }
+    return nb_links_ever_ < kMaxLinks ? nb_links_ever_++ : kNoLink;
+}
+
+void DataplaneImpl::set_link(LinkId id, const Link* link) {
+    MG_ASSERT(id < nb_links_ever_);
+    (*links_)[id].store(link, std::memory_order_release);
+}
+
+void DataplaneImpl::remove_link(LinkId id) {
+    set_link(id, nullptr);
+    retired_->add_action([this, id] {
+        for (const ZeroedArray<LinkCounters>& of_worker : link_counters_) {
+            of_worker[id].relayed_packets.set(0);
+            of_worker[id].relayed_bytes.set(0);
+        }
+        free_links_.push_back(id);
+    });
+}
+
+bool DataplaneImpl::install_relay(uint32_t receiver_index, LinkId link) {
+    MG_ASSERT(link < nb_links_ever_);
+    if (nb_relays_ == options_.max_relays ||
+        !index_->insert(receiver_index, IndexEntry::relay(link)))
+        return false;
+    ++nb_relays_;
+    return true;
+}
+
+void DataplaneImpl::move_relay(uint32_t receiver_index, LinkId link) {
+    MG_ASSERT(link < nb_links_ever_);
+    if (index_->find(receiver_index).kind() == IndexEntry::Kind::relay)
+        index_->replace(receiver_index, IndexEntry::relay(link));
+}
+
+void DataplaneImpl::remove_relay(uint32_t receiver_index) {
+    if (index_->find(receiver_index).kind() != IndexEntry::Kind::relay)
+        return;
+    index_->erase(receiver_index);
+    retired_->add_action([this, receiver_index] {
+        index_->recycle(receiver_index);
+        --nb_relays_;
+    });
+}
+
+Dataplane::LinkActivity DataplaneImpl::link_activity(LinkId id) const {
+    LinkActivity sum{};
+    for (const ZeroedArray<LinkCounters>& of_worker : link_counters_) {
+        sum.relayed_packets += of_worker[id].relayed_packets.get();
+        sum.relayed_bytes += of_worker[id].relayed_bytes.get();
+    }
+    return sum;
+}
+
 // ---- up and down, by ring ----
 
 bool DataplaneImpl::arm_wakeup() {
     control_doorbell_->disarm();
     control_doorbell_->arm();
     const auto has_news = [](const WorkerRings& rings) {
-        return !is_empty(rings.punts.get()) || !is_empty(rings.waiting.get()) ||
-               !is_empty(rings.notes.get());
+        return !is_empty(rings.punts.get()) || !is_empty(rings.mesh.get()) ||
+               !is_empty(rings.waiting.get()) || !is_empty(rings.notes.get());
     };
     if (std::none_of(rings_.begin(), rings_.end(), has_news))
         return true;
@@ -460,17 +544,25 @@ Packet DataplaneImpl::take(Ring WorkerRings::*ring) {
     return Packet{};
 }
 
+// Handshakes and Babel by turns, so that a flood of the one does not delay the other.
+Packet DataplaneImpl::take_urgent() {
+    mesh_first_ = !mesh_first_;
+    if (Packet packet = take(mesh_first_ ? &WorkerRings::mesh : &WorkerRings::punts))
+        return packet;
+    return take(mesh_first_ ? &WorkerRings::punts : &WorkerRings::mesh);
+}
+
 // Handshakes before packets that wait for them; but neither kind can keep the other out.
 Packet DataplaneImpl::next_punt() {
     if (nb_punts_in_row_ < kPuntsPerWaiting) {
         ++nb_punts_in_row_;
-        if (Packet packet = take(&WorkerRings::punts))
+        if (Packet packet = take_urgent())
             return packet;
     }
     nb_punts_in_row_ = 0;
     if (Packet packet = take(&WorkerRings::waiting))
         return packet;
-    return take(&WorkerRings::punts);
+    return take_urgent();
 }
 
 std::optional<Note> DataplaneImpl::next_note() {
@@ -496,6 +588,7 @@ Packet DataplaneImpl::allocate(uint16_t len) {
 bool DataplaneImpl::send(Packet packet, uint32_t order) {
     MG_ASSERT(packet);
     const PacketInfo& info = packet.info();
+    MG_ASSERT(info.link == kNoLink || info.link < nb_links_ever_);
     unsigned worker = order % options_.nb_workers;
     // A finished frame goes to the worker that can send it without handing it on.
     if (info.inject == Inject::frame)

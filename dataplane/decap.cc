@@ -6,6 +6,7 @@
 //        else about the packet is judged.
 // Drops: keepalive (consumed), bad_inner.
 
+#include "dataplane/outer.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
@@ -16,38 +17,11 @@ namespace {
 // At most one roaming note per peer and interval: a burst from a new endpoint is one event.
 constexpr uint64_t kRoamingNotesPerSecond = 200;
 
-struct OuterEndpoints {
-    Endpoint remote;
-    Endpoint local;
-};
-
-// From the real header in front of the message, whose length IHL and tags may vary (W06).
-OuterEndpoints outer_endpoints(rte_mbuf* mbuf) noexcept {
-    const auto* l3 = static_cast<const uint8_t*>(mbuf->buf_addr) + meta_of(mbuf).outer_l3_offset;
-    OuterEndpoints result;
-    uint16_t l4_offset = kIpv6Len;
-    if ((*l3 >> 4) == 4) {
-        const auto* ip = reinterpret_cast<const rte_ipv4_hdr*>(l3);
-        l4_offset = rte_ipv4_hdr_len(ip);
-        result.remote.address = IpAddress::v4(ip->src_addr);
-        result.local.address = IpAddress::v4(ip->dst_addr);
-    } else {
-        const auto* ip = reinterpret_cast<const rte_ipv6_hdr*>(l3);
-        result.remote.address = IpAddress::v6(ip->src_addr);
-        result.local.address = IpAddress::v6(ip->dst_addr);
-    }
-    const auto* udp = reinterpret_cast<const rte_udp_hdr*>(l3 + l4_offset);
-    result.remote.port = rte_be_to_cpu_16(udp->src_port);
-    result.local.port = rte_be_to_cpu_16(udp->dst_port);
-    return result;
-}
-
 // True when the datagram came by the link that the peer's own datagrams leave by. Compares what is
 // on the wire: nearly every packet ends here.
 bool came_by(const Link& link, rte_mbuf* mbuf) noexcept {
-    const PacketMeta& meta = meta_of(mbuf);
-    const auto* l3 = static_cast<const uint8_t*>(mbuf->buf_addr) + meta.outer_l3_offset;
-    if (link.port != meta.arrival_port || link.outer_ipv6 != ((*l3 >> 4) == 6))
+    const uint8_t* l3 = outer_l3(mbuf);
+    if (link.port != meta_of(mbuf).arrival_port || link.outer_ipv6 != ((*l3 >> 4) == 6))
         return false;
     uint16_t l4_offset = kIpv6Len;
     if (link.outer_ipv6) {

@@ -73,6 +73,8 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The next hop does not answer ARP or neighbour discovery, or enough packets wait for it."},
     {Drop::local_no_listener, "local_no_listener", Stage::route,
      "The packet is for an address of ours where nothing answers it."},
+    {Drop::mesh_flood, "mesh_flood", Stage::punt,
+     "A peer or LAN port sends more Babel or mesh control messages than its share."},
     {Drop::no_mbuf, "no_mbuf", Stage::rx, "The packet buffer pool is empty."},
     {Drop::handover_full, "handover_full", Stage::index,
      "The ring to the worker that owns the packet is full: that worker is overloaded."},
@@ -92,13 +94,13 @@ static_assert(rows_in_order(), "one row per reason, in the order of the enumerat
 
 constexpr std::array<const char*, kNbPunts> kPunts{
     "handshake",     "arp",        "neighbor_discovery",  "icmp_to_us",
-    "underlay_icmp", "no_session", "unresolved_neighbor",
+    "underlay_icmp", "no_session", "unresolved_neighbor", "mesh",
 };
 
 constexpr std::array<const char*, static_cast<size_t>(Stage::nb_stages)> kStages{
-    "rx",           "classify",   "index", "open",      "replay",   "decap",
-    "source_check", "route",      "path",  "mss_clamp", "fragment", "seal",
-    "encap",        "icmp_error", "l2",    "punt",      "tx",
+    "rx",    "classify",     "index",      "relay", "open",      "replay",
+    "decap", "source_check", "route",      "path",  "mss_clamp", "fragment",
+    "seal",  "encap",        "icmp_error", "l2",    "punt",      "tx",
 };
 
 // What a value outside the enumeration prints, rather than memory behind the table.

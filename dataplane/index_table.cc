@@ -155,6 +155,19 @@ bool IndexTable::insert(uint32_t index, IndexEntry entry) noexcept {
     return true;
 }
 
+bool IndexTable::replace(uint32_t index, IndexEntry entry) noexcept {
+    assert(entry);
+    const Slot found = find_slot(index);
+    if (found.bucket == nullptr)
+        return false;
+    std::atomic<uintptr_t>& word = found.bucket->words[found.slot];
+    if (word.load(std::memory_order_relaxed) == kErased)
+        return false;
+    // Release: whoever sees the word sees what the entry stands for.
+    word.store(entry.word_, std::memory_order_release);
+    return true;
+}
+
 IndexEntry IndexTable::erase(uint32_t index) noexcept {
     const Slot found = find_slot(index);
     if (found.bucket == nullptr)

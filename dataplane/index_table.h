@@ -11,25 +11,35 @@
 
 #include "base/result.h"
 #include "dataplane/api/keypair.h"
+#include "dataplane/api/path.h"
 
 namespace meshgate {
 
-// What a receiver index stands for: a pointer with its kind in the low bits, so that further kinds
-// fit beside keypairs in one word. Converts to false when the index means nothing here.
+// What a receiver index stands for, one word with its kind in the low bits: a keypair of ours, or
+// the link that leads others' datagrams on. Converts to false when the index means nothing here.
 class IndexEntry {
 public:
-    enum class Kind : uint8_t { none = 0, keypair = 1 };
+    enum class Kind : uint8_t { none = 0, keypair = 1, relay = 2 };
     static constexpr uintptr_t kKindMask = 7;
+    static constexpr unsigned kKindBits = 3;
 
     constexpr IndexEntry() noexcept = default;
     explicit IndexEntry(Keypair* keypair) noexcept
         : word_{reinterpret_cast<uintptr_t>(keypair) | static_cast<uintptr_t>(Kind::keypair)} {}
+
+    static constexpr IndexEntry relay(LinkId link) noexcept {
+        return IndexEntry{uintptr_t{link} << kKindBits | static_cast<uintptr_t>(Kind::relay)};
+    }
 
     explicit operator bool() const noexcept { return word_ != 0; }
     Kind kind() const noexcept { return static_cast<Kind>(word_ & kKindMask); }
     // Null when it is of another kind.
     Keypair* keypair() const noexcept {
         return kind() == Kind::keypair ? reinterpret_cast<Keypair*>(word_ & ~kKindMask) : nullptr;
+    }
+    // kNoLink when it is of another kind.
+    LinkId link() const noexcept {
+        return kind() == Kind::relay ? static_cast<LinkId>(word_ >> kKindBits) : kNoLink;
     }
     bool operator==(const IndexEntry&) const noexcept = default;
 
@@ -54,6 +64,9 @@ public:
 
     // Writer. False when the index is taken (also: erased and not yet recycled) or no slot is left.
     [[nodiscard]] bool insert(uint32_t index, IndexEntry entry) noexcept;
+    // Writer. Puts another entry in the place of the one that is there; readers find the one or the
+    // other. False when there is none. What the old one pointed to is the caller's to retire.
+    bool replace(uint32_t index, IndexEntry entry) noexcept;
     // Writer. Readers no longer find it; returns what it was, nothing when there was none.
     IndexEntry erase(uint32_t index) noexcept;
     // Writer, a grace period after erase(). No effect on an index that was not erased.

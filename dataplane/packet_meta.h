@@ -34,7 +34,10 @@ struct PacketMeta {
     PeerId from_peer;  // kNoPeer: came in from a LAN port
     uint16_t arrival_port;
     uint16_t departure_port;
-    uint32_t forward;  // index into Snapshot::entries
+    union {
+        uint32_t forward;  // index into Snapshot::entries
+        LinkId link_id;    // relayed: what `link` was found under
+    };
     PeerId to_peer;
     uint16_t mtu_bytes;        // too_big: what the way onwards takes
     uint16_t outer_len;        // UDP payload length as received, for the peer's byte count

@@ -4,6 +4,10 @@
 // Out:   the same with the link their datagrams leave by, and its MTU. One load per peer: when a
 //        link fails, control changes this word and nothing else.
 // Errors: no_endpoint (W42).
+//
+// link_stage does the same for what control sends by a link it chose: Babel has to go by the very
+// link that it measures.
+// Drops: no_endpoint.
 
 #include "dataplane/stages.h"
 
@@ -34,6 +38,20 @@ void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
         meta.error = IcmpError::no_endpoint;
         errors.push(mbuf);
         return false;
+    });
+}
+
+void link_stage(Worker& worker, Batch& batch) noexcept {
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        PacketMeta& meta = meta_of(mbuf);
+        meta.slot = &worker.shared.peers[meta.to_peer];
+        meta.link = worker.shared.links[meta.info.link].load(std::memory_order_acquire);
+        if (meta.link == nullptr) {
+            worker.drop(mbuf, Drop::no_endpoint);
+            return false;
+        }
+        meta.mtu_bytes = meta.link->mtu_bytes;
+        return true;
     });
 }
 

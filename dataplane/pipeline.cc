@@ -10,6 +10,7 @@
 //   LAN -> WAN  rx > classify > (spread) > route > path > mss_clamp > fragment > seal > encap > tx
 //   WAN -> LAN  rx > classify > index > open > replay > decap > source_check > route > mss_clamp
 //                  > fragment > l2 > tx
+//   relay       rx > classify > index > relay > tx
 //   hairpin     ... source_check > route > path > mss_clamp > fragment > seal > encap > tx
 //   punt        any stage: what is for us, or must wait, goes to control's rings
 //   ICMP error  route, path or fragment > icmp_error > route, as an own packet; once, never again
@@ -38,7 +39,7 @@ void send_to_peers(Worker& worker, Batch& batch, Batch& errors) noexcept {
     timed(worker, Stage::path, batch, [&] { path_stage(worker, batch, errors); });
     timed(worker, Stage::mss_clamp, batch, [&] { mss_clamp_stage(worker, batch); });
     timed(worker, Stage::fragment, batch, [&] { fragment_stage(worker, batch, errors); });
-    timed(worker, Stage::seal, batch, [&] { seal_stage(worker, batch); });
+    timed(worker, Stage::seal, batch, [&] { seal_stage(worker, batch, WithoutSession::wait); });
     timed(worker, Stage::encap, batch, [&] { encap_stage(worker, batch); });
     timed(worker, Stage::tx, batch, [&] { tx_stage(worker, batch); });
 }
@@ -72,7 +73,10 @@ void run_underlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& 
 }
 
 void run_decapsulation(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
-    timed(worker, Stage::index, batch, [&] { index_stage(worker, batch); });
+    Batch relayed;
+    timed(worker, Stage::index, batch, [&] { index_stage(worker, batch, relayed); });
+    timed(worker, Stage::relay, relayed, [&] { relay_stage(worker, relayed); });
+    timed(worker, Stage::tx, relayed, [&] { tx_stage(worker, relayed); });
     timed(worker, Stage::open, batch, [&] { open_stage(worker, batch); });
     timed(worker, Stage::replay, batch, [&] { replay_stage(worker, batch); });
     timed(worker, Stage::decap, batch, [&] { decap_stage(worker, batch); });
@@ -102,6 +106,17 @@ void run_sealing(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcep
     Batch errors;
     send_to_peers(worker, batch, errors);
     answer_errors(worker, snapshot, errors);
+}
+
+// Probes: they wait for nothing and nobody is told of those that do not leave.
+void run_sealing_by_link(Worker& worker, Batch& batch) noexcept {
+    Batch errors;
+    timed(worker, Stage::path, batch, [&] { link_stage(worker, batch); });
+    timed(worker, Stage::fragment, batch, [&] { fragment_stage(worker, batch, errors); });
+    drop_errors(worker, errors);
+    timed(worker, Stage::seal, batch, [&] { seal_stage(worker, batch, WithoutSession::drop); });
+    timed(worker, Stage::encap, batch, [&] { encap_stage(worker, batch); });
+    timed(worker, Stage::tx, batch, [&] { tx_stage(worker, batch); });
 }
 
 }  // namespace meshgate

@@ -4,9 +4,10 @@
 // Out:   `to_peers` with the peer, `to_lan` with port and next hop, both with the hop limit
 // lowered;
 //        `errors` with the ICMP error to answer with. The batch is left empty.
-// Punts: echo requests to our own addresses.
+// Punts: echo requests to our own addresses, mesh control messages of peers.
 // Drops: blackhole, local_no_listener (what may not be answered).
 
+#include "dataplane/mesh.h"
 #include "dataplane/route_lookup.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
@@ -37,6 +38,8 @@ void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
         worker.punt(mbuf, Punt::icmp_to_us);
         return;
     }
+    if (!v4 && meta.from_peer != kNoPeer && takes_mesh_control(worker, mbuf))
+        return;
     if (proto == kProtoTcp || proto == kProtoUdp)
         fail_with(mbuf, IcmpError::no_listener, errors);
     else

@@ -3,7 +3,8 @@
 // In:    inner IP packets (or none: keepalives) with peer and link.
 // Out:   transport data messages, data at the message. The whole burst is one AEAD batch.
 // Punts: no_session: packets wait in control while a handshake runs. Nothing leaves in plaintext.
-// Drops: no_session (keepalives), no_mbuf (no room behind the packet).
+// Drops: no_session (keepalives, and what control sends by a link), no_mbuf (no room behind the
+//        packet).
 
 #include <algorithm>
 
@@ -55,8 +56,8 @@ Keypair* usable_keypair(const Worker& worker, const PeerSlot& slot, CounterBlock
     return keypair;
 }
 
-void wait_for_session(Worker& worker, rte_mbuf* mbuf) noexcept {
-    if (mbuf->data_len == 0) {
+void wait_for_session(Worker& worker, rte_mbuf* mbuf, WithoutSession policy) noexcept {
+    if (mbuf->data_len == 0 || policy == WithoutSession::drop) {
         worker.drop(mbuf, Drop::no_session);
         return;
     }
@@ -113,7 +114,7 @@ void count_sent(PeerActivity& activity, uint64_t now_tsc, bool data,
 
 }  // namespace
 
-void seal_stage(Worker& worker, Batch& batch) noexcept {
+void seal_stage(Worker& worker, Batch& batch, WithoutSession policy) noexcept {
     AeadJob* const jobs = worker.aead_jobs.data();
     uint16_t nb_jobs = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
@@ -121,7 +122,7 @@ void seal_stage(Worker& worker, Batch& batch) noexcept {
         PeerActivity& activity = worker.parts.activity[meta.to_peer];
         const Keypair* keypair = usable_keypair(worker, *meta.slot, activity.reserved);
         if (keypair == nullptr) {
-            wait_for_session(worker, mbuf);
+            wait_for_session(worker, mbuf, policy);
             return false;
         }
         meta.outer_tos = outer_tos_for(mbuf);

@@ -4,12 +4,22 @@
 // Out:   those whose source belongs to that peer: the longest-prefix match of the source in the
 // same
 //        table that routes to it must lead to the peer (W40).
-// Drops: source_not_allowed.
+// Punts: Babel, which comes from a link-local address and thus before all routes.
+// Drops: source_not_allowed, mesh_flood.
 
+#include "dataplane/mesh.h"
 #include "dataplane/route_lookup.h"
 #include "dataplane/stages.h"
 
 namespace meshgate {
+
+namespace {
+
+bool is_from_link_local(rte_mbuf* mbuf) noexcept {
+    return ip_version(mbuf) == 6 && is_link_local_v6(header_at<rte_ipv6_hdr>(mbuf)->src_addr);
+}
+
+}  // namespace
 
 void source_check_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
     ForwardIndices forwards;
@@ -17,6 +27,8 @@ void source_check_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) 
     uint16_t next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         const ForwardingEntry& entry = snapshot.entries[forwards[next++]];
+        if (is_from_link_local(mbuf) && takes_babel(worker, mbuf))
+            return false;
         if (entry.kind == ForwardKind::peer && entry.peer == meta_of(mbuf).from_peer)
             return true;
         worker.drop(mbuf, Drop::source_not_allowed);

@@ -17,8 +17,10 @@ void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId por
                             Batch& batch) noexcept;
 // spread.cc
 void spread_stage(Worker& worker, Batch& batch) noexcept;
-// index.cc, open.cc, replay.cc, decap.cc, source_check.cc
-void index_stage(Worker& worker, Batch& batch) noexcept;
+// index.cc, relay.cc
+void index_stage(Worker& worker, Batch& batch, Batch& relayed) noexcept;
+void relay_stage(Worker& worker, Batch& relayed) noexcept;
+// open.cc, replay.cc, decap.cc, source_check.cc
 void open_stage(Worker& worker, Batch& batch) noexcept;
 void replay_stage(Worker& worker, Batch& batch) noexcept;
 void decap_stage(Worker& worker, Batch& batch) noexcept;
@@ -34,8 +36,11 @@ void route_stage(Worker& worker, const Snapshot& snapshot, Batch& batch, Routed&
 void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept;
 void mss_clamp_stage(Worker& worker, Batch& batch) noexcept;
 void fragment_stage(Worker& worker, Batch& batch, Batch& errors) noexcept;
+// For what control sends by a link it chose, in place of path.
+void link_stage(Worker& worker, Batch& batch) noexcept;
 // seal.cc, encap.cc
-void seal_stage(Worker& worker, Batch& batch) noexcept;
+enum class WithoutSession : uint8_t { wait, drop };
+void seal_stage(Worker& worker, Batch& batch, WithoutSession policy) noexcept;
 void encap_stage(Worker& worker, Batch& batch) noexcept;
 // l2.cc
 void l2_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;

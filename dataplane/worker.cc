@@ -162,7 +162,7 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
         return 0;
     stage_tsc = rte_rdtsc();
     counters.injected_packets.add(nb_packets);
-    Batch to_route, to_seal;
+    Batch to_route, to_seal, to_links;
     for (unsigned i = 0; i < nb_packets; ++i) {
         auto* mbuf = static_cast<rte_mbuf*>(objects[i]);
         PacketMeta& meta = meta_of(mbuf);
@@ -176,12 +176,13 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
                 break;
             case Inject::seal:
                 meta.to_peer = meta.info.peer;
-                to_seal.push(mbuf);
+                (meta.info.link == kNoLink ? to_seal : to_links).push(mbuf);
                 break;
         }
     }
     run_forwarding(*this, snapshot, to_route);
     run_sealing(*this, snapshot, to_seal);
+    run_sealing_by_link(*this, to_links);
     return nb_packets;
 }
 
@@ -195,10 +196,13 @@ void Worker::drop(rte_mbuf* mbuf, Drop reason) noexcept {
 void Worker::punt(rte_mbuf* mbuf, Punt reason) noexcept {
     PacketInfo& info = meta_of(mbuf).info;
     info.punt = reason;
-    const bool waits = reason == Punt::no_session || reason == Punt::unresolved_neighbor;
+    rte_ring* ring = parts.punts;
+    if (reason == Punt::mesh)
+        ring = parts.mesh;
+    if (reason == Punt::no_session || reason == Punt::unresolved_neighbor)
+        ring = parts.waiting;
     if (reason != Punt::unresolved_neighbor)
         info.port = meta_of(mbuf).arrival_port;
-    rte_ring* ring = waits ? parts.waiting : parts.punts;
     if (rte_ring_enqueue(ring, mbuf) != 0) {
         drop(mbuf, Drop::punt_full);
         return;

@@ -46,7 +46,9 @@ struct WorkerShared {
     rte_mempool* pool = nullptr;
     const Published<Snapshot>* snapshot = nullptr;
     const IndexTable* index = nullptr;
-    PeerSlot* peers = nullptr;    // max_peers of them
+    PeerSlot* peers = nullptr;  // max_peers of them
+    // kMaxLinks of them; control writes.
+    const std::atomic<const Link*>* links = nullptr;
     rte_rcu_qsbr* rcu = nullptr;  // thread id = worker id
     Doorbell* control_doorbell = nullptr;
     std::vector<Worker*> workers;  // by worker id
@@ -60,9 +62,12 @@ struct WorkerParts {
     std::vector<TxRoute> tx_routes;  // by PortId
     std::unique_ptr<AeadEngine> aead;
     PeerActivity* activity = nullptr;  // max_peers of them
+    LinkCounters* links = nullptr;     // kMaxLinks of them
     // Up: single producer (this worker), single consumer (control). Packets that merely wait for a
-    // session or a neighbour have a ring of their own: a flood of them cannot shut out handshakes.
+    // session or a neighbour have a ring of their own, and so has the mesh: a flood of one kind
+    // cannot shut out another.
     rte_ring* punts = nullptr;    // rte_mbuf*
+    rte_ring* mesh = nullptr;     // rte_mbuf*
     rte_ring* waiting = nullptr;  // rte_mbuf*
     rte_ring* notes = nullptr;    // Note by value (rte_ring_elem)
     // Down: single producer (control).
@@ -109,6 +114,7 @@ public:
     uint64_t stage_tsc = 0;        // when the stage that runs now began, see pipeline.cc
     uint64_t icmp_tokens_tsc = 0;  // token bucket of ICMP errors, see icmp_error.cc
     HandshakeGate handshake_gate;
+    std::array<uint64_t, kMaxPorts> mesh_paid_until_tsc{};  // of Babel in clear, see mesh.cc
     std::atomic<bool> asleep{false};
     // Room for one burst's work: not on the stack, where it would be filled anew for each.
     std::array<AeadJob, Batch::kCapacity> aead_jobs;

@@ -14,6 +14,7 @@ namespace {
 // Enough for a burst from every direction while the other side is scheduled away for some
 // milliseconds; in sum less than the mbufs there are.
 constexpr unsigned kNbPunts = 1024;
+constexpr unsigned kNbMesh = 1024;
 constexpr unsigned kNbWaiting = 2048;
 constexpr unsigned kNbNotes = 1024;
 constexpr unsigned kNbInjections = 2048;
@@ -45,6 +46,7 @@ Result<WorkerRings> WorkerRings::create(unsigned worker) {
     constexpr unsigned kPointer = sizeof(void*);
     const Row rows[] = {
         {&WorkerRings::punts, "punts", kPointer, kNbPunts, kOneToOne},
+        {&WorkerRings::mesh, "mesh", kPointer, kNbMesh, kOneToOne},
         {&WorkerRings::waiting, "waiting", kPointer, kNbWaiting, kOneToOne},
         {&WorkerRings::notes, "notes", sizeof(Note), kNbNotes, kOneToOne},
         {&WorkerRings::injections, "injections", kPointer, kNbInjections, kOneToOne},
@@ -63,7 +65,7 @@ Result<WorkerRings> WorkerRings::create(unsigned worker) {
 }
 
 WorkerRings::~WorkerRings() {
-    for (const Ring* ring : {&punts, &waiting, &injections, &inbox})
+    for (const Ring* ring : {&punts, &mesh, &waiting, &injections, &inbox})
         free_mbufs(ring->get());
 }
 

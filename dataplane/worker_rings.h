@@ -25,7 +25,7 @@ inline bool is_empty(const rte_ring* ring) noexcept {
 // The rings between one worker and everybody else; who fills and who empties each is said at
 // WorkerParts. All are bounded: a full ring is a counted drop.
 struct WorkerRings {
-    Ring punts, waiting, notes, injections, inbox;
+    Ring punts, mesh, waiting, notes, injections, inbox;
 
     static Result<WorkerRings> create(unsigned worker);
     WorkerRings() noexcept = default;

@@ -30,6 +30,7 @@ enum class Stage : uint8_t {
     rx,
     classify,
     index,
+    relay,
     open,
     replay,
     decap,
@@ -91,7 +92,14 @@ struct alignas(64) PeerActivity {
     Counter rx_bytes;
     Counter last_data_rx_tsc;  // authenticated and not empty
     Counter last_any_rx_tsc;   // authenticated, keepalives included
+    // Up to when the share of Babel and mesh control messages is used up. Worker only.
+    uint64_t mesh_paid_until_tsc = 0;
 };
 static_assert(sizeof(PeerActivity) == 128, "two cache lines per peer and worker");
+
+// What relay entries of one worker sent by one link. Bytes are those of WireGuard datagrams.
+struct LinkCounters {
+    Counter relayed_packets, relayed_bytes;
+};
 
 }  // namespace meshgate

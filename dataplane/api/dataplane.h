@@ -44,6 +44,7 @@ struct DataplaneOptions {
     unsigned memory_mib = 256;
     unsigned nb_mbufs = 32768;
     PeerId max_peers = 16384;
+    uint32_t max_relays = 262'144;  // receiver indices forwarded for others
 };
 
 enum class LinkState : uint8_t { down, up };
@@ -99,7 +100,7 @@ public:
     };
     virtual Activity activity(PeerId peer) const = 0;
 
-    // Enters a keypair under its local_index; false when the index is taken or the table is full
+    // Enters a keypair under its local_index; false when the index is taken, also by a relay entry
     // (the keypair is then wiped). Does not make it the sending one: that is PeerSlot::sending.
     virtual bool install(std::unique_ptr<Keypair> keypair) = 0;
     // Null when there is none.
@@ -107,6 +108,28 @@ public:
     // Takes it out of the table and, if it is the peer's sending one, out of the slot; wiped and
     // freed after a grace period.
     virtual void remove_keypair(uint32_t local_index) = 0;
+
+    // A free, empty slot of the link table; kNoLink when all kMaxLinks are in use.
+    virtual LinkId add_link() = 0;
+    // Swaps what the slot holds; null: what would leave by it is dropped (no_endpoint). The caller
+    // retires the old one, as with PeerSlot::path: the same Link may be in both.
+    virtual void set_link(LinkId id, const Link* link) = 0;
+    // Empties the slot; it and its counters are given out again only after a grace period. The
+    // caller has removed or moved the relay entries that lead to it.
+    virtual void remove_link(LinkId id) = 0;
+    // Transport data with this receiver index leaves by the link from now on, unopened. False when
+    // the index is taken (by a keypair or a relay entry, or one removed of late: until its grace
+    // period has passed), or max_relays are in use.
+    [[nodiscard]] virtual bool install_relay(uint32_t receiver_index, LinkId link) = 0;
+    // The same by another link; no packet finds nothing meanwhile. No effect without an entry.
+    virtual void move_relay(uint32_t receiver_index, LinkId link) = 0;
+    // No effect without an entry; a keypair of that index stays.
+    virtual void remove_relay(uint32_t receiver_index) = 0;
+    // Sums over workers: what relay entries sent by this link.
+    struct LinkActivity {
+        uint64_t relayed_packets, relayed_bytes;
+    };
+    virtual LinkActivity link_activity(LinkId id) const = 0;
 
     // Frees `object` once no worker can hold a pointer to it.
     virtual void retire(std::shared_ptr<const void> object) = 0;

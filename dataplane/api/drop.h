@@ -42,6 +42,7 @@ enum class Drop : uint8_t {
     no_endpoint,          // the peer has no known endpoint
     unresolved_neighbor,  // next hop does not answer, or its waiting room is full
     local_no_listener,    // to an address of ours, but nothing answers there
+    mesh_flood,           // more Babel or mesh control messages than one sender's share
     // rings and tx
     no_mbuf,
     handover_full,
@@ -60,6 +61,8 @@ enum class Punt : uint8_t {
     underlay_icmp,        // ICMP error on a wan port; bytes start at the IP header
     no_session,           // inner packet waiting for a session; bytes start at the inner IP header
     unresolved_neighbor,  // inner packet waiting for its next hop; bytes start at the IP header
+    mesh,  // Babel, or a mesh control message for us; bytes start at the inner IP header. `peer` is
+           // kNoPeer for Babel that came in clear on a LAN port
     nb_reasons,
 };
 constexpr size_t kNbPunts = static_cast<size_t>(Punt::nb_reasons);

@@ -13,6 +13,9 @@ struct rte_mbuf;
 
 namespace meshgate {
 
+// UDP port of mesh control messages, which go from node address to node address inside a session.
+constexpr uint16_t kMeshPort = 6698;
+
 // What a worker shall do with a packet from control.
 enum class Inject : uint8_t {
     frame,  // bytes are a whole Ethernet frame: give it to `port` as it is
@@ -25,11 +28,12 @@ struct PacketInfo {
     Punt punt = Punt::nb_reasons;
     Inject inject = Inject::frame;
     PortId port = kNoPort;  // arrival port going up, departure port going down
-    PeerId peer = kNoPeer;  // no_session, icmp_to_us out of a session, seal
+    PeerId peer = kNoPeer;  // no_session, seal, icmp_to_us and mesh out of a session
+    LinkId link = kNoLink;  // seal: leave by this link instead of the peer's path (kNoLink: path)
     uint16_t vlan = kNoVlan;
-    MacAddress source_mac;  // icmp_to_us, arp, neighbor_discovery: who sent the frame
-    Endpoint remote;        // handshake: outer source
-    Endpoint local;         // handshake: outer destination
+    MacAddress source_mac;  // arp, neighbor_discovery, icmp_to_us, mesh: who sent the frame
+    Endpoint remote;        // handshake, mesh out of a session: outer source
+    Endpoint local;         // handshake, mesh out of a session: outer destination
     IpAddress next_hop;     // unresolved_neighbor
 };
 

@@ -13,6 +13,10 @@ namespace meshgate {
 using PortId = uint16_t;  // position in DataplaneOptions::ports
 constexpr PortId kNoPort = UINT16_MAX;
 
+using LinkId = uint32_t;  // slot of the link table
+constexpr LinkId kNoLink = UINT32_MAX;
+constexpr LinkId kMaxLinks = 65536;
+
 constexpr uint16_t kNoVlan = 0;  // 802.1Q reserves tag 0: untagged
 
 // A direct underlay way: our wan port and the remote endpoint, with the outer headers prepared.

@@ -6,16 +6,22 @@
 //   workers 2                  before anything else; default 1
 //   let PEER path none         the peer has no endpoint
 //   let PEER session none|expired|unconfirmed|counter=N|renewed (another, in the same memory)
+//   let link NAME ENDPOINT|none [MTU]     a link of wan0 (to a port MTU of 1500 if not said)
+//   let relay INDEX LINK|none             a relay entry is installed, moved or removed
+//   let relay INDEX refused               ... may not be installed, whatever the link
 //   PORT : FIELDS              a frame arrives (smac= dmac= vlan= ethertype= around the packet)
 //   PEER : FIELDS              a datagram of that peer arrives on wan0, sealed; also counter=
 //                              keepalive plain=HEX flip=OFFSET cut_message=N tail_message=N from=
 //                              outer_tos= outer_options= outer_tail= outer_udp_len= index=
 //                              message_type= at=
-//   route : / seal PEER : / frame PORT :   control sends
+//   route : / seal PEER [LINK] : / frame PORT :   control sends
+//   again                      what left wan0 in the last step arrives there
 //   > PORT : FIELDS            what must leave, in order; only the fields given are compared
 //   > PEER : FIELDS            ... sealed for that peer; also counter= message_len= outer_tos=
 //                              outer_src= outer_dst= keepalive
 //   > drop REASON, > punt REASON, > note ..., > handover    what must be counted; xN for N of them
+//   > mesh PORT PEER REMOTE LOCAL, > mesh PORT MAC    what control learns of a punt "mesh"
+//   relayed LINK packets= bytes=
 //   activity PEER rx_bytes= tx_bytes= rx_packets= tx_packets=
 //
 // Whatever is not expected fails the case; so does a packet that is not accounted for, or leaks.
@@ -84,7 +90,11 @@ private:
     void arrive(const std::string& where, const Fields& fields);
     void arrive_sealed(const std::string& peer, const Fields& fields);
     void let(const std::string& line);
+    void let_link(std::istringstream& words);
+    void let_relay(std::istringstream& words);
+    void arrive_again();
     void check_activity(const std::string& line);
+    void check_relayed(const std::string& line);
     Output describe(const Sent& sent);
     Output describe_underlay(const Sent& sent, std::span<const uint8_t> packet);
     Bytes frame_around(const std::string& port, const Fields& fields, const Bytes& packet);
@@ -94,6 +104,7 @@ private:
     size_t line_ = 0;
     bool step_open_ = false;
     size_t nb_checks_ = 0;
+    std::vector<Sent> last_sent_;
     std::vector<Output> expected_;
     std::vector<std::string> expected_events_;
 };
@@ -112,19 +123,26 @@ void Case::run_line(const std::string& first, const std::string& line) {
     check_step();
     const Fields fields = Fields::parse(after_colon(line));
     std::istringstream words{line};
-    std::string verb, target;
-    words >> verb >> target;
+    std::string verb, target, link;
+    words >> verb >> target >> link;
     if (first == "let") {
         let(line);
     } else if (first == "activity") {
         check_activity(line);
+    } else if (first == "relayed") {
+        check_relayed(line);
+    } else if (first == "again") {
+        arrive_again();
+        world_->turn();
+        step_open_ = true;
     } else {
         for (uint64_t i = 0; i < fields.number("times", 1); ++i) {
             if (first == "route")
                 world_->inject_from_control(Inject::route, "", build_packet(fields));
             else if (first == "seal")
                 world_->inject_from_control(
-                    Inject::seal, target, fields.has("keepalive") ? Bytes{} : build_packet(fields));
+                    Inject::seal, target, fields.has("keepalive") ? Bytes{} : build_packet(fields),
+                    link == ":" ? "" : link);
             else if (first == "frame")
                 world_->inject_from_control(Inject::frame, target,
                                             frame_around(target, fields, build_packet(fields)));
@@ -141,7 +159,7 @@ void Case::expect_line(const std::string& rest) {
     std::istringstream words{rest};
     std::string kind, name, last;
     words >> kind >> name;
-    if (kind == "drop" || kind == "punt" || kind == "note") {
+    if (kind == "drop" || kind == "punt" || kind == "note" || kind == "mesh") {
         std::string event = kind + " " + name;
         unsigned count = 1;
         while (words >> last) {
@@ -170,7 +188,8 @@ void Case::check_step() {
     std::sort(expected_events_.begin(), expected_events_.end());
     EXPECT_EQ(events, expected_events_) << "before line " << line_ + 1;
     std::vector<Output> outputs;
-    for (const Sent& sent : world_->take_sent())
+    last_sent_ = world_->take_sent();
+    for (const Sent& sent : last_sent_)
         outputs.push_back(describe(sent));
     EXPECT_EQ(outputs.size(), expected_.size()) << "packets sent, before line " << line_ + 1;
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -330,7 +349,12 @@ Output Case::describe_underlay(const Sent& sent, std::span<const uint8_t> packet
 void Case::let(const std::string& line) {
     std::istringstream words{line};
     std::string word, peer, what, value;
-    words >> word >> peer >> what >> value;
+    words >> word >> peer;
+    if (peer == "link")
+        return let_link(words);
+    if (peer == "relay")
+        return let_relay(words);
+    words >> what >> value;
     PeerSlot& slot = world_->slot(peer);
     Keypair& keypair = *world_->peer(peer).keypair;
     if (what == "path")
@@ -345,6 +369,50 @@ void Case::let(const std::string& line) {
         keypair.confirmed.store(false);
     else
         keypair.send_counter.store(std::stoull(value.substr(value.find('=') + 1)));
+}
+
+void Case::let_link(std::istringstream& words) {
+    std::string name, remote;
+    uint16_t port_mtu_bytes = 1500;
+    words >> name >> remote >> port_mtu_bytes;
+    world_->set_link(name, parse_endpoint(remote), port_mtu_bytes == 0 ? 1500 : port_mtu_bytes);
+}
+
+void Case::let_relay(std::istringstream& words) {
+    std::string number, link;
+    words >> number >> link;
+    const auto index = static_cast<uint32_t>(std::stoul(number, nullptr, 0));
+    IndexTable& table = world_->index();
+    if (link == "none") {
+        table.erase(index);
+        table.recycle(index);
+    } else if (link == "refused") {
+        ++nb_checks_;
+        EXPECT_FALSE(table.insert(index, IndexEntry::relay(0)));
+    } else if (!table.replace(index, IndexEntry::relay(world_->link_id(link)))) {
+        EXPECT_TRUE(table.insert(index, IndexEntry::relay(world_->link_id(link))));
+    }
+}
+
+// As if the next hop had sent it back: the frame is for us now.
+void Case::arrive_again() {
+    for (Sent& sent : last_sent_) {
+        if (sent.port != "wan0")
+            continue;
+        std::ranges::copy(world_->view("wan0").mac.bytes, sent.frame.begin());
+        world_->inject_frame("wan0", sent.frame);
+    }
+}
+
+void Case::check_relayed(const std::string& line) {
+    ++nb_checks_;
+    std::istringstream words{line};
+    std::string word, link;
+    words >> word >> link;
+    const Fields fields = Fields::parse(line);
+    const Dataplane::LinkActivity activity = world_->link_activity(link);
+    EXPECT_EQ(activity.relayed_packets, fields.number("packets"));
+    EXPECT_EQ(activity.relayed_bytes, fields.number("bytes"));
 }
 
 void Case::check_activity(const std::string& line) {

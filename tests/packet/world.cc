@@ -19,6 +19,7 @@ namespace meshgate::packet_test {
 namespace {
 
 constexpr PeerId kMaxPeers = 8;
+constexpr LinkId kMaxLinksHere = 8;
 constexpr unsigned kRingSize = 1024;
 const std::vector<std::string> kPortNames{"wan0", "lan0", "lan1"};
 constexpr MacAddress kGatewayMac{{2, 0, 0, 0, 0, 0xfe}};
@@ -85,6 +86,7 @@ World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr,
     mbufs_at_start_ = ports_.pool.nb_in_use();
     index_ = std::make_unique<IndexTable>(IndexTable::create(64).value());
     slots_ = std::make_unique<PeerSlot[]>(kMaxPeers);
+    link_table_ = std::make_unique<std::atomic<const Link*>[]>(kMaxLinksHere);
     control_doorbell_ = std::make_unique<Doorbell>(Doorbell::create().value());
     const size_t rcu_len = rte_rcu_qsbr_get_memsize(nb_workers);
     rcu_.reset(static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, rcu_len, RTE_CACHE_LINE_SIZE)));
@@ -96,6 +98,7 @@ World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr,
                            .snapshot = snapshot_.get(),
                            .index = index_.get(),
                            .peers = slots_.get(),
+                           .links = link_table_.get(),
                            .rcu = rcu_.get(),
                            .control_doorbell = control_doorbell_.get(),
                            .workers = {},
@@ -104,6 +107,7 @@ World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr,
         shared_.ports.push_back(port.get());
     for (unsigned id = 0; id < nb_workers; ++id) {
         activities_.push_back(std::make_unique<PeerActivity[]>(kMaxPeers));
+        link_counters_.push_back(std::make_unique<LinkCounters[]>(kMaxLinksHere));
         workers_.push_back(make_worker(id));
         shared_.workers.push_back(workers_.back().get());
     }
@@ -118,8 +122,8 @@ World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr,
 
 World::~World() {
     for (const auto& worker : workers_) {
-        for (rte_ring* ring : {worker->parts.punts, worker->parts.waiting, worker->parts.injections,
-                               worker->parts.inbox}) {
+        for (rte_ring* ring : {worker->parts.punts, worker->parts.mesh, worker->parts.waiting,
+                               worker->parts.injections, worker->parts.inbox}) {
             empty_ring(ring);
             rte_ring_free(ring);
         }
@@ -135,14 +139,45 @@ std::unique_ptr<Worker> World::make_worker(unsigned id) {
     }
     parts.aead = create_sodium_engine().value();
     parts.activity = activities_[id].get();
+    parts.links = link_counters_[id].get();
     const std::string suffix = std::to_string(id);
     parts.punts = make_ring("test_punts" + suffix, sizeof(void*));
+    parts.mesh = make_ring("test_mesh" + suffix, sizeof(void*));
     parts.waiting = make_ring("test_waiting" + suffix, sizeof(void*));
     parts.notes = make_ring("test_notes" + suffix, sizeof(Note));
     parts.injections = make_ring("test_injections" + suffix, sizeof(void*));
     parts.inbox = make_ring("test_inbox" + suffix, sizeof(void*));
     parts.idle = std::make_unique<IdleLadder>(IdleLadder::Options{.mode = IdleMode::busy});
     return std::make_unique<Worker>(shared_, std::move(parts));
+}
+
+const Link* World::make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes) {
+    const char* local = remote.address.is_v6() ? "2001:db8:1::2" : "198.51.100.2";
+    links_.push_back(std::make_unique<Link>(make_link({.port = 0,
+                                                       .port_mtu_bytes = port_mtu_bytes,
+                                                       .vlan = kNoVlan,
+                                                       .source_mac = ports_.ports[0]->mac(),
+                                                       .next_hop_mac = kGatewayMac,
+                                                       .local = Endpoint{address(local), 51820},
+                                                       .remote = remote})));
+    return links_.back().get();
+}
+
+void World::set_link(const std::string& name, const std::optional<Endpoint>& remote,
+                     uint16_t port_mtu_bytes) {
+    const auto id = static_cast<LinkId>(link_ids_.size());
+    const LinkId slot = link_ids_.try_emplace(name, id).first->second;
+    MG_ASSERT(slot < kMaxLinksHere);
+    link_table_[slot].store(remote ? make_link_to(*remote, port_mtu_bytes) : nullptr);
+}
+
+Dataplane::LinkActivity World::link_activity(const std::string& name) const {
+    Dataplane::LinkActivity sum{};
+    for (const auto& counters : link_counters_) {
+        sum.relayed_packets += counters[link_id(name)].relayed_packets.get();
+        sum.relayed_bytes += counters[link_id(name)].relayed_bytes.get();
+    }
+    return sum;
 }
 
 // Both directions use one key: what the peer seals with, we open with, and the other way round.
@@ -154,15 +189,7 @@ void World::add_peer(const std::string& name, const std::string& endpoint, bool 
     peer.remote_index = 0xa0000000U + peer.id;
     if (!endpoint.empty()) {
         peer.endpoint = parse_endpoint(endpoint).value();
-        const char* local = peer.endpoint.address.is_v6() ? "2001:db8:1::2" : "198.51.100.2";
-        links_.push_back(std::make_unique<Link>(make_link({.port = 0,
-                                                           .port_mtu_bytes = 1500,
-                                                           .vlan = kNoVlan,
-                                                           .source_mac = ports_.ports[0]->mac(),
-                                                           .next_hop_mac = kGatewayMac,
-                                                           .local = Endpoint{address(local), 51820},
-                                                           .remote = peer.endpoint})));
-        slots_[peer.id].path.store(links_.back().get());
+        slots_[peer.id].path.store(make_link_to(peer.endpoint, 1500));
     }
     auto keypair = std::make_unique<Keypair>();
     keypair->send_key.fill(static_cast<uint8_t>(0x10 + peer.id));
@@ -189,7 +216,8 @@ void World::build_snapshot() {
                         .addresses = {address("198.51.100.2"), address("2001:db8:1::2")}},
                        {.role = PortRole::lan,
                         .mac = mac(1),
-                        .addresses = {address("10.1.0.1"), address("fd10:1::1")}},
+                        .addresses = {address("10.1.0.1"), address("fd10:1::1"),
+                                      address("fe80::1")}},
                        {.role = PortRole::lan,
                         .mac = mac(2),
                         .vlan = 7,
@@ -248,7 +276,8 @@ void World::inject_frame(const std::string& port, const Bytes& frame) {
     MG_ASSERT(rte_ring_enqueue(ports_.rings[port_id(port)][0], mbuf) == 0);
 }
 
-void World::inject_from_control(Inject how, const std::string& target, const Bytes& packet) {
+void World::inject_from_control(Inject how, const std::string& target, const Bytes& packet,
+                                const std::string& link) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(ports_.pool.get());
     MG_ASSERT(mbuf != nullptr);
     void* data = rte_pktmbuf_append(mbuf, static_cast<uint16_t>(packet.size()));
@@ -260,6 +289,8 @@ void World::inject_from_control(Inject how, const std::string& target, const Byt
         info.port = port_id(target);
     if (how == Inject::seal)
         info.peer = peer(target).id;
+    if (!link.empty())
+        info.link = link_id(link);
     MG_ASSERT(rte_ring_enqueue(workers_[0]->parts.injections, mbuf) == 0);
 }
 
@@ -309,6 +340,22 @@ void World::empty_ring(rte_ring* ring) {
         rte_pktmbuf_free(static_cast<rte_mbuf*>(mbuf));
 }
 
+// "mesh alice 192.0.2.7:51820 198.51.100.2:51820": from a peer; "mesh 02:00:00:00:00:09": in clear.
+void World::take_mesh_punts(std::vector<std::string>& events, rte_ring* ring) const {
+    void* object = nullptr;
+    while (rte_ring_dequeue(ring, &object) == 0) {
+        const Packet packet{static_cast<rte_mbuf*>(object)};
+        const PacketInfo& info = packet.info();
+        MG_ASSERT(packet.bytes()[0] >> 4 == 6);
+        std::string event = "mesh " + kPortNames.at(info.port) + " ";
+        for (const auto& [name, peer] : peers_) {
+            if (peer.id == info.peer)
+                event += name + " " + to_string(info.remote) + " " + to_string(info.local);
+        }
+        events.push_back(info.peer == kNoPeer ? event + to_string(info.source_mac) : event);
+    }
+}
+
 std::vector<std::string> World::take_events() {
     std::vector<std::string> events;
     std::vector<uint64_t> drops(kNbDrops), punts(kNbPunts);
@@ -325,6 +372,7 @@ std::vector<std::string> World::take_events() {
                                  ? "note confirmed"
                                  : "note endpoint_moved " + to_string(note.remote) + " " +
                                        to_string(note.local));
+        take_mesh_punts(events, worker->parts.mesh);
         empty_ring(worker->parts.punts);
         empty_ring(worker->parts.waiting);
     }

@@ -17,7 +17,7 @@ namespace meshgate::packet_test {
 // The same small network for every case, on in-memory ports (net_ring), no root:
 //
 //   wan0  198.51.100.2, 2001:db8:1::2, MTU 1500            underlay, UDP 51820
-//   lan0  10.1.0.1/24, fd10:1::1/64, MTU 1500              hosts 10.1.0.9, fd10:1::9 resolved,
+//   lan0  10.1.0.1/24, fd10:1::1/64, fe80::1, MTU 1500     hosts 10.1.0.9, fd10:1::9 resolved,
 //                                                          10.1.0.8 not; 10.1.8.0/21 via 10.1.0.254
 //   lan1  10.2.0.1/24, VLAN 7, MTU 1400                    host 10.2.0.9 resolved
 //   peers alice   10.9.0.2, fd09::2                        192.0.2.7:51820
@@ -46,12 +46,21 @@ public:
     ~World();
 
     void inject_frame(const std::string& port, const Bytes& frame);
-    void inject_from_control(Inject how, const std::string& target, const Bytes& packet);
+    // `link`: as set_link() named it, for Inject::seal; empty: the peer's path.
+    void inject_from_control(Inject how, const std::string& target, const Bytes& packet,
+                             const std::string& link = "");
     // Turns of all workers until nothing moves.
     void turn();
     std::vector<Sent> take_sent();
     // Names of what was counted since the last call, one per packet: "drop bad_tag", "punt arp".
     std::vector<std::string> take_events();
+
+    // A link of wan0 to there; null: its slot is left empty.
+    void set_link(const std::string& name, const std::optional<Endpoint>& remote,
+                  uint16_t port_mtu_bytes);
+    LinkId link_id(const std::string& name) const { return link_ids_.at(name); }
+    IndexTable& index() { return *index_; }
+    Dataplane::LinkActivity link_activity(const std::string& name) const;
 
     // A keypair in place of the peer's, as after a rekey whose memory was given out again.
     void renew_session(const std::string& peer);
@@ -73,10 +82,12 @@ public:
     unsigned mbufs_in_use() const;
 
 private:
+    const Link* make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes);
     void add_peer(const std::string& name, const std::string& endpoint, bool session);
     void build_snapshot();
     std::unique_ptr<Worker> make_worker(unsigned id);
     static void empty_ring(rte_ring* ring);
+    void take_mesh_punts(std::vector<std::string>& events, rte_ring* ring) const;
 
     struct Ports;
     static Ports& ports_for(unsigned nb_workers);
@@ -87,7 +98,10 @@ private:
     std::unique_ptr<PeerSlot[]> slots_;
     std::vector<std::unique_ptr<PeerActivity[]>> activities_;
     std::vector<std::unique_ptr<Keypair>> keypairs_;
-    std::vector<std::unique_ptr<Link>> links_;
+    std::vector<std::unique_ptr<Link>> links_;  // all that ever were
+    std::unique_ptr<std::atomic<const Link*>[]> link_table_;
+    std::map<std::string, LinkId> link_ids_;
+    std::vector<std::unique_ptr<LinkCounters[]>> link_counters_;  // by worker
     std::unique_ptr<rte_rcu_qsbr, void (*)(void*)> rcu_;
     std::unique_ptr<Doorbell> control_doorbell_;
     WorkerShared shared_;

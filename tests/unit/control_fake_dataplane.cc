@@ -76,7 +76,8 @@ Dataplane::Activity FakeDataplane::activity(PeerId peer) const {
 
 bool FakeDataplane::install(std::unique_ptr<Keypair> keypair) {
     steps.emplace_back("install");
-    if (refuse_install || keypairs.contains(keypair->local_index))
+    if (refuse_install || keypairs.contains(keypair->local_index) ||
+        relays.contains(keypair->local_index))
         return false;
     const uint32_t index = keypair->local_index;
     keypairs.emplace(index, std::move(keypair));
@@ -96,6 +97,51 @@ void FakeDataplane::remove_keypair(uint32_t local_index) {
     Keypair* expected = it->second.get();
     slots_.at(expected->peer).sending.compare_exchange_strong(expected, nullptr);
     keypairs.erase(it);
+}
+
+// Slots are never given out twice: a test that uses one after its end finds it empty.
+LinkId FakeDataplane::add_link() {
+    if (link_table.size() == kMaxLinks)
+        return kNoLink;
+    const LinkId id = next_link_++;
+    link_table.emplace(id, nullptr);
+    steps.push_back("add link " + std::to_string(id));
+    return id;
+}
+
+void FakeDataplane::set_link(LinkId id, const Link* link) {
+    link_table.at(id) = link;
+    steps.push_back("set link " + std::to_string(id));
+}
+
+void FakeDataplane::remove_link(LinkId id) {
+    MG_ASSERT(link_table.erase(id) == 1);
+    steps.push_back("remove link " + std::to_string(id));
+}
+
+bool FakeDataplane::install_relay(uint32_t receiver_index, LinkId link) {
+    MG_ASSERT(link_table.contains(link));
+    steps.push_back("install relay " + std::to_string(receiver_index));
+    if (refuse_install || keypairs.contains(receiver_index))
+        return false;
+    return relays.emplace(receiver_index, link).second;
+}
+
+void FakeDataplane::move_relay(uint32_t receiver_index, LinkId link) {
+    MG_ASSERT(link_table.contains(link));
+    steps.push_back("move relay " + std::to_string(receiver_index));
+    if (const auto it = relays.find(receiver_index); it != relays.end())
+        it->second = link;
+}
+
+void FakeDataplane::remove_relay(uint32_t receiver_index) {
+    steps.push_back("remove relay " + std::to_string(receiver_index));
+    relays.erase(receiver_index);
+}
+
+Dataplane::LinkActivity FakeDataplane::link_activity(LinkId id) const {
+    const auto it = link_activities.find(id);
+    return it == link_activities.end() ? LinkActivity{} : it->second;
 }
 
 Packet FakeDataplane::next_punt() {

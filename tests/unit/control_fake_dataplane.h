@@ -40,12 +40,17 @@ public:
     uint64_t now_ns = 0;
     std::deque<Note> notes;
     std::vector<Sent> sent;
-    std::vector<std::string> steps;  // "publish", "add 3", "remove 3", "install", "remove keypair"
+    // "publish", "add 3", "remove 3", "install", "remove keypair", "add link 3", "set link 3",
+    // "remove link 3", "install relay 7", "move relay 7", "remove relay 7"
+    std::vector<std::string> steps;
     std::map<uint32_t, std::unique_ptr<Keypair>> keypairs;
     std::map<PeerId, Activity> activities;
-    std::vector<LinkState> links;
+    std::vector<LinkState> links;  // of ports
+    std::map<LinkId, const Link*> link_table;
+    std::map<uint32_t, LinkId> relays;
+    std::map<LinkId, LinkActivity> link_activities;
     size_t nb_retired = 0;
-    bool refuse_install = false;
+    bool refuse_install = false;  // keypairs and relay entries
 
     // ---- Dataplane ----
     void start() override {}
@@ -59,6 +64,13 @@ public:
     bool install(std::unique_ptr<Keypair> keypair) override;
     Keypair* keypair(uint32_t local_index) override;
     void remove_keypair(uint32_t local_index) override;
+    LinkId add_link() override;
+    void set_link(LinkId id, const Link* link) override;
+    void remove_link(LinkId id) override;
+    bool install_relay(uint32_t receiver_index, LinkId link) override;
+    void move_relay(uint32_t receiver_index, LinkId link) override;
+    void remove_relay(uint32_t receiver_index) override;
+    LinkActivity link_activity(LinkId id) const override;
     void retire(std::shared_ptr<const void>) override { ++nb_retired; }
     size_t reclaim() override { return 0; }
     int wakeup_fd() const override { return -1; }
@@ -84,6 +96,7 @@ private:
     std::shared_ptr<const Snapshot> snapshot_;
     std::deque<PeerSlot> slots_;
     std::vector<PeerId> free_;
+    LinkId next_link_ = 0;
     std::deque<Packet> punts_;
     WorkerCounters worker_counters_;
     WorkerCounters control_counters_;

@@ -394,6 +394,14 @@ TEST_F(GatewayTest, NeverHoldsMoreThanItsShareOfThePool) {
     EXPECT_LE(fake_mbufs_in_use(), 4096U / 4);
 }
 
+TEST_F(GatewayTest, CountsWhatIsOfAMeshWithoutOne) {
+    const std::vector<uint8_t> babel(60);
+    a_->dataplane.punt(Punt::mesh, babel, {.port = kLan});
+    a_->poll();
+    EXPECT_EQ(a_->dataplane.drops(Drop::local_no_listener), 1U);
+    EXPECT_TRUE(a_->dataplane.take_sent().empty());
+}
+
 TEST_F(GatewayTest, AnswersPingsToItsOwnAddresses) {
     PacketInfo info;
     info.port = kLan;

@@ -291,6 +291,67 @@ TEST(Dataplane, LeavesAnotherSendingKeypairInTheSlot) {
     EXPECT_EQ(dataplane->peer(peer).sending.load(), newer);
 }
 
+// ---- links and relays ----
+
+TEST(Dataplane, GivesALinkSlotOutAgainOnlyAfterAGracePeriod) {
+    const auto dataplane = create(one_ring());
+    ASSERT_NE(dataplane, nullptr);
+    const LinkId first = dataplane->add_link();
+    const LinkId second = dataplane->add_link();
+    EXPECT_NE(first, second);
+    dataplane->remove_link(first);
+    EXPECT_NE(dataplane->add_link(), first) << "a worker may still count for it";
+    EXPECT_EQ(dataplane->reclaim(), 0U);
+    EXPECT_EQ(dataplane->add_link(), first);
+    EXPECT_EQ(dataplane->link_activity(first).relayed_packets, 0U);
+    LinkId last = 0;
+    for (LinkId i = 3; i < kMaxLinks; ++i)
+        last = dataplane->add_link();
+    EXPECT_EQ(last, kMaxLinks - 1);
+    EXPECT_EQ(dataplane->add_link(), kNoLink);
+}
+
+TEST(Dataplane, GivesAnIndexToAKeypairOrToARelayEntry) {
+    const auto dataplane = create(one_ring());
+    ASSERT_NE(dataplane, nullptr);
+    const PeerId peer = dataplane->add_peer();
+    const LinkId link = dataplane->add_link();
+    ASSERT_TRUE(dataplane->install(keypair(peer, 0x100)));
+    EXPECT_FALSE(dataplane->install_relay(0x100, link));
+    ASSERT_TRUE(dataplane->install_relay(0x200, link));
+    EXPECT_FALSE(dataplane->install_relay(0x200, link));
+    EXPECT_FALSE(dataplane->install(keypair(peer, 0x200)));
+    // each is removed by its own name only
+    dataplane->remove_relay(0x100);
+    dataplane->move_relay(0x100, link);
+    EXPECT_NE(dataplane->keypair(0x100), nullptr);
+    EXPECT_EQ(dataplane->keypair(0x200), nullptr);
+    dataplane->remove_keypair(0x200);
+    EXPECT_FALSE(dataplane->install(keypair(peer, 0x200)));
+    dataplane->remove_relay(0x200);
+    EXPECT_FALSE(dataplane->install(keypair(peer, 0x200))) << "its grace period has not passed";
+    EXPECT_EQ(dataplane->reclaim(), 0U);
+    EXPECT_TRUE(dataplane->install(keypair(peer, 0x200)));
+}
+
+TEST(Dataplane, KeepsRoomForKeypairsBesideRelayEntries) {
+    DataplaneOptions options = one_ring();
+    options.max_peers = 2;
+    options.max_relays = 3;
+    const auto dataplane = create(options);
+    ASSERT_NE(dataplane, nullptr);
+    const PeerId peer = dataplane->add_peer();
+    const LinkId link = dataplane->add_link();
+    for (uint32_t index = 1; index <= 3; ++index)
+        EXPECT_TRUE(dataplane->install_relay(index, link)) << index;
+    EXPECT_FALSE(dataplane->install_relay(4, link));
+    EXPECT_TRUE(dataplane->install(keypair(peer, 0x100)));
+    dataplane->remove_relay(2);
+    EXPECT_FALSE(dataplane->install_relay(4, link)) << "its grace period has not passed";
+    dataplane->reclaim();
+    EXPECT_TRUE(dataplane->install_relay(4, link));
+}
+
 TEST(Dataplane, FreesRetiredObjectsWhileWorkersRun) {
     const auto dataplane = create(one_ring(2));
     ASSERT_NE(dataplane, nullptr);

@@ -53,6 +53,33 @@ TEST(IndexTable, RefusesATakenIndex) {
     EXPECT_EQ(table.find(7).keypair(), keypair(1));
 }
 
+TEST(IndexTable, TellsRelayEntriesFromKeypairs) {
+    IndexTable table = make_table(100);
+    for (const LinkId link : {LinkId{0}, LinkId{1}, kMaxLinks - 1}) {
+        EXPECT_TRUE(table.insert(link, IndexEntry::relay(link)));
+        const IndexEntry found = table.find(link);
+        EXPECT_TRUE(found);
+        EXPECT_EQ(found.kind(), IndexEntry::Kind::relay);
+        EXPECT_EQ(found.link(), link);
+        EXPECT_EQ(found.keypair(), nullptr);
+    }
+    EXPECT_TRUE(table.insert(0x700, IndexEntry{keypair(1)}));
+    EXPECT_EQ(table.find(0x700).link(), kNoLink);
+    EXPECT_EQ(table.find(0x701).link(), kNoLink);
+}
+
+TEST(IndexTable, ReplacesAnEntryInItsPlace) {
+    IndexTable table = make_table(100);
+    EXPECT_FALSE(table.replace(7, IndexEntry::relay(1)));
+    EXPECT_TRUE(table.insert(7, IndexEntry::relay(1)));
+    EXPECT_TRUE(table.replace(7, IndexEntry::relay(2)));
+    EXPECT_EQ(table.find(7).link(), 2U);
+    EXPECT_EQ(table.size(), 1U);
+    table.erase(7);
+    EXPECT_FALSE(table.replace(7, IndexEntry::relay(3)));
+    EXPECT_FALSE(table.find(7));
+}
+
 TEST(IndexTable, KeepsAnErasedSlotUntilRecycled) {
     IndexTable table = make_table(2);
     EXPECT_TRUE(table.insert(7, IndexEntry{keypair(1)}));
