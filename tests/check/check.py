@@ -24,7 +24,7 @@ MAY_INCLUDE = {
 }
 # Sans-I/O: bytes and time come in as arguments, so nothing here may wait, send or read a clock.
 SANS_IO = ("control/babel", "control/wireguard", "control/neighbor", "control/publish",
-           "control/mesh/cbor", "control/mesh/messages", "control/mesh/relays",
+           "control/mesh/cbor", "control/mesh/messages", "control/mesh/relay",
            "control/mesh/file_exchange", "control/mesh/clients", "control/mesh/published")
 IO_HEADER = re.compile(r'#include <(boost/asio|sys/socket|sys/epoll|poll|chrono|ctime|time)\b')
 
