@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "config/load.h"
+#include "config/network_file.h"
 
 namespace meshgate::config {
 namespace {
@@ -49,6 +50,8 @@ KeyFileProblem problem(std::string message, std::string fix) {
 }
 
 std::string how_to_make(const std::string& name, KeyKind kind) {
+    if (kind == KeyKind::authority)
+        return "make it: meshgate network keygen " + name;
     const char* command = kind == KeyKind::private_key ? "meshgate genkey" : "wg genpsk";
     return std::string{"make it: umask 077; "} + command + " > " + name;
 }
@@ -122,8 +125,16 @@ std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& p
     Contents contents;
     if (!read_all(file.get(), contents))
         return unreadable(path, kind, errno);
-    auto parsed = parse_secret_key(without_line_end({contents.bytes.data(), contents.len}));
+    std::string_view line = without_line_end({contents.bytes.data(), contents.len});
     const std::string name = printable(path);
+    const bool marked = line.starts_with(kAuthorityMark);
+    if (marked != (kind == KeyKind::authority))
+        return marked ? problem(name + " holds the key of a network, not of a box",
+                                how_to_make(name, kind))
+                      : problem(name + " holds no authority's key", how_to_make(name, kind));
+    if (marked)
+        line.remove_prefix(kAuthorityMark.size());
+    auto parsed = parse_secret_key(line);
     if (!parsed)
         return problem(name + " holds no key",
                        "it holds one line: 44 characters, as wg genkey writes them");
@@ -138,6 +149,35 @@ Result<SecretKey> load_secret_key(const std::string& path) {
     if (const auto found = read_key_file(key, path, KeyKind::private_key))
         return fail(found->message + " (" + found->fix + ")");
     return key;
+}
+
+Result<SecretKey> load_authority_secret(const std::string& path) {
+    SecretKey key;
+    if (const auto found = read_key_file(key, path, KeyKind::authority))
+        return fail(found->message + " (" + found->fix + ")");
+    return key;
+}
+
+Result<void> write_authority_secret(const std::string& path, const SecretKey& secret) {
+    const FileDescriptor file{
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (file.get() < 0 && errno == EEXIST)
+        return fail(printable(path) + ": there is such a file already, and it stays as it is");
+    if (file.get() < 0)
+        return fail(errno, printable(path));
+    std::string encoded = to_base64(secret);
+    Contents line;
+    for (const std::string_view part : {kAuthorityMark, std::string_view{encoded}, {"\n", 1}})
+        line.len += part.copy(line.bytes.data() + line.len, line.bytes.size() - line.len);
+    sodium_memzero(encoded.data(), encoded.size());
+    errno = ENOSPC;  // what a short write means
+    const bool whole =
+        ::write(file.get(), line.bytes.data(), line.len) == static_cast<ssize_t>(line.len);
+    if (whole && ::fsync(file.get()) == 0)
+        return {};
+    const int error = errno;
+    ::unlink(path.c_str());
+    return fail(error, printable(path));
 }
 
 }  // namespace meshgate::config

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/keys.h"
 
@@ -15,7 +16,10 @@ struct KeyFileProblem {
     std::string fix;
 };
 
-enum class KeyKind : uint8_t { private_key, preshared_key };
+// Of an authority: the seed of its Ed25519 key, marked as such, so that neither the key of a box
+// nor that of a network can be taken for the other.
+enum class KeyKind : uint8_t { private_key, preshared_key, authority };
+inline constexpr std::string_view kAuthorityMark = "ed25519:";
 
 // Fills `key`, or says why not.
 std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& path, KeyKind kind);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
+#include <unordered_map>
 
 #include "config/network_keys.h"
 #include "config/overlaps.h"
@@ -106,15 +106,26 @@ private:
 
     void check_keys() {
         std::map<PublicKey, std::string_view> owners;
-        for (const Member& member : network_.members)
+        std::unordered_map<std::string_view, PublicKey> names;
+        for (const Member& member : network_.members) {
             owners.emplace(member.public_key, member.name);
+            names.emplace(member.name, member.public_key);
+        }
         if (!owners.contains(model_.node.public_key))
             add(Severity::warning, "not-a-member", "members",
                 "this box is no member: no member has its key " + to_string(model_.node.public_key))
                 .fix = "add the box to the network file and sign it anew";
-        for (const Client& client : network_.clients)
+        for (const Client& client : network_.clients) {
             owners.emplace(client.public_key, client.name);
+            names.emplace(client.name, client.public_key);
+        }
         for (const Peer& peer : model_.peers) {
+            const auto namesake = names.find(peer.name);
+            if (namesake != names.end() && namesake->second != peer.public_key)
+                add(Severity::error, "name-of-member", "",
+                    "the network file gives the name '" + peer.name +
+                        "' of a peer of the box file to somebody else")
+                    .fix = "choose another name in the box file";
             const auto owner = owners.find(peer.public_key);
             if (owner != owners.end())
                 add(Severity::error, "key-of-member", "",

@@ -28,6 +28,10 @@ bool verify(const SignedNetwork& network, const AuthorityKey& authority);
 SecretKey generate_authority_secret();
 AuthorityKey authority_key_of(const SecretKey& secret);
 Signature sign(std::string_view text, const SecretKey& secret);
+// The secret in a file of its own, mode 600: "ed25519:" and base64. Never replaces a file.
+Result<void> write_authority_secret(const std::string& path, const SecretKey& secret);
+// As load_secret_key().
+Result<SecretKey> load_authority_secret(const std::string& path);
 
 // What stands in FILE.sig: base64 of the signature in the first line. The lines "version N" and
 // "authority KEY" may follow; they are nobody's promise, and serve the people who sign and look.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/api/answer.h"
 
+#include <sodium.h>
+
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
@@ -8,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/text.h"
+#include "config/network.h"
 #include "control/api/json.h"
 #include "control/api/metrics.h"
 
@@ -31,6 +34,17 @@ struct Request {
     std::string verb;
     std::optional<std::string> name;
     std::optional<std::string> to;
+    std::optional<std::string> bytes;
+    std::optional<std::string> signature;
+
+    // Null: no member of a request has that name.
+    std::optional<std::string>* member(std::string_view key) {
+        return key == "name"        ? &name
+               : key == "to"        ? &to
+               : key == "bytes"     ? &bytes
+               : key == "signature" ? &signature
+                                    : nullptr;
+    }
 };
 
 // Whole when short; a stranger's megabyte need not come back.
@@ -65,17 +79,18 @@ Outcome<Request> parse_request(std::string_view line) {
         return tl::unexpected<Failure>{json.error()};
     Request request;
     for (const auto& [key, value] : json->items()) {
-        if (key != "verb" && key != "name" && key != "to")
+        std::optional<std::string>* member = request.member(key);
+        if (key != "verb" && member == nullptr)
             return refuse("bad-request", in_quotes(key) +
                                              " is not a member of a request; allowed: "
-                                             "verb, name, to");
+                                             "verb, name, to, bytes, signature");
         if (!value.is_string())
             return refuse("bad-request",
                           in_quotes(key) + " must be a string, not " + value.type_name());
-        if (key == "verb")
+        if (member == nullptr)
             request.verb = value.get<std::string>();
         else
-            (key == "name" ? request.name : request.to) = value.get<std::string>();
+            *member = value.get<std::string>();
     }
     if (request.verb.empty())
         return refuse("bad-request", "\"verb\" is missing");
@@ -151,38 +166,143 @@ Outcome<Json> restrict_access(const Request& request, ApiConnection& connection)
     return Json{{"access", "read"}};
 }
 
+Outcome<Json> show_links(const Request& request, StateProvider& state) {
+    return listing("links", "link to", state.links(), request.name,
+                   [](const LinkView& link, const std::string& name) { return link.peer == name; });
+}
+
+Outcome<Json> show_paths(const Request& request, StateProvider& state) {
+    return listing(
+        "paths", "path to", state.paths(), request.name,
+        [](const MeshPathView& path, const std::string& name) { return path.peer == name; });
+}
+
+Outcome<Json> show_members(const Request& request, StateProvider& state) {
+    return listing("members", "member", state.members(), request.name,
+                   [](const MemberView& member, const std::string& name) {
+                       return member.name == name || to_string(member.public_key) == name ||
+                              to_string(member.node_address) == name;
+                   });
+}
+
+Outcome<Json> show_relays(const Request& request, StateProvider& state) {
+    return listing("relays", "relay entry of", state.relays(), request.name,
+                   [](const RelayView& relay, const std::string& name) {
+                       return relay.from == name || relay.to == name || relay.via == name;
+                   });
+}
+
+Outcome<Json> show_status(const Request& /*request*/, StateProvider& state) {
+    Json json = to_json(state.status());
+    json["network"] = to_json(state.network());
+    return json;
+}
+
+Outcome<Json> show_metrics(const Request& /*request*/, StateProvider& state) {
+    return Json{{"text", metrics_text(state)}};
+}
+
+Outcome<Json> explain(const Request& request, StateProvider& state) {
+    if (!request.name)
+        return refuse("bad-request", "explain needs \"name\", the name of a peer");
+    const std::optional<ExplainView> view = state.explain(*request.name);
+    if (!view)
+        return refuse("not-found", "there is no peer " + in_quotes(*request.name));
+    return to_json(*view);
+}
+
+std::optional<std::string> decode(const std::string& base64) {
+    std::string bytes(base64.size(), '\0');
+    size_t len = 0;
+    const char* end = nullptr;
+    const int status = sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()),
+                                         bytes.size(), base64.data(), base64.size(), nullptr, &len,
+                                         &end, sodium_base64_VARIANT_ORIGINAL);
+    if (status != 0 || end != base64.data() + base64.size())
+        return std::nullopt;
+    bytes.resize(len);
+    return bytes;
+}
+
+Outcome<Json> take_piece(const Request& request, ApiConnection& connection) {
+    const auto piece = decode(request.bytes.value_or(""));
+    if (!piece || piece->empty())
+        return refuse("bad-request", "network piece needs \"bytes\", base64 of a part of the file");
+    Upload& upload = connection.upload;
+    if (upload.size() + piece->size() > config::kMaxNetworkBytes) {
+        upload.take();
+        return refuse("too-long", "a network file has at most " +
+                                      std::to_string(config::kMaxNetworkBytes) + " bytes");
+    }
+    if (!upload.append(*piece)) {
+        upload.take();
+        return refuse("busy", "too many network files are on their way at once; try again");
+    }
+    return Json{{"received", upload.size()}};
+}
+
+Outcome<Json> push_network(const Request& request, ApiConnection& connection,
+                           StateProvider& state) {
+    const std::string text = connection.upload.take();
+    const auto signature = decode(request.signature.value_or(""));
+    if (!signature || signature->size() != crypto_sign_BYTES)
+        return refuse("bad-request", "network push needs \"signature\", base64 of its 64 bytes");
+    if (text.empty())
+        return refuse("bad-request", "network push comes after the pieces of the network file");
+    return to_json(state.push_network(text, *signature, connection.caller));
+}
+
+struct ReadingVerb {
+    std::string_view name;
+    Outcome<Json> (*answer)(const Request& request, StateProvider& state);
+};
+
+constexpr std::array<ReadingVerb, 12> kReadingVerbs = {{
+    {"status", show_status},
+    {"show peers", show_peers},
+    {"show routes", show_routes},
+    {"show ports", show_ports},
+    {"show drops", show_drops},
+    {"show workers", show_workers},
+    {"show links", show_links},
+    {"show paths", show_paths},
+    {"show members", show_members},
+    {"show relays", show_relays},
+    {"explain", explain},
+    {"metrics", show_metrics},
+}};
+
+constexpr std::array<std::string_view, 3> kChangingVerbs = {"reload", "network piece",
+                                                            "network push"};
+
 Outcome<Json> unknown_verb(const Request& request) {
-    static constexpr std::array<std::string_view, 9> kVerbs = {
-        "status",       "show peers", "show routes", "show ports", "show drops",
-        "show workers", "metrics",    "reload",      "restrict"};
+    std::vector<std::string_view> verbs(kChangingVerbs.begin(), kChangingVerbs.end());
+    verbs.push_back("restrict");
+    for (const ReadingVerb& verb : kReadingVerbs)
+        verbs.push_back(verb.name);
     std::string message = in_quotes(request.verb) + " is not a verb";
-    const std::string_view guess = closest_word(request.verb, kVerbs);
+    const std::string_view guess = closest_word(request.verb, verbs);
     if (!guess.empty())
         message += "; did you mean '" + std::string{guess} + "'?";
     return refuse("unknown-verb", std::move(message));
 }
 
 Outcome<Json> result_of(const Request& request, ApiConnection& connection, StateProvider& state) {
-    if (request.verb == "status")
-        return to_json(state.status());
-    if (request.verb == "show peers")
-        return show_peers(request, state);
-    if (request.verb == "show routes")
-        return show_routes(request, state);
-    if (request.verb == "show ports")
-        return show_ports(request, state);
-    if (request.verb == "show drops")
-        return show_drops(request, state);
-    if (request.verb == "show workers")
-        return show_workers(request, state);
-    if (request.verb == "metrics")
-        return Json{{"text", metrics_text(state)}};
+    for (const ReadingVerb& verb : kReadingVerbs) {
+        if (verb.name == request.verb)
+            return verb.answer(request, state);
+    }
     if (request.verb == "restrict")
         return restrict_access(request, connection);
-    if (request.verb != "reload")
+    if (std::find(kChangingVerbs.begin(), kChangingVerbs.end(), request.verb) ==
+        kChangingVerbs.end())
         return unknown_verb(request);
     if (connection.access != Access::full)
         return refuse("forbidden", "this connection may only read");
+    if (request.verb == "network piece")
+        return take_piece(request, connection);
+    if (request.verb == "network push")
+        return push_network(request, connection, state);
     return to_json(state.reload(connection.caller));
 }
 

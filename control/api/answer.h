@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "control/api/state_provider.h"
+#include "control/api/upload.h"
 
 namespace meshgate::control {
 
 // The API without its socket: a request line in, an answer line out. The requests are
-//   {"verb": "status" | "show peers|routes|ports|drops|workers" | "metrics" | "reload"}
+//   {"verb": "status" | "show peers|routes|ports|drops|workers|links|paths|members|relays" |
+//            "explain" | "metrics" | "reload"}
 // with "name" to choose one of what is shown, and {"verb": "restrict", "to": "read"}, after which
-// the connection may only read, and may stay open in silence. The answers are
+// the connection may only read, and may stay open in silence. A network file comes in pieces:
+//   {"verb": "network piece", "bytes": BASE64} ... {"verb": "network push", "signature": BASE64}
+// The answers are
 //   {"ok": true, "schema": 1, "result": {...}}
 //   {"ok": false, "schema": 1, "error": {"code": "...", "message": "..."}}
 // Codes: bad-request, unknown-verb, not-found, forbidden, too-long, too-large, busy.
@@ -25,6 +30,7 @@ enum class Access : uint8_t { read, full };
 struct ApiConnection {
     Caller caller;
     Access access = Access::full;
+    Upload upload{std::make_shared<UploadBudget>()};
 };
 
 // Never fails and never throws: whatever the line holds, the answer says what was wrong with it.

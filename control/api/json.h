@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,13 @@ nlohmann::ordered_json to_json(const PortStatusView& port);
 nlohmann::ordered_json to_json(const DropsView& drops);
 nlohmann::ordered_json to_json(const WorkerView& worker);
 nlohmann::ordered_json to_json(const ReloadReport& report);
+nlohmann::ordered_json to_json(const std::optional<NetworkView>& network);
+nlohmann::ordered_json to_json(const LinkView& link);
+nlohmann::ordered_json to_json(const MeshPathView& path);
+nlohmann::ordered_json to_json(const MemberView& member);
+nlohmann::ordered_json to_json(const RelayView& relay);
+nlohmann::ordered_json to_json(const ExplainView& view);
+nlohmann::ordered_json to_json(const NetworkPushReport& report);
 
 // One line, never throws: bytes that are not UTF-8 become U+FFFD.
 std::string dump(const nlohmann::ordered_json& json);

@@ -1,81 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/api/metrics.h"
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
-
 #include <algorithm>
 #include <map>
 #include <sstream>
 
+#include "control/api/metrics_writer.h"
+
 namespace meshgate::control {
 namespace {
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
-
-// One family, written out when it goes out of scope, so that the largest family and not their sum
-// is what a scrape holds in memory.
-class Family {
-public:
-    Family(std::ostream& out, MetricType type, const char* name, const char* help) : out_{out} {
-        family_.front().name = name;
-        family_.front().help = help;
-        family_.front().type = type;
-    }
-    Family(const Family&) = delete;
-    Family& operator=(const Family&) = delete;
-    ~Family() {
-        // The serializer would write a family without samples as a bare help text.
-        if (!family_.front().metric.empty())
-            prometheus::TextSerializer{}.Serialize(out_, family_);
-    }
-
-    template <typename Number>
-    void add(Labels labels, Number value) {
-        ClientMetric metric;
-        metric.label = std::move(labels);
-        (family_.front().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) =
-            static_cast<double>(value);
-        family_.front().metric.push_back(std::move(metric));
-    }
-
-private:
-    std::ostream& out_;
-    std::vector<MetricFamily> family_{1};
-};
-
-struct Writer {
-    std::ostream& out;
-
-    Family counter(const char* name, const char* help) const {
-        return {out, MetricType::Counter, name, help};
-    }
-    Family gauge(const char* name, const char* help) const {
-        return {out, MetricType::Gauge, name, help};
-    }
-    template <typename Number>
-    void single(const char* name, const char* help, Number value) const {
-        gauge(name, help).add({}, value);
-    }
-    // One sample per view, labelled by what `labels` makes of it.
-    template <typename View, typename LabelsOf, typename ValueOf>
-    void each_counter(const char* name, const char* help, const std::vector<View>& views,
-                      LabelsOf labels, ValueOf value) const {
-        Family family = counter(name, help);
-        for (const View& view : views)
-            family.add(labels(view), value(view));
-    }
-    template <typename View, typename LabelsOf, typename ValueOf>
-    void each_gauge(const char* name, const char* help, const std::vector<View>& views,
-                    LabelsOf labels, ValueOf value) const {
-        Family family = gauge(name, help);
-        for (const View& view : views)
-            family.add(labels(view), value(view));
-    }
-};
+using namespace metrics;
 
 void write_box(const Writer& writer, const StatusView& status) {
     writer.gauge("meshgate_build_info", "Version of the daemon and name of the box.")
@@ -108,13 +43,6 @@ void write_box(const Writer& writer, const StatusView& status) {
 
 Labels peer_label(const PeerView& peer) {
     return {{"peer", peer.name}};
-}
-
-// "direct wan0" is path and port; "none" has no port.
-Labels path_labels(const PeerView& peer) {
-    const size_t space = peer.path.find(' ');
-    const std::string wan = space == std::string::npos ? "" : peer.path.substr(space + 1);
-    return {{"peer", peer.name}, {"path", peer.path.substr(0, space)}, {"wan", wan}};
 }
 
 void write_peer_traffic(const Writer& writer, const std::vector<PeerView>& peers) {
@@ -152,8 +80,6 @@ void write_peers(const Writer& writer, const std::vector<PeerView>& peers) {
     writer.each_gauge("meshgate_peer_up", "1 when there is a session with the peer.", peers,
                       peer_label,
                       [](const PeerView& p) { return p.session == SessionState::up ? 1 : 0; });
-    writer.each_gauge("meshgate_peer_path", "How the peer's datagrams travel now.", peers,
-                      path_labels, [](const PeerView&) { return 1; });
     write_peer_traffic(writer, peers);
     writer.each_gauge("meshgate_peer_last_handshake_timestamp_seconds",
                       "When the last handshake with the peer was completed; 0 is never.", peers,
@@ -261,12 +187,15 @@ void write_routes(const Writer& writer, const std::vector<RouteView>& routes) {
 std::string metrics_text(StateProvider& state) {
     std::ostringstream out;
     const Writer writer{out};
+    const std::vector<PeerView> peers = state.peers();
     write_box(writer, state.status());
-    write_peers(writer, state.peers());
+    write_peers(writer, peers);
+    write_peer_paths(writer, peers, state.paths());
     write_routes(writer, state.routes());
     write_drops(writer, state.drops());
     write_ports(writer, state.ports());
     write_workers(writer, state.workers());
+    write_mesh(writer, state);
     return out.str();
 }
 

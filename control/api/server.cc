@@ -8,9 +8,8 @@ namespace {
 
 class ApiHandler final : public RequestHandler {
 public:
-    ApiHandler(const Caller& caller, StateProvider& state) : state_{state} {
-        connection_.caller = caller;
-    }
+    ApiHandler(const Caller& caller, StateProvider& state, std::shared_ptr<UploadBudget> uploads)
+        : connection_{.caller = caller, .upload = Upload{std::move(uploads)}}, state_{state} {}
 
     Reply answer(std::string_view request) override {
         return {control::answer(request, connection_, state_), AfterReply::keep_open};
@@ -35,8 +34,9 @@ Result<std::unique_ptr<UnixServer>> serve_api(boost::asio::io_context& io, const
     options.busy_answer = error_answer("busy", "too many connections or unread answers");
     options.too_long_answer = error_answer(
         "too-long", "a request has at most " + std::to_string(kMaxRequestBytes) + " bytes");
-    return UnixServer::create(io, std::move(options), [&state](const Caller& caller) {
-        return std::make_unique<ApiHandler>(caller, state);
+    const auto uploads = std::make_shared<UploadBudget>();
+    return UnixServer::create(io, std::move(options), [&state, uploads](const Caller& caller) {
+        return std::make_unique<ApiHandler>(caller, state, uploads);
     });
 }
 

@@ -1,74 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/cli/commands.h"
 
-#include <cstdio>
 #include <ctime>
-#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "config/load.h"
 #include "config/network_file.h"
-#include "control/cli/client.h"
+#include "control/cli/ask.h"
+#include "control/cli/show_mesh.h"
 
 namespace meshgate::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-template <typename T>
-using Asked = tl::expected<T, ClientError>;
-
-void print(const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-ExitCode complain(const Options& options, const ClientError& error) {
-    std::fprintf(stderr, "meshgate: %s\n", printable(error.message).c_str());
-    if (options.form == Form::json) {
-        const Json json = {
-            {"schema", 1},
-            {"error",
-             {{"exit_code", static_cast<int>(error.code)}, {"message", printable(error.message)}}}};
-        print(json.dump() + "\n");
-    }
-    return error.code;
-}
-
-ClientError error_of(const Json& answer) {
-    const Json& error = answer.at("error");
-    const std::string code = error.at("code").get<std::string>();
-    const ExitCode exit_code = code == "not-found"   ? ExitCode::no_such_thing
-                               : code == "forbidden" ? ExitCode::permission
-                                                     : ExitCode::no;
-    return {exit_code, error.at("message").get<std::string>()};
-}
-
-Asked<Json> ask(Client& client, const std::string& verb, const std::string& name = "") {
-    Json request = {{"verb", verb}};
-    if (!name.empty())
-        request["name"] = name;
-    const std::string line = request.dump(-1, ' ', false, Json::error_handler_t::replace);
-    const Asked<std::string> text = client.ask(line);
-    if (!text)
-        return tl::unexpected<ClientError>{text.error()};
-    Json answer = Json::parse(*text);
-    if (!answer.at("ok").get<bool>())
-        return tl::unexpected<ClientError>{error_of(answer)};
-    Json result = {{"schema", answer.at("schema")}};
-    result.update(answer.at("result"));
-    return result;
-}
-
-Asked<Json> ask_once(const Options& options, const std::string& verb,
-                     const std::string& name = "") {
-    Asked<Client> client = Client::connect(options.socket, options.timeout);
-    if (!client)
-        return tl::unexpected<ClientError>{client.error()};
-    return ask(*client, verb, name);
-}
-
-void print_json(const Json& json) {
-    print(json.dump(2) + "\n");
-}
 
 int64_t now_unix_s() {
     return std::time(nullptr);
@@ -83,21 +25,17 @@ std::string text_for(const Options& options, const std::string& noun, const std:
         return routes_text(result);
     if (noun == "ports")
         return ports_text(result);
+    if (noun == "links")
+        return links_text(result);
+    if (noun == "paths")
+        return paths_text(result);
+    if (noun == "members")
+        return members_text(result);
+    if (noun == "relays")
+        return relays_text(result);
     if (noun == "drops")
         return drops_text(result, name.empty() ? options.zeros : Zeros::show);
     return workers_text(result);
-}
-
-// A daemon of another version may answer what this program does not understand.
-template <typename Work>
-ExitCode guarded(const Options& options, Work work) {
-    try {
-        return work();
-    } catch (const Json::exception&) {
-        return complain(options, {ExitCode::no,
-                                  "meshgated's answer is not what this version "
-                                  "of meshgate understands"});
-    }
 }
 
 ExitCode print_status(const Options& options, Client& client, const Json& status) {
@@ -146,6 +84,19 @@ ExitCode show(const Options& options, const std::string& noun, const std::string
             print_json(*result);
         else
             print(text_for(options, noun, name, *result));
+        return ExitCode::done;
+    });
+}
+
+ExitCode explain(const Options& options, const std::string& peer) {
+    return guarded(options, [&] {
+        const Asked<Json> result = ask_once(options, "explain", peer);
+        if (!result)
+            return complain(options, result.error());
+        if (options.form == Form::json)
+            print_json(*result);
+        else
+            print(explain_text(*result));
         return ExitCode::done;
     });
 }

@@ -12,13 +12,17 @@
 #include "base/text.h"
 #include "control/cli/commands.h"
 #include "control/cli/keys.h"
+#include "control/cli/network.h"
 
 namespace meshgate::cli {
 namespace {
 
-constexpr std::array<std::string_view, 7> kVerbs = {"status", "show",   "reload", "check",
-                                                    "genkey", "pubkey", "genpsk"};
-constexpr std::array<std::string_view, 5> kNouns = {"peers", "routes", "ports", "drops", "workers"};
+constexpr std::array<std::string_view, 9> kVerbs = {
+    "status", "show", "explain", "reload", "check", "network", "genkey", "pubkey", "genpsk"};
+constexpr std::array<std::string_view, 5> kNetworkVerbs = {"keygen", "sign", "verify", "show",
+                                                           "push"};
+constexpr std::array<std::string_view, 9> kNouns = {
+    "peers", "routes", "ports", "drops", "workers", "links", "paths", "members", "relays"};
 
 // What the words on the command line mean.
 struct Arguments {
@@ -31,6 +35,9 @@ struct Arguments {
     std::string name;
     std::string file;
     std::string format = "text";
+    std::string key_file;
+    std::string authority;
+    bool force = false;
 };
 
 // "5s", "500ms" or "5"; empty for anything else.
@@ -56,19 +63,53 @@ void add_options(CLI::App& app, Arguments& arguments) {
     app.set_version_flag("--version", "meshgate " MESHGATE_VERSION);
 }
 
+void add_network_verbs(CLI::App& app, Arguments& arguments) {
+    CLI::App* network =
+        app.add_subcommand("network", "Make, sign, check and spread a network file");
+    network->require_subcommand(1);
+    CLI::App* keygen = network->add_subcommand(
+        "keygen",
+        "Make an authority's key pair: the secret into a new file, the public key to "
+        "stdout");
+    keygen->add_option("KEYFILE", arguments.key_file, "The new file")->required();
+    CLI::App* sign = network->add_subcommand("sign", "Check a network file and write FILE.sig");
+    sign->add_option("FILE", arguments.file, "The network file")->required();
+    sign->add_option("--key", arguments.key_file, "The file with the authority's secret key")
+        ->required();
+    sign->add_flag("--force", arguments.force, "Also when the version is not above the last one");
+    CLI::App* verify =
+        network->add_subcommand("verify", "Is FILE good, and FILE.sig by this authority?");
+    verify->add_option("FILE", arguments.file, "The network file")->required();
+    verify->add_option("--authority", arguments.authority, "The authority's public key")
+        ->required();
+    CLI::App* show = network->add_subcommand("show", "Members, their addresses, and clients");
+    show->add_option("FILE", arguments.file, "The network file")->required();
+    show->add_option("--authority", arguments.authority,
+                     "The authority's public key; without it the one that FILE.sig names");
+    CLI::App* push = network->add_subcommand("push", "Give FILE and FILE.sig to this box's daemon");
+    push->add_option("FILE", arguments.file, "The network file")->required();
+}
+
 void add_verbs(CLI::App& app, Arguments& arguments) {
     app.add_subcommand("status", "One screen: health, ports, peers; exit 1 when not healthy");
-    CLI::App* show = app.add_subcommand("show", "Tables of peers, routes, ports, drops, workers");
-    show->add_option("WHAT", arguments.noun, "peers, routes, ports, drops or workers")->required();
+    CLI::App* show = app.add_subcommand(
+        "show", "Tables of peers, routes, ports, drops, workers, links, paths, members, relays");
+    show->add_option("WHAT", arguments.noun,
+                     "peers, routes, ports, drops, workers, links, paths, members or relays")
+        ->required();
     show->add_option("NAME", arguments.name,
                      "Only this one: a name, a prefix, an address, a reason, a number");
     show->add_flag("--all", arguments.all, "drops: also reasons never seen");
+    app.add_subcommand("explain", "Why packets to a peer go where they go")
+        ->add_option("PEER", arguments.name, "Its name")
+        ->required();
     app.add_subcommand("reload", "Read the box file again; exit 78 when it is refused");
     CLI::App* check =
         app.add_subcommand("check", "Check a box file; needs neither daemon nor root");
     check->add_option("FILE", arguments.file, "The box file")->required();
     check->add_option("--format", arguments.format, "text, gcc (one line each) or json")
         ->check(CLI::IsMember({"text", "gcc", "json"}));
+    add_network_verbs(app, arguments);
     app.add_subcommand("genkey", "Write a new private key to stdout");
     app.add_subcommand("pubkey", "Read a private key from stdin, write its public key");
     app.add_subcommand("genpsk", "Write a new preshared key to stdout");
@@ -87,15 +128,21 @@ void suggest(std::string_view word, const char* what, std::span<const std::strin
 // CLI11 says only that a word was not expected; a verb deserves a better guess.
 bool suggest_verb(std::span<char* const> words) {
     bool is_value = false;
+    std::span<const std::string_view> verbs = kVerbs;
+    const char* what = "a verb";
     for (const std::string_view word : words) {
         const bool skip = is_value || word.empty() || word.front() == '-';
         is_value = word == "--socket" || word == "--timeout";
         if (skip)
             continue;
-        if (std::find(kVerbs.begin(), kVerbs.end(), word) != kVerbs.end())
+        if (std::find(verbs.begin(), verbs.end(), word) == verbs.end()) {
+            suggest(word, what, verbs);
+            return true;
+        }
+        if (word != "network" || verbs.data() == kNetworkVerbs.data())
             return false;
-        suggest(word, "a verb", kVerbs);
-        return true;
+        verbs = kNetworkVerbs;
+        what = "a verb of network";
     }
     return false;
 }
@@ -109,7 +156,25 @@ int usage(const CLI::App& app, const CLI::ParseError& error, std::span<char* con
     return static_cast<int>(ExitCode::usage);
 }
 
+ExitCode run_network(const CLI::App& network, const Arguments& arguments) {
+    const Options& options = arguments.options;
+    if (network.got_subcommand("keygen"))
+        return network_keygen(options, arguments.key_file);
+    if (network.got_subcommand("sign"))
+        return network_sign(options, {arguments.file, arguments.key_file,
+                                      arguments.force ? Force::yes : Force::no});
+    if (network.got_subcommand("verify"))
+        return network_verify(options, arguments.file, arguments.authority);
+    if (network.got_subcommand("show"))
+        return network_show(options, arguments.file, arguments.authority);
+    return network_push(options, arguments.file);
+}
+
 ExitCode run(const CLI::App& app, const Arguments& arguments) {
+    if (app.got_subcommand("network"))
+        return run_network(*app.get_subcommand("network"), arguments);
+    if (app.got_subcommand("explain"))
+        return explain(arguments.options, arguments.name);
     if (app.got_subcommand("status"))
         return show_status(arguments.options);
     if (app.got_subcommand("reload"))

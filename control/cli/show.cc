@@ -2,49 +2,16 @@
 #include "control/cli/show.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "base/text.h"
+#include "control/cli/json_text.h"
+#include "control/cli/show_mesh.h"
 #include "control/cli/table.h"
 
 namespace meshgate::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string text_of(const Json& value) {
-    return value.is_null() ? "-" : printable(value.get<std::string>());
-}
-
-uint64_t number_of(const Json& value) {
-    return value.get<uint64_t>();
-}
-
-std::string joined(const Json& array) {
-    std::string out;
-    for (const Json& each : array)
-        out += (out.empty() ? "" : ", ") + text_of(each);
-    return out.empty() ? "-" : out;
-}
-
-// A diagnostic has several lines.
-std::string printable_lines(std::string_view text) {
-    std::string out;
-    while (!text.empty()) {
-        const size_t end = std::min(text.find('\n'), text.size());
-        out += printable(text.substr(0, end)) + "\n";
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
-    return out;
-}
-
-std::string decimal(double value, const char* format) {
-    std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), format, value);
-    return text.data();
-}
 
 std::string ratio(uint64_t numerator, uint64_t denominator) {
     if (denominator == 0)
@@ -130,6 +97,7 @@ std::string status_text(const StatusAnswers& answers, int64_t now_unix_s, Colour
            plural(number_of(answers.status.at("routes")), "route") + "\n";
     out += "KEY      " + text_of(wireguard.at("public_key")) + ", UDP port " +
            std::to_string(number_of(wireguard.at("listen_port"))) + "\n";
+    out += network_line(answers.status);
     out += cpu_line(dataplane, answers.workers);
     out += "MEMORY   " + text_of(dataplane.at("memory")) + ", " +
            human_count(number_of(dataplane.at("mbufs_in_use"))) + " of " +

@@ -45,7 +45,7 @@ TEST_F(Answer, StatusHasThisShape) {
         R"("handshakes":{"completed":7,"bad_mac1":2}},"routes":3,)"
         R"("dataplane":{"aead_engine":"ipsec-mb/avx512",)"
         R"("aead_reason":"fastest that passed the self-test","memory":"256 MiB in hugepages",)"
-        R"("workers":1,"mbufs_in_use":600,"mbufs_total":32768}}})"
+        R"("workers":1,"mbufs_in_use":600,"mbufs_total":32768},"network":null}})"
         "\n");
 }
 
@@ -164,7 +164,7 @@ TEST_F(Answer, GuessesWhatATypoMeant) {
     EXPECT_EQ(code(R"({"verb":"show peer"})"), "unknown-verb");
     EXPECT_EQ(message(R"({"verb":"show peer"})"),
               "'show peer' is not a verb; did you mean 'show peers'?");
-    EXPECT_EQ(message(R"({"verb":"explode"})"), "'explode' is not a verb");
+    EXPECT_EQ(message(R"({"verb":"frobnicate"})"), "'frobnicate' is not a verb");
 }
 
 TEST_F(Answer, SaysWhatIsWrongWithGarbage) {

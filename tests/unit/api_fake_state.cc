@@ -126,7 +126,120 @@ std::vector<WorkerView> fake_workers() {
     return {worker};
 }
 
+std::vector<LinkView> fake_links() {
+    LinkView up;
+    up.peer = "vienna";
+    up.port = "wan0";
+    up.remote = *parse_endpoint("192.0.2.44:51820");
+    up.state = "up";
+    up.in_use = true;
+    up.rtt_p50_ms = 9.12345;
+    up.jitter_ms = 0.4;
+    up.loss = 0.0125;
+    up.cost = 105;
+    up.age_s = 0.16;
+    up.probe_interval_ms = 200;
+    up.origin = "network file";
+    LinkView down;
+    down.peer = "leipzig";
+    down.port = "wan1";
+    down.remote = *parse_endpoint("[2001:db8::7]:51820");
+    down.state = "down";
+    down.metered = true;
+    down.loss = 1;
+    down.probe_interval_ms = 4000;
+    down.origin = "candidate";
+    return {up, down};
+}
+
+std::vector<MeshPathView> fake_paths() {
+    MeshPathView direct;
+    direct.peer = "vienna";
+    direct.kind = "direct";
+    direct.port = "wan0";
+    direct.remote = *parse_endpoint("192.0.2.44:51820");
+    direct.metric = 105;
+    direct.since_s = 3700;
+    direct.mtu_bytes = 1420;
+    direct.session = SessionState::up;
+    MeshPathView relayed;
+    relayed.peer = "leipzig";
+    relayed.kind = "relay";
+    relayed.port = "wan0";
+    relayed.relay = "vienna";
+    relayed.remote = direct.remote;
+    relayed.metric = 210;
+    relayed.since_s = 12;
+    relayed.mtu_bytes = 1420;
+    relayed.session = SessionState::up;
+    MeshPathView none;
+    none.peer = "hamburg";
+    none.kind = "none";
+    return {direct, relayed, none};
+}
+
+std::vector<MemberView> fake_members() {
+    MemberView self;
+    self.name = "berlin";
+    self.public_key = test_key(1);
+    self.node_address = *parse_address("fd08:fe4a:69ab::1");
+    self.self = true;
+    self.prefixes = {*parse_prefix("10.1.0.0/16")};
+    self.tags = {"office"};
+    self.state = "self";
+    self.network_version = 12;
+    MemberView vienna;
+    vienna.name = "vienna";
+    vienna.public_key = test_key(4);
+    vienna.node_address = *parse_address("fd08:fe4a:69ab::4");
+    vienna.relay = true;
+    vienna.prefixes = {*parse_prefix("10.4.0.0/16")};
+    vienna.endpoints = {"192.0.2.44:51820", "vienna.example.net:51820"};
+    vienna.state = "up";
+    vienna.network_version = 11;
+    MemberView hamburg;
+    hamburg.name = "hamburg";
+    hamburg.public_key = test_key(5);
+    hamburg.node_address = *parse_address("fd08:fe4a:69ab::5");
+    hamburg.state = "down";
+    return {self, vienna, hamburg};
+}
+
+std::vector<RelayView> fake_relays() {
+    RelayView serving;
+    serving.role = "serving";
+    serving.from = "hamburg";
+    serving.to = "vienna";
+    serving.index = 0x2a01f3;
+    serving.state = "open";
+    serving.expires_s = 171.5;
+    RelayView used = serving;
+    used.role = "using";
+    used.from = "berlin";
+    used.to = "leipzig";
+    used.via = "vienna";
+    used.state = "asked";
+    return {serving, used};
+}
+
 }  // namespace
+
+void FakeState::join_network() {
+    network_view = NetworkView{"acme", 12, "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", 3, 1};
+    link_views = fake_links();
+    path_views = fake_paths();
+    member_views = fake_members();
+    relay_views = fake_relays();
+    push_report = {.accepted = true, .version = 13, .errors = {}};
+}
+
+std::optional<ExplainView> FakeState::explain(const std::string& peer) {
+    for (const MeshPathView& path : path_views) {
+        if (path.peer == peer)
+            return ExplainView{peer, {peer + " is reached so.", "  because \x1b[2J"}};
+    }
+    return std::nullopt;
+}
 
 FakeState::FakeState()
     : status_view{fake_status()},

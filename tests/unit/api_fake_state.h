@@ -21,6 +21,23 @@ struct FakeState final : StateProvider {
     std::vector<PortStatusView> ports() override { return port_views; }
     DropsView drops() override { return drops_view; }
     std::vector<WorkerView> workers() override { return worker_views; }
+    std::optional<NetworkView> network() override { return network_view; }
+    std::vector<LinkView> links() override { return link_views; }
+    std::vector<MeshPathView> paths() override { return path_views; }
+    std::vector<MemberView> members() override { return member_views; }
+    std::vector<RelayView> relays() override { return relay_views; }
+    // Knows the peers that a path leads to.
+    std::optional<ExplainView> explain(const std::string& peer) override;
+    NetworkPushReport push_network(const std::string& text, const std::string& signature,
+                                   const Caller& caller) override {
+        pushed_text = text;
+        pushed_signature = signature;
+        last_caller = caller;
+        return push_report;
+    }
+    // Makes the box a member of a network of three.
+    void join_network();
+
     ReloadReport reload(const Caller& caller) override {
         ++nb_reloads;
         last_caller = caller;
@@ -33,6 +50,13 @@ struct FakeState final : StateProvider {
     std::vector<PortStatusView> port_views;
     DropsView drops_view;
     std::vector<WorkerView> worker_views;
+    std::optional<NetworkView> network_view;
+    std::vector<LinkView> link_views;
+    std::vector<MeshPathView> path_views;
+    std::vector<MemberView> member_views;
+    std::vector<RelayView> relay_views;
+    NetworkPushReport push_report;
+    std::string pushed_text, pushed_signature;
     ReloadReport reload_report;
     int nb_reloads = 0;
     int nb_status_calls = 0;

@@ -68,8 +68,8 @@ TEST(Metrics, ShowWhatTheViewsHold) {
              R"(meshgate_mempool_available 32168)",
              R"(meshgate_handshake_messages_total{result="bad_mac1"} 2)",
              R"(meshgate_peer_up{peer="munich"} 0)",
-             R"(meshgate_peer_path{peer="alice-laptop",path="direct",wan="wan0"} 1)",
-             R"(meshgate_peer_path{peer="munich",path="none",wan=""} 1)",
+             R"(meshgate_peer_path{peer="alice-laptop",path="direct",wan="wan0",relay=""} 1)",
+             R"(meshgate_peer_path{peer="munich",path="none",wan="",relay=""} 1)",
              R"(meshgate_peer_receive_bytes_total{peer="alice-laptop"} 1480)",
              R"(meshgate_peer_transmit_packets_total{peer="alice-laptop"} 20)",
              R"(meshgate_peer_handshakes_total{peer="alice-laptop",result="completed"} 3)",
@@ -84,6 +84,44 @@ TEST(Metrics, ShowWhatTheViewsHold) {
              R"(meshgate_routes{kind="peer"} 1)",
          })
         EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+}
+
+TEST(Metrics, ShowTheMeshOfABoxInANetworkOnly) {
+    FakeState state;
+    EXPECT_EQ(metrics_text(state).find("meshgate_network"), std::string::npos);
+    state.join_network();
+    const std::string text = metrics_text(state);
+    EXPECT_EQ(promtool_status(text), 0) << text;
+    for (const char* line : {
+             R"(meshgate_network_info{network="acme",authority=)"
+             R"("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="} 1)",
+             R"(meshgate_network_version 12)",
+             R"(meshgate_members{state="up"} 1)",
+             R"(meshgate_link_up{peer="vienna",port="wan0",remote="192.0.2.44:51820"} 1)",
+             R"(meshgate_link_up{peer="leipzig",port="wan1",remote="[2001:db8::7]:51820"} 0)",
+             R"(meshgate_link_in_use{peer="vienna",port="wan0",remote="192.0.2.44:51820"} 1)",
+             R"(meshgate_link_rtt_seconds{peer="vienna",port="wan0",remote="192.0.2.44:51820"} )"
+             R"(0.00912345)",
+             R"(meshgate_link_loss_ratio{peer="leipzig",port="wan1",remote="[2001:db8::7]:51820"} )"
+             R"(1)",
+             R"(meshgate_link_cost{peer="leipzig",port="wan1",remote="[2001:db8::7]:51820"} 65535)",
+             R"(meshgate_peer_path{peer="leipzig",path="relay",wan="wan0",relay="vienna"} 1)",
+             R"(meshgate_peer_path{peer="hamburg",path="none",wan="",relay=""} 1)",
+             R"(meshgate_peer_path{peer="alice-laptop",path="direct",wan="wan0",relay=""} 1)",
+             R"(meshgate_relay_entries{role="serving"} 1)",
+             R"(meshgate_relay_entries{role="using"} 1)",
+         })
+        EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+    EXPECT_EQ(text.find(R"(meshgate_link_rtt_seconds{peer="leipzig")"), std::string::npos);
+}
+
+TEST(Metrics, SatisfyPromtoolWithALinkOrAPathTwice) {
+    FakeState state;
+    state.join_network();
+    state.link_views.push_back(state.link_views[0]);
+    state.path_views.push_back(state.path_views[0]);
+    state.path_views[0].peer = "alice-laptop";
+    EXPECT_EQ(promtool_status(metrics_text(state)), 0) << metrics_text(state);
 }
 
 TEST(Metrics, KeepCountersExactAboveFourThousandMillion) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// The meshgate program itself (its path comes in MESHGATE) against the API socket of a made-up box.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,40 +9,13 @@
 #include <nlohmann/json.hpp>
 
 #include "control/cli/table.h"
-#include "tests/unit/api_servers.h"
+#include "tests/unit/cli_fixture.h"
 
 namespace meshgate::control {
 namespace {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
-
-class Cli : public Sockets {
-protected:
-    void SetUp() override {
-        ASSERT_NE(std::getenv("MESHGATE"), nullptr) << "set MESHGATE to the meshgate program";
-        ASSERT_EQ(create_api(folder / "api.sock"), "");
-    }
-    // Output, stderr included, then "exit N".
-    std::string meshgate(const std::string& arguments) {
-        return run_command("MESHGATE_SOCKET='" + (folder / "api.sock") + "' \"$MESHGATE\" " +
-                           arguments + " 2>&1");
-    }
-    static std::string exit_of(const std::string& output) {
-        return output.substr(output.rfind("exit "));
-    }
-    static Json json_of(const std::string& output) {
-        return Json::parse(output.substr(0, output.rfind("exit ")));
-    }
-    void write(const std::string& name, const std::string& text) {
-        std::ofstream{folder / name} << text;
-        ::chmod((folder / name).c_str(), 0600);
-    }
-};
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 TEST_F(Cli, StatusIsOneScreen) {
     const std::string out = meshgate("status");
@@ -111,7 +83,8 @@ TEST_F(Cli, ShowsTables) {
 
 TEST_F(Cli, GivesJsonForEveryReadingVerb) {
     for (const char* verb : {"status", "show peers", "show routes", "show ports", "show drops",
-                             "show workers", "show peers munich", "reload"}) {
+                             "show workers", "show links", "show paths", "show members",
+                             "show relays", "show peers munich", "reload"}) {
         const std::string out = meshgate(std::string{verb} + " --json");
         EXPECT_EQ(json_of(out)["schema"], 1) << out;
         EXPECT_EQ(exit_of(out), "exit 0") << out;

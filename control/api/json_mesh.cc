@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the mesh looks like as JSON.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "control/api/json.h"
+
+namespace meshgate::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr uint16_t kInfinite = 65535;
+
+Json text_or_null(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json endpoint_or_null(const Endpoint& endpoint) {
+    return endpoint.address.family == Family::none ? Json(nullptr) : Json(to_string(endpoint));
+}
+
+Json cost_or_null(uint16_t cost) {
+    return cost == kInfinite ? Json(nullptr) : Json(cost);
+}
+
+// To a thousandth: what was measured is no more exact.
+Json rounded(double value) {
+    return std::round(value * 1000) / 1000;
+}
+
+Json rounded_or_null(const std::optional<double>& value) {
+    return value ? rounded(*value) : Json(nullptr);
+}
+
+Json texts_of(const std::vector<Prefix>& prefixes) {
+    Json array = Json::array();
+    for (const Prefix& prefix : prefixes)
+        array.push_back(to_string(prefix));
+    return array;
+}
+
+}  // namespace
+
+Json to_json(const std::optional<NetworkView>& network) {
+    if (!network)
+        return nullptr;
+    return {{"name", network->name},
+            {"version", network->version},
+            {"authority", network->authority},
+            {"members", network->members},
+            {"clients", network->clients}};
+}
+
+Json to_json(const LinkView& link) {
+    return {
+        {"peer", link.peer},
+        {"port", link.port},
+        {"remote", endpoint_or_null(link.remote)},
+        {"state", link.state},
+        {"in_use", link.in_use},
+        {"metered", link.metered},
+        {"rtt_p50_ms", rounded_or_null(link.rtt_p50_ms)},
+        {"jitter_ms", rounded_or_null(link.jitter_ms)},
+        {"loss_ratio", rounded(link.loss)},
+        {"cost", cost_or_null(link.cost)},
+        {"age_s", link.age_s < 0 ? Json(nullptr) : rounded(link.age_s)},
+        {"probe_interval_ms", link.probe_interval_ms},
+        {"origin", link.origin},
+    };
+}
+
+Json to_json(const MeshPathView& path) {
+    return {
+        {"peer", path.peer},
+        {"kind", path.kind},
+        {"port", text_or_null(path.port)},
+        {"relay", text_or_null(path.relay)},
+        {"remote", endpoint_or_null(path.remote)},
+        {"metric", cost_or_null(path.metric)},
+        {"since_s", rounded(path.since_s)},
+        {"mtu_bytes", path.mtu_bytes},
+        {"session", to_string(path.session)},
+    };
+}
+
+Json to_json(const MemberView& member) {
+    return {
+        {"name", member.name},
+        {"public_key", to_string(member.public_key)},
+        {"node_address", to_string(member.node_address)},
+        {"self", member.self},
+        {"relay", member.relay},
+        {"prefixes", texts_of(member.prefixes)},
+        {"endpoints", member.endpoints},
+        {"tags", member.tags},
+        {"state", member.state},
+        {"network_version",
+         member.network_version == 0 ? Json(nullptr) : Json(member.network_version)},
+    };
+}
+
+Json to_json(const RelayView& relay) {
+    return {
+        {"role", relay.role},
+        {"from", relay.from},
+        {"to", relay.to},
+        {"index", relay.index},
+        {"via", relay.via},
+        {"state", relay.state},
+        {"expires_s", rounded(relay.expires_s)},
+    };
+}
+
+Json to_json(const ExplainView& view) {
+    return {{"peer", view.peer}, {"lines", view.lines}};
+}
+
+Json to_json(const NetworkPushReport& report) {
+    return {{"accepted", report.accepted},
+            {"version", report.version == 0 ? Json(nullptr) : Json(report.version)},
+            {"errors", report.errors}};
+}
+
+}  // namespace meshgate::control
