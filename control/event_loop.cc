@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <boost/asio/post.hpp>
 #include <csignal>
+#include <utility>
 
 namespace meshgate::control {
 
@@ -14,6 +15,7 @@ using boost::system::error_code;
 
 constexpr auto kSampleInterval = 50ms;
 constexpr auto kLinkInterval = 200ms;
+constexpr auto kLeavingTime = 1500ms;
 
 }  // namespace
 
@@ -27,6 +29,7 @@ EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, Hooks hooks)
       sampling_{io},
       links_{io},
       seconds_{io},
+      leaving_{io},
       signals_{io, SIGTERM, SIGINT, SIGHUP} {
     signals_.add(SIGCHLD);
 }
@@ -120,7 +123,8 @@ void EventLoop::wait_for_signal() {
         if (error)
             return;
         if (signal == SIGTERM || signal == SIGINT) {
-            io_.stop();
+            leave();
+            wait_for_signal();
             return;
         }
         if (signal == SIGHUP)
@@ -130,6 +134,16 @@ void EventLoop::wait_for_signal() {
         arm();
         wait_for_signal();
     });
+}
+
+void EventLoop::leave() {
+    if (std::exchange(leaves_, true) || !gateway_.leave()) {
+        io_.stop();
+        return;
+    }
+    arm();
+    leaving_.expires_after(kLeavingTime);
+    leaving_.async_wait([this](error_code) { io_.stop(); });
 }
 
 }  // namespace meshgate::control

@@ -24,7 +24,8 @@ public:
     // All outlive this.
     EventLoop(boost::asio::io_context& io, Gateway& gateway, Hooks hooks);
 
-    // Until SIGTERM or SIGINT.
+    // Until SIGTERM or SIGINT. A box that others go through says goodbye first, and forwards until
+    // they have found other ways; a second signal ends it at once.
     void run();
 
 private:
@@ -36,6 +37,7 @@ private:
     void watch_links();
     void count_seconds();
     void wait_for_signal();
+    void leave();
 
     boost::asio::io_context& io_;
     Gateway& gateway_;
@@ -45,9 +47,11 @@ private:
     boost::asio::steady_timer sampling_;
     boost::asio::steady_timer links_;
     boost::asio::steady_timer seconds_;
+    boost::asio::steady_timer leaving_;
     boost::asio::signal_set signals_;
     Time armed_for_ = kNever;
     bool sampling_armed_ = false;
+    bool leaves_ = false;
 };
 
 }  // namespace meshgate::control

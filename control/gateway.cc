@@ -44,7 +44,9 @@ Gateway::Gateway(Parts parts, config::Model model)
                  .log = parts_.log,
                  .name_of = [this](PeerId peer) { return name_of(peer); }}} {}
 
-Gateway::~Gateway() = default;
+Gateway::~Gateway() {
+    sessions_.set_mesh(nullptr);
+}
 
 wireguard::DeviceOptions Gateway::device_options() {
     return {.timings = parts_.timings,
@@ -69,6 +71,8 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
         if (auto added = gateway->add_peer(peer, secrets, now); !added)
             return within("peer " + peer.name, added.error());
     }
+    if (gateway->parts_.network != nullptr)
+        gateway->make_mesh(now);
     gateway->publish_routes();
     gateway->publish(time_of(now));
     return gateway;
@@ -78,6 +82,15 @@ void Gateway::up() {
     const Now now = this->now();
     device_.up(now);
     settle(now);
+}
+
+bool Gateway::leave() {
+    if (!mesh_)
+        return false;
+    const Now now = this->now();
+    const bool missed = mesh_->shutdown(now);
+    settle(now);
+    return missed;
 }
 
 void Gateway::down() {
@@ -122,14 +135,17 @@ void Gateway::handle(Packet packet, const Now& now) {
         case Punt::icmp_to_us:
             return answer_echo(std::move(packet), time);
         case Punt::underlay_icmp:
-            if (const auto report = parse_path_mtu_report(packet.bytes()))
+            if (const auto report = parse_path_mtu_report(packet.bytes());
+                report && !(mesh_ && mesh_->on_path_mtu(*report, now)))
                 paths_.on_path_mtu(*report, time);
             return;
         case Punt::no_session:
             return sessions_.stage(std::move(packet), now);
         case Punt::unresolved_neighbor:
             return next_hops_.hold(std::move(packet), time);
-        case Punt::mesh:  // nobody here listens
+        case Punt::mesh:
+            if (mesh_ && mesh_->is_member(info.peer))
+                return mesh_->receive(std::move(packet), now);
             parts_.dataplane.control_counters()
                 .drops[static_cast<size_t>(Drop::local_no_listener)]
                 .add(1);
@@ -177,6 +193,8 @@ void Gateway::answer_handshakes() {
             return;
         const QueuedHandshake queued = handshakes_.front();
         handshakes_.pop_front();
+        if (mesh_)
+            mesh_->on_handshake_from(queued.from);
         device_.receive(std::span{queued.bytes}.first(queued.len), queued.from,
                         std::max(handshakes_.size(), nb_least), now);
         sessions_.carry_out(now);
@@ -210,6 +228,9 @@ void Gateway::handle(const Note& note, const Now& now) {
         case Note::Kind::confirmed:
             return device_.on_confirmed(note.local_index, now);
         case Note::Kind::endpoint_moved:
+            // Of members, links are learned by their probes: packets may come by way of relays.
+            if (mesh_ && mesh_->is_member(note.peer))
+                return;
             return device_.on_endpoint_moved(
                 note.peer, {.remote = note.remote, .local = note.local, .port = note.port}, now);
     }
@@ -222,6 +243,8 @@ void Gateway::tick() {
     device_.tick(now);
     next_hops_.table().tick(time_of(now));
     paths_.tick(time_of(now));
+    if (mesh_)
+        mesh_->tick(now);
     const size_t nb_expired = std::erase_if(
         old_listen_ports_, [&](const OldListenPort& old) { return old.expires <= time_of(now); });
     if (nb_expired > 0)
@@ -234,6 +257,8 @@ Time Gateway::next_deadline() const noexcept {
     const uint64_t device_ns = device_.next_deadline();
     if (device_ns != wireguard::kNever)
         deadline = std::min(deadline, Time{std::chrono::nanoseconds{device_ns}});
+    if (mesh_)
+        deadline = std::min(deadline, mesh_->next_deadline());
     for (const OldListenPort& old : old_listen_ports_)
         deadline = std::min(deadline, old.expires);
     if (snapshot_stale_)
@@ -274,8 +299,14 @@ void Gateway::settle(const Now& now) {
     for (auto events = next_hops_.settle(time); !events.empty(); events = next_hops_.settle(time)) {
         for (const Neighbors::Event& event : events)
             paths_.on_neighbor(event, time);
+        for (const Neighbors::Event& event : events) {
+            if (mesh_)
+                mesh_->on_neighbor(event, now);
+        }
     }
     sessions_.carry_out(now);
+    if (mesh_)
+        answer_foreign_handshakes(now);
     next_hops_.settle(time);
     if (next_hops_.take_changed()) {
         builder_.set_neighbors(next_hops_.table().resolved());

@@ -13,6 +13,8 @@
 #include "config/model.h"
 #include "control/clock.h"
 #include "control/log.h"
+#include "control/mesh/mesh.h"
+#include "control/mesh/network_store.h"
 #include "control/next_hops.h"
 #include "control/paths.h"
 #include "control/publish/snapshot_builder.h"
@@ -40,6 +42,8 @@ public:
         Log& log;              // likewise
         Clock clock;
         wireguard::Timings timings;
+        // Of the network that the model names, loaded; outlives the gateway. Null: no network.
+        mesh::NetworkStore* network = nullptr;
     };
 
     // Adds the model's peers and publishes the first snapshot; workers may start afterwards.
@@ -51,6 +55,9 @@ public:
     void raise_timestamp_floor(uint64_t wall_ns) { device_.raise_timestamp_floor(wall_ns); }
     // Begins to greet and to answer.
     void up();
+    // Tells the mesh that we go. True: others go through us, or talk to us, and it is kind to
+    // forward for a while.
+    bool leave();
     // Forgets all sessions.
     void down();
 
@@ -69,6 +76,11 @@ public:
     // differences must have been taken out. New things come before old ones go. `secrets`: of
     // `after`. Fails without having changed anything.
     Result<void> apply(const config::Diff& changes, config::Model after, Secrets secrets);
+    // Offers a network file; `source` says whence. It is taken when it is signed and newer.
+    mesh::NetworkStore::Offer offer_network(config::SignedNetwork candidate,
+                                            const std::string& source);
+    // Null: the box is a plain WireGuard gateway.
+    const mesh::Mesh* mesh() const noexcept { return mesh_.get(); }
 
     const config::Model& model() const noexcept { return model_; }
     const Dataplane& dataplane() const noexcept { return parts_.dataplane; }
@@ -114,6 +126,9 @@ private:
     void answer_handshakes();
     void answer_echo(Packet packet, Time now);
     void handle(const Note& note, const Now& now);
+    void make_mesh(const Now& now);
+    void take_network(const Now& now);
+    void answer_foreign_handshakes(const Now& now);
     // Carries out what the other functions led to; the last step of each.
     void settle(const Now& now);
 
@@ -124,6 +139,7 @@ private:
     NextHops next_hops_;
     Paths paths_;
     Sessions sessions_;
+    std::unique_ptr<mesh::Mesh> mesh_;
     SnapshotBuilder builder_;
     std::map<PeerId, std::string> names_;
     std::vector<MacAddress> macs_;  // by PortId

@@ -64,6 +64,8 @@ void Gateway::publish_listen_ports(Time now) {
     for (const OldListenPort& old : old_listen_ports_)
         ports.push_back(old.port);
     builder_.set_listen_ports(ports);
+    if (mesh_)
+        mesh_->set_listen_port(ports.front(), this->now());
     paths_.set_listen_ports(std::move(ports), now);
     snapshot_stale_ = true;
 }
@@ -90,6 +92,8 @@ void Gateway::publish_ports(Time now) {
                                 .up = down_since_ns_[i] == 0});
     }
     next_hops_.table().set_ports(std::move(neighbors), now);
+    if (mesh_)
+        mesh_->set_ports(underlay, model_, this->now());
     paths_.set_ports(std::move(underlay), now);
     snapshot_stale_ = true;
 }
@@ -100,8 +104,73 @@ void Gateway::publish_routes() {
         if (const auto id = device_.find_peer(peer.public_key))
             prefixes.push_back({*id, peer.allowed_ips});
     }
-    if (builder_.set_routes(build_rib(model_.ports, model_.routes, prefixes)))
+    std::vector<IpAddress> addresses;
+    if (mesh_) {
+        for (PeerPrefixes& member : mesh_->prefixes())
+            prefixes.push_back(std::move(member));
+        addresses.push_back(mesh_->node());
+    }
+    if (builder_.set_routes(build_rib(model_.ports, model_.routes, prefixes, addresses)))
         snapshot_stale_ = true;
+}
+
+// ---- the network ----
+
+void Gateway::make_mesh(const Now& now) {
+    mesh_ = std::make_unique<mesh::Mesh>(
+        mesh::MeshParts{.dataplane = parts_.dataplane,
+                        .device = device_,
+                        .sessions = sessions_,
+                        .neighbors = next_hops_.table(),
+                        .log = parts_.log,
+                        .clock = parts_.clock,
+                        .set_name =
+                            [this](PeerId peer, const std::string& name) {
+                                if (name.empty())
+                                    names_.erase(peer);
+                                else
+                                    names_[peer] = name;
+                            }},
+        parts_.network->authority(), model_);
+    sessions_.set_mesh(mesh_.get());
+    publish_listen_ports(time_of(now));
+    publish_ports(time_of(now));
+    mesh_->apply(parts_.network->network(), now);
+}
+
+void Gateway::take_network(const Now& now) {
+    mesh_->apply(parts_.network->network(), now);
+    publish_routes();
+    publish(time_of(now));
+    mesh_->forget_departed();
+    settle(now);
+}
+
+mesh::NetworkStore::Offer Gateway::offer_network(config::SignedNetwork candidate,
+                                                 const std::string& source) {
+    const Now now = this->now();
+    if (!mesh_)
+        return {.taken = false, .errors = {"the box file names no network"}, .warning = {}};
+    auto offer = parts_.network->offer(std::move(candidate), source);
+    if (!offer.taken)
+        return offer;
+    parts_.log.write({Log::Level::info, "network", parts_.network->network().name,
+                      "version " + std::to_string(parts_.network->network().version) +
+                          " is in force, from " + source,
+                      Log::Cause::administrator});
+    if (!offer.warning.empty())
+        parts_.log.write({Log::Level::warning, "network-not-kept", parts_.network->network().name,
+                          offer.warning, Log::Cause::administrator});
+    take_network(now);
+    return offer;
+}
+
+void Gateway::answer_foreign_handshakes(const Now& now) {
+    for (const auto& handshake : mesh_->take_handshakes()) {
+        mesh_->on_handshake_from(handshake.from);
+        device_.receive(handshake.bytes, handshake.from, handshakes_.size(), now);
+        sessions_.carry_out(now);
+    }
 }
 
 // ---- peers and changes ----

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -185,7 +186,7 @@ std::string state_folder() {
     return text.substr(0, text.find(':'));
 }
 
-Result<void> run(config::Model model, const Arguments& arguments) {
+Result<void> run(config::Model model, mesh::NetworkStore* network, const Arguments& arguments) {
     Log log{model.log};
     lock_memory(log);
     const std::string socket = model.control.socket;
@@ -201,8 +202,8 @@ Result<void> run(config::Model model, const Arguments& arguments) {
     auto dataplane = Dataplane::create(dataplane_options(model));
     if (!dataplane)
         return tl::unexpected{dataplane.error()};
-    auto gateway = Gateway::create({**dataplane, log, system_now, *timings}, std::move(model),
-                                   std::move(*secrets));
+    auto gateway = Gateway::create({**dataplane, log, system_now, *timings, network},
+                                   std::move(model), std::move(*secrets));
     if (!gateway)
         return tl::unexpected{gateway.error()};
     ClockMark mark{state_folder(), system_now()};
@@ -226,6 +227,12 @@ std::string default_web_binary() {
     return (folder / "../libexec/meshgate/meshgate-web").lexically_normal();
 }
 
+// Where the last good network file is kept: with what else we keep, or beside the one it replaces.
+std::string kept_file(const config::NetworkOptions& network) {
+    const std::string folder = state_folder();
+    return folder.empty() ? network.file + ".kept" : folder + "/network.kept";
+}
+
 void complain(std::span<const config::Diagnostic> diagnostics) {
     if (diagnostics.empty())
         return;
@@ -234,22 +241,22 @@ void complain(std::span<const config::Diagnostic> diagnostics) {
     std::fputs(config::format_text(diagnostics, colour).c_str(), stderr);
 }
 
-// A box that names a network starts with a good one or not at all.
-bool network_is_sound(const config::Model& model) {
-    if (!model.network)
-        return true;
-    const config::NetworkLoad network = config::load_network(model);
-    complain(network.diagnostics);
-    return network.network.has_value();
-}
-
 int start(const Arguments& arguments) {
     protect_process();
     config::LoadResult loaded = config::load_file(arguments.config_file);
     complain(loaded.diagnostics);
-    if (!loaded || !network_is_sound(*loaded.model))
+    if (!loaded)
         return kExitConfig;
-    const auto ran = run(std::move(*loaded.model), arguments);
+    std::unique_ptr<mesh::NetworkStore> network;
+    if (const auto& options = loaded.model->network) {
+        network = std::make_unique<mesh::NetworkStore>(options->authority, kept_file(*options));
+        std::vector<config::Diagnostic> diagnostics;
+        const bool usable = network->load(*loaded.model, diagnostics);
+        complain(diagnostics);
+        if (!usable)
+            return kExitConfig;
+    }
+    const auto ran = run(std::move(*loaded.model), network.get(), arguments);
     if (ran)
         return 0;
     std::fprintf(stderr, "meshgated: %s\n", ran.error().message.c_str());

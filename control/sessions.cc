@@ -30,6 +30,17 @@ void Sessions::stage(Packet packet, const Now& now) {
     parts_.device.on_no_session(peer, now);
 }
 
+void Sessions::release(PeerId peer, const Now& now) {
+    const auto found = held_.find(peer);
+    if (found == held_.end())
+        return;
+    const Held held = found->second;
+    held_.erase(found);
+    act(wireguard::UseForSending{.peer = peer, .local_index = held.local_index}, now);
+    if (held.flush)
+        act(*held.flush, now);
+}
+
 void Sessions::carry_out(const Now& now) {
     // Actions may lead to further ones: a keypair that cannot be installed, for instance.
     for (parts_.device.drain(actions_); !actions_.empty(); parts_.device.drain(actions_)) {
@@ -39,6 +50,8 @@ void Sessions::carry_out(const Now& now) {
 }
 
 void Sessions::act(const wireguard::SendMessage& action, const Now& now) {
+    if (mesh_ != nullptr && action.to.remote.port == 0)
+        return mesh_->send_handshake(action, now);
     parts_.paths.send(action, time_of(now));
 }
 
@@ -62,12 +75,19 @@ void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
     }
     ++nb_keypairs_;
     ++peers_with_keypairs_[action.peer];
+    if (mesh_ != nullptr)
+        mesh_->on_keypair(action, now);
 }
 
 void Sessions::act(const wireguard::UseForSending& action, const Now& now) {
     Keypair* keypair = parts_.dataplane.keypair(action.local_index);
     if (keypair == nullptr)
         return;
+    if (mesh_ != nullptr && !mesh_->may_send(action.peer, action.local_index, now)) {
+        held_[action.peer].local_index = action.local_index;
+        return;
+    }
+    held_.erase(action.peer);
     auto& sending = parts_.dataplane.peer(action.peer).sending;
     if (sending.exchange(keypair, std::memory_order_acq_rel) == nullptr)
         parts_.log.write(
@@ -84,6 +104,11 @@ void Sessions::act(const wireguard::RemoveKeypair& action, const Now& now) {
         return;
     parts_.dataplane.remove_keypair(action.local_index);
     --nb_keypairs_;
+    const auto held = held_.find(action.peer);
+    if (held != held_.end() && held->second.local_index == action.local_index)
+        held_.erase(held);
+    if (mesh_ != nullptr)
+        mesh_->on_keypair_removed(action.peer, action.local_index, now);
     const auto it = peers_with_keypairs_.find(action.peer);
     if (it == peers_with_keypairs_.end() || --it->second > 0)
         return;
@@ -99,6 +124,10 @@ void Sessions::act(const wireguard::SendKeepalive& action, const Now&) {
 }
 
 void Sessions::act(const wireguard::FlushStaged& action, const Now&) {
+    if (const auto held = held_.find(action.peer); held != held_.end()) {
+        held->second.flush = action;
+        return;
+    }
     auto packets = staged_.take(action.peer);
     if (packets.empty() && action.keepalive_if_none)
         send_keepalive(action.peer);
@@ -118,6 +147,8 @@ void Sessions::act(const wireguard::PurgeStaged& action, const Now& now) {
 }
 
 void Sessions::act(const wireguard::EndpointChanged& action, const Now& now) {
+    if (mesh_ != nullptr && action.to.remote.port == 0)
+        return;  // a node address: the mesh has its own way of knowing where that is
     const Link* before = parts_.paths.link_of(action.peer);
     if (before != nullptr && before->remote != action.to.remote)
         parts_.log.write({Log::Level::info, "endpoint-moved", parts_.name_of(action.peer),

@@ -7,6 +7,7 @@
 
 #include "control/clock.h"
 #include "control/log.h"
+#include "control/mesh/mesh_peers.h"
 #include "control/next_hops.h"
 #include "control/paths.h"
 #include "control/waiting_room.h"
@@ -29,11 +30,15 @@ public:
         std::function<std::string(PeerId)> name_of;  // for the log
     };
     explicit Sessions(Parts parts);
+    // Before peers of the mesh are added; outlives this, or is taken away by null.
+    void set_mesh(mesh::MeshPeers* mesh) noexcept { mesh_ = mesh; }
 
     // An inner packet that found no session; oldest out beyond 128 per peer (W36).
     void stage(Packet packet, const Now& now);
     // Does what the device decided since the last call, in its order.
     void carry_out(const Now& now);
+    // The mesh has a path for the peer: the session that waited for one is used now.
+    void release(PeerId peer, const Now& now);
     // Tells the device about peers that moved packets; a bounded number of peers per call.
     void sample(const Now& now);
     // What the workers last saw of one peer, on our clock.
@@ -44,7 +49,10 @@ public:
     size_t nb_keypairs() const noexcept { return nb_keypairs_; }
     size_t nb_staged() const noexcept { return staged_.size(); }
     // The peer is gone: its number may be given to another.
-    void forget(PeerId peer) { seen_.erase(peer); }
+    void forget(PeerId peer) {
+        seen_.erase(peer);
+        held_.erase(peer);
+    }
 
 private:
     // The clocks drift against each other, and reading them takes time: a moment is translated
@@ -52,6 +60,12 @@ private:
     struct Seen {
         Dataplane::Activity tsc{};
         wireguard::Activity ns;
+    };
+
+    // A session that may not send before the mesh has a path.
+    struct Held {
+        uint32_t local_index = 0;
+        std::optional<wireguard::FlushStaged> flush;
     };
 
     void act(const wireguard::SendMessage& action, const Now& now);
@@ -72,6 +86,8 @@ private:
     TscMoment moment(const Now& now) const;
 
     Parts parts_;
+    mesh::MeshPeers* mesh_ = nullptr;
+    std::map<PeerId, Held> held_;
     WaitingRoom<PeerId, Packet> staged_;
     std::vector<wireguard::Action> actions_;
     std::map<PeerId, unsigned> peers_with_keypairs_;  // how many

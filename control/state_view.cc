@@ -47,6 +47,8 @@ const char* origin_of(RouteOrigin origin) noexcept {
             return "address";
         case RouteOrigin::routes:
             return "routes";
+        case RouteOrigin::network_file:
+            return "network file";
         case RouteOrigin::allowed_ips:
             return "allowed_ips";
         case RouteOrigin::built_in:
@@ -193,6 +195,8 @@ PeerView StateView::view_of(const config::Peer& peer) const {
         view.path = "direct " + gateway_.model().ports[link->port].name;
         view.mtu_bytes = link->mtu_bytes;
     }
+    if (gateway_.mesh() != nullptr && gateway_.mesh()->is_member(*id))
+        add_mesh_path(view, *id);
     return view;
 }
 
@@ -201,6 +205,16 @@ std::vector<PeerView> StateView::peers() {
     result.reserve(gateway_.model().peers.size());
     for (const config::Peer& peer : gateway_.model().peers)
         result.push_back(view_of(peer));
+    if (gateway_.mesh() == nullptr)
+        return result;
+    for (const config::Member& member : gateway_.mesh()->network().members) {
+        config::Peer peer;
+        peer.name = member.name;
+        peer.public_key = member.public_key;
+        peer.allowed_ips = member.prefixes;
+        if (peer.public_key != gateway_.model().node.public_key)
+            result.push_back(view_of(peer));
+    }
     return result;
 }
 

@@ -24,6 +24,15 @@ public:
     std::vector<WorkerView> workers() override;
     ReloadReport reload(const Caller& caller) override { return reload_.run(caller); }
 
+    std::optional<NetworkView> network() override;
+    std::vector<LinkView> links() override;
+    std::vector<MeshPathView> paths() override;
+    std::vector<MemberView> members() override;
+    std::vector<RelayView> relays() override;
+    std::optional<ExplainView> explain(const std::string& peer) override;
+    NetworkPushReport push_network(const std::string& text, const std::string& signature,
+                                   const Caller& caller) override;
+
     // Remembers how busy the workers are; call about every second.
     void sample_load();
 
@@ -36,6 +45,7 @@ private:
     };
 
     PeerView view_of(const config::Peer& peer) const;
+    void add_mesh_path(PeerView& view, PeerId peer) const;
     std::vector<std::string> problems() const;
 
     Gateway& gateway_;

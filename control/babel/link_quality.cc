@@ -14,6 +14,8 @@ constexpr unsigned kLossWindow = 400;
 // So many of the last 32 more than the long mean says are no accident: at 5 % random loss it
 // happens once in some hundred days of Hellos every 200 ms.
 constexpr unsigned kSuddenLosses = 11;
+// So many in a row are an outage: at 5 % random loss it happens once in half a year.
+constexpr unsigned kOutage = 6;
 constexpr double kRttAlpha = 0.836;
 constexpr int64_t kMaxRttUs = 180'000'000;
 
@@ -25,6 +27,15 @@ uint16_t to_cs(Duration duration) noexcept {
 }
 
 void HelloHistory::push(bool arrived) noexcept {
+    if (!arrived && missed_in_row_ == 0) {
+        recent_before_ = recent_;
+        slow_loss_before_ = slow_loss_;
+    }
+    // An outage is no loss: what the link is worth when it works, it was worth before.
+    if (arrived && missed_in_row_ >= kOutage) {
+        recent_ = recent_before_;
+        slow_loss_ = slow_loss_before_;
+    }
     bits_ = static_cast<uint16_t>(bits_ >> 1 | (arrived ? 0x8000 : 0));
     recent_ = recent_ >> 1 | (arrived ? 0x80000000 : 0);
     nb_seen_ = std::min(nb_seen_ + 1, kLossWindow);
@@ -93,7 +104,8 @@ void RttHistory::sample(int64_t rtt_us) noexcept {
 double Steady::follow(double value) noexcept {
     if (!held_)
         held_ = value;
-    const double play = std::max(slack_, *held_ / 4);
+    // Next to nothing is no wavering: or what was once bad would stay worse than its like for ever.
+    const double play = value < slack_ / 8 ? 0 : std::max(slack_, *held_ / 4);
     held_ = std::clamp(*held_, value - play, value + play);
     return *held_;
 }

@@ -75,6 +75,8 @@ private:
     uint32_t recent_ = 0;   // the last 32
     unsigned nb_seen_ = 0;  // up to the window of slow_loss_
     double slow_loss_ = 0;
+    uint32_t recent_before_ = 0;  // both as they were before the last run of misses
+    double slow_loss_before_ = 0;
     uint16_t expected_ = 0;
     unsigned missed_in_row_ = 0;
     Duration interval_{};

@@ -93,8 +93,10 @@ uint16_t Speaker::Impl::cost(Neighbor& neighbor, Time now) const {
 void Speaker::Impl::update_costs(Neighbor& neighbor, Time now) {
     Interface& interface = *neighbor.interface;
     if (!neighbor.receiving && neighbor.hello().two_of_three() &&
-        neighbor.hello().missed_in_row() == 0)
+        neighbor.hello().missed_in_row() == 0) {
         neighbor.receiving = true;
+        neighbor.loss_penalty = Steady{kLossSlack};  // what the outage left there
+    }
     const bool deaf = rxcost(neighbor) == kInfinity;
     if (deaf != (neighbor.told_rxcost == kInfinity) && interface.next_hello > now)
         interface.next_hello = now;  // it must know at once

@@ -18,6 +18,8 @@ struct Interface;
 // From one interface: ten times what a hub sends to another when everything changes.
 constexpr double kPacketsPerSecond = 1000;
 
+constexpr double kLossSlack = 32;
+
 // RFC 8966 section 3.2.4.
 struct Neighbor {
     NeighborId id;
@@ -25,7 +27,7 @@ struct Neighbor {
     std::array<HelloHistory, 2> hellos;  // by HelloKind
     bool receiving = false;              // its Hellos arrive
     RttHistory rtt;
-    Steady loss_penalty{32};
+    Steady loss_penalty{kLossSlack};
     Steady delay_penalty{16};
     uint16_t txcost = kInfinity;
     Time ihu_expires{};

@@ -66,13 +66,14 @@ bool RibRoute::operator==(const RibRoute& other) const noexcept {
 
 std::vector<RibRoute> build_rib(std::span<const config::Port> ports,
                                 std::span<const config::Route> routes,
-                                std::span<const PeerPrefixes> peers) {
+                                std::span<const PeerPrefixes> peers,
+                                std::span<const IpAddress> own_addresses) {
     std::vector<RibRoute> rib;
     add_built_in(rib);
     for (const PeerPrefixes& peer : peers) {
         const ForwardingEntry entry{.kind = ForwardKind::peer, .peer = peer.peer};
         for (const Prefix& prefix : peer.allowed_ips)
-            rib.push_back({prefix.network(), entry, RouteOrigin::allowed_ips});
+            rib.push_back({prefix.network(), entry, peer.origin});
     }
     for (const config::Route& route : routes) {
         ForwardingEntry entry = blackhole();
@@ -87,6 +88,10 @@ std::vector<RibRoute> build_rib(std::span<const config::Port> ports,
         rib.push_back({route.prefix.network(), entry, RouteOrigin::routes});
     }
     add_networks(rib, ports);
+    for (const IpAddress& address : own_addresses) {
+        const ForwardingEntry entry{.kind = ForwardKind::local, .port = 0};
+        rib.push_back({{address, address.bits()}, entry, RouteOrigin::address});
+    }
     for (size_t i = 0; i < ports.size(); ++i) {
         for (const Prefix& address : ports[i].addresses) {
             const Prefix host{address.address, address.address.bits()};

@@ -11,7 +11,8 @@ namespace meshgate::control {
 
 enum class RouteOrigin : uint8_t {
     built_in,     // what no router may forward
-    allowed_ips,  // of a peer
+    allowed_ips,   // of a peer
+    network_file,  // of a member
     routes,       // of the box file
     network,      // connected to a lan port
     address,      // ours
@@ -29,12 +30,15 @@ struct RibRoute {
 struct PeerPrefixes {
     PeerId peer = kNoPeer;
     std::vector<Prefix> allowed_ips;
+    RouteOrigin origin = RouteOrigin::allowed_ips;
 };
 
 // All routes of the box. Where two name one prefix the later wins: what is nearer. Networks of wan
 // ports are not among them, so that nothing can leave unsealed by a wan port.
+// `own_addresses`: those that are on no port.
 std::vector<RibRoute> build_rib(std::span<const config::Port> ports,
                                 std::span<const config::Route> routes,
-                                std::span<const PeerPrefixes> peers);
+                                std::span<const PeerPrefixes> peers,
+                                std::span<const IpAddress> own_addresses = {});
 
 }  // namespace meshgate::control

@@ -31,6 +31,7 @@ struct Addressing {
 enum class EndpointPolicy : uint8_t {
     roams,   // follows authenticated packets (W39)
     pinned,  // stays as configured, whatever arrives
+    routed,  // the caller finds the way to it; answers go back where the question came from
 };
 
 struct PeerOptions {

@@ -87,14 +87,14 @@ private:
     bool admit(const M& message, const Addressing& from, Now now);
     void receive_initiation(const InitiationMessage& message, const Addressing& from, Now now);
     bool is_fresh(Peer& peer, const Timestamp& timestamp, Now now);
-    void respond(Peer& peer, const ReceivedInitiation& received, Now now);
+    void respond(Peer& peer, const ReceivedInitiation& received, const Addressing& from, Now now);
     void receive_response(const ResponseMessage& message, const Addressing& from, Now now);
     void receive_cookie_reply(const CookieReplyMessage& message, Now now);
     void send_cookie_reply(std::span<const uint8_t> message, uint32_t receiver_index,
                            const Addressing& from, Now now);
     void send_initiation(Peer& peer, Now now);
     template <typename M>
-    void send_handshake(Peer& peer, M& message, Now now);
+    void send_handshake(Peer& peer, M& message, const Addressing& to, Now now);
     Timestamp next_timestamp(Peer& peer, Now now);
     void forget_initiation(Peer& peer);
 

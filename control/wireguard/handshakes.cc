@@ -145,7 +145,7 @@ void Device::Impl::receive_initiation(const InitiationMessage& message, const Ad
     if (peer.endpoint_policy == EndpointPolicy::roams)
         set_endpoint(peer, from);
     peer.timers.on_any_received(now.monotonic_ns);
-    respond(peer, received, now);
+    respond(peer, received, from, now);
     reschedule(peer);
 }
 
@@ -168,7 +168,8 @@ bool Device::Impl::is_fresh(Peer& peer, const Timestamp& timestamp, Now now) {
 
 // Our own initiation, if one waits, stays valid: when both sides initiate at once, both are
 // answered, and KeypairSlots settles which session is used.
-void Device::Impl::respond(Peer& peer, const ReceivedInitiation& received, Now now) {
+void Device::Impl::respond(Peer& peer, const ReceivedInitiation& received, const Addressing& from,
+                           Now now) {
     ResponseMessage response;
     TransportKeys keys;
     const uint32_t local_index = indices_.allocate(peer.id);
@@ -187,7 +188,8 @@ void Device::Impl::respond(Peer& peer, const ReceivedInitiation& received, Now n
                                  .initiator = Initiator::them,
                                  .slot = InstallKeypair::Slot::next},
                   now);
-    send_handshake(peer, response, now);
+    const bool routed = peer.endpoint_policy == EndpointPolicy::routed;
+    send_handshake(peer, response, routed ? from : *peer.endpoint, now);
     count(HandshakeEvent::response_sent, &peer);
 }
 
@@ -260,15 +262,15 @@ void Device::Impl::send_initiation(Peer& peer, Now now) {
     ++peer.initiations_of_attempt;
     peer.timers.arm(Timer::retransmit,
                     now.monotonic_ns + options.timings.rekey_timeout_ns + jitter_ns());
-    send_handshake(peer, message, now);
+    send_handshake(peer, message, *peer.endpoint, now);
     count(HandshakeEvent::initiation_sent, &peer);
 }
 
 template <typename M>
-void Device::Impl::send_handshake(Peer& peer, M& message, Now now) {
+void Device::Impl::send_handshake(Peer& peer, M& message, const Addressing& to, Now now) {
     peer.cookies.stamp(bytes_of(message), now.monotonic_ns);
     actions.emplace_back(
-        SendMessage{.peer = peer.id, .message = to_message(message), .to = *peer.endpoint});
+        SendMessage{.peer = peer.id, .message = to_message(message), .to = to});
     peer.timers.on_any_sent(now.monotonic_ns);
 }
 

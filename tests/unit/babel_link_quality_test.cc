@@ -49,6 +49,25 @@ TEST(BabelHelloHistory, ExpectsTheNextAfterOneAndAHalfIntervals) {
     EXPECT_EQ(history.next_due(), now + 2500ms);
 }
 
+TEST(BabelHelloHistory, DoesNotTakeAnOutageForLoss) {
+    HelloHistory history;
+    uint16_t seqno = 0;
+    const auto hear = [&](int nb) {
+        for (int i = 0; i < nb; ++i)
+            history.heard(++seqno, 20, {});
+    };
+    hear(100);
+    for (int i = 0; i < 15; ++i, ++seqno)
+        history.missed();
+    EXPECT_GT(history.loss(), 0.1);  // while it lasts
+    hear(1);
+    EXPECT_LT(history.loss(), 0.01);
+    for (int i = 0; i < 5; ++i, ++seqno)
+        history.missed();
+    hear(1);
+    EXPECT_GT(history.loss(), 0.03) << "five in a row are loss";
+}
+
 TEST(BabelHelloHistory, MeasuresLoss) {
     HelloHistory history;
     std::mt19937 random{3};
@@ -97,10 +116,12 @@ TEST(BabelSteady, FollowsWithPlay) {
     EXPECT_EQ(steady.follow(76), 100);
     EXPECT_EQ(steady.follow(135), 110);
     EXPECT_EQ(steady.follow(110), 110);
-    EXPECT_EQ(steady.follow(0), 27.5);  // a quarter of 110
-    EXPECT_EQ(steady.follow(0), 16);
-    EXPECT_EQ(steady.follow(30), 16);
-    EXPECT_EQ(steady.follow(33), 17);
+    EXPECT_EQ(steady.follow(3), 30.5);  // a quarter of 110
+    EXPECT_EQ(steady.follow(3), 19);
+    EXPECT_EQ(steady.follow(30), 19);
+    EXPECT_EQ(steady.follow(36), 20);
+    EXPECT_EQ(steady.follow(1), 1);  // next to nothing
+    EXPECT_EQ(steady.follow(15), 1);
 }
 
 TEST(BabelCost, DelayCostsLinearlyBetweenItsBounds) {  // RFC 9616 section 5

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+// Members and what time does to them.
+#include "control/mesh/mesh.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/sessions.h"
+
+namespace meshgate::mesh {
+
+namespace {
+
+using namespace std::chrono_literals;
+using control::kNever;
+using control::time_of;
+
+constexpr auto kReviewInterval = 100ms;
+// A member without traffic for so long is idle: its links are no longer probed, its session ends.
+constexpr auto kIdleAfter = 60s;
+constexpr auto kGreetingInterval = 1s;
+constexpr auto kStateInterval = 10s;
+
+}  // namespace
+
+const char* to_string(LinkOrigin origin) noexcept {
+    switch (origin) {
+        case LinkOrigin::network_file:
+            return "network file";
+        case LinkOrigin::heard:
+            return "heard";
+        case LinkOrigin::candidate:
+            return "candidate";
+    }
+    return "?";
+}
+
+Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config::Model& box)
+    : parts_{std::move(parts)},
+      authority_{authority},
+      public_key_{box.node.public_key},
+      node_{config::node_address(authority, public_key_)},
+      link_local_{config::link_local_address(public_key_)},
+      node_prefix_{config::node_prefix(authority)},
+      links_{parts_.dataplane, parts_.neighbors},
+      speaker_{{.fill_random = [](auto bytes) { randombytes_buf(bytes.data(), bytes.size()); },
+                .router_id = std::nullopt,
+                .policy = this}},
+      relays_{{.self = node_}, *this, *this} {}
+
+Mesh::~Mesh() {
+    for (auto& [node, member] : members_)
+        links_.refuse(member->peer);
+}
+
+void Mesh::log(Log::Level level, std::string_view name, std::string_view subject, std::string text,
+               const Now& now) {
+    parts_.log.write({level, name, subject, std::move(text)}, time_of(now));
+}
+
+Member* Mesh::member_at(const IpAddress& node) {
+    const auto found = members_.find(node);
+    return found == members_.end() ? nullptr : found->second.get();
+}
+
+Member* Mesh::member_of(PeerId peer) {
+    const auto found = by_peer_.find(peer);
+    return found == by_peer_.end() ? nullptr : found->second;
+}
+
+Member* Mesh::member_of_link(LinkId id) {
+    const auto found = by_link_.find(id);
+    return found == by_link_.end() ? nullptr : found->second;
+}
+
+// ---- the network file ----
+
+void Mesh::apply(config::Network network, const Now& now) {
+    const Time time = time_of(now);
+    network_ = std::move(network);
+    const auto self = std::ranges::find(network_.members, public_key_, &config::Member::public_key);
+    const bool was_relay = self_ && self_->relay;
+    self_.reset();
+    if (self != network_.members.end())
+        self_ = *self;
+    else
+        log(Log::Level::error, "not-a-member", network_.name,
+            "our key is not in version " + std::to_string(network_.version) +
+                " of the network file",
+            now);
+    std::map<IpAddress, const config::Member*> wanted;
+    for (const config::Member& info : network_.members) {
+        if (self_ && info.public_key != public_key_)
+            wanted[config::node_address(authority_, info.public_key)] = &info;
+    }
+    std::vector<Member*> gone;
+    for (auto& [node, member] : members_) {
+        if (!wanted.contains(node))
+            gone.push_back(member.get());
+    }
+    for (Member* member : gone)
+        remove_member(*member, now);
+    for (const auto& [node, info] : wanted) {
+        Member* member = member_at(node);
+        if (member == nullptr) {
+            add_member(*info, now);
+            continue;
+        }
+        member->info = *info;
+        parts_.set_name(member->peer, info->name);
+        make_links(*member, time);
+    }
+    if (self_) {
+        speaker_.originate({node_, 128}, babel::Scope::everywhere, time);
+        if (self_->relay)
+            speaker_.originate(node_prefix_, babel::Scope::aggregate, time);
+        else
+            speaker_.withdraw(node_prefix_, time);
+    }
+    // Who hears what from us depends on who is a relay: links are greeted anew.
+    if (was_relay != (self_ && self_->relay)) {
+        for (auto& [node, member] : members_) {
+            for (auto& [key, link] : member->links)
+                set_probing(*member, link, false, time);
+        }
+    }
+    std::vector<RelayMember> everybody;
+    for (const config::Member& info : network_.members) {
+        if (self_)
+            everybody.push_back({config::node_address(authority_, info.public_key), info.relay});
+    }
+    relays_.set_members(everybody, time);
+    relays_.set_serving(self_ && self_->relay);
+    settle_relays(now);
+    speaker_.on_policy_changed(time);
+    next_review_ = time;
+}
+
+void Mesh::add_member(const config::Member& info, const Now& now) {
+    auto member = std::make_unique<Member>();
+    member->info = info;
+    member->node = config::node_address(authority_, info.public_key);
+    member->link_local = config::link_local_address(info.public_key);
+    member->peer = parts_.dataplane.add_peer();
+    if (member->peer == kNoPeer)
+        return log(Log::Level::error, "no-room", info.name,
+                   "dataplane.max_peers is too small for the network", now);
+    links_.wait(member->peer);
+    const auto added =
+        parts_.device.add_peer(member->peer,
+                               {.public_key = info.public_key,
+                                .preshared_key = SecretKey{},
+                                .endpoint = Endpoint{member->node, 0},
+                                .endpoint_policy = wireguard::EndpointPolicy::routed},
+                               now);
+    if (added != wireguard::AddPeer::added) {
+        links_.refuse(member->peer);
+        parts_.dataplane.remove_peer(member->peer);
+        return log(Log::Level::error, "member-refused", info.name,
+                   "its public key is that of a peer in the box file", now);
+    }
+    parts_.set_name(member->peer, info.name);
+    by_peer_[member->peer] = member.get();
+    members_[member->node] = std::move(member);
+}
+
+// Its sessions end, and nothing of it is known any more.
+void Mesh::remove_member(Member& member, const Now& now) {
+    const Time time = time_of(now);
+    log(Log::Level::info, "member-removed", member.info.name, "no longer in the network file", now);
+    while (!member.links.empty())
+        remove_link(member, LinkKey{member.links.begin()->first}, time);
+    speaker_.unwant({member.node, 128});
+    const PeerId peer = member.peer;
+    links_.refuse(peer);
+    parts_.device.remove_peer(peer, now);
+    parts_.sessions.carry_out(now);
+    parts_.sessions.forget(peer);
+    by_peer_.erase(peer);
+    departed_.push_back(std::move(members_.extract(IpAddress{member.node}).mapped()));
+    steering_due_ = true;
+}
+
+void Mesh::forget_departed() {
+    for (const auto& member : departed_) {
+        parts_.set_name(member->peer, {});
+        parts_.dataplane.remove_peer(member->peer);
+    }
+    departed_.clear();
+}
+
+void Mesh::set_ports(std::vector<UnderlayPort> ports, const config::Model& box, const Now& now) {
+    port_terms_.clear();
+    for (size_t i = 0; i < box.ports.size(); ++i) {
+        const config::Port& port = box.ports[i];
+        port_terms_[static_cast<PortId>(i)] = {port.name, port.cost_bias, port.metered};
+    }
+    links_.set_ports(std::move(ports), time_of(now));
+    for (auto& [node, member] : members_) {
+        for (auto& [key, link] : member->links) {
+            if (link.probed)
+                speaker_.set_cost(link.id, cost_of(key), time_of(now));
+        }
+        make_links(*member, time_of(now));
+    }
+}
+
+void Mesh::set_listen_port(uint16_t listen_port, const Now& now) {
+    links_.set_listen_port(listen_port, time_of(now));
+}
+
+void Mesh::on_neighbor(const Neighbors::Event& event, const Now& now) {
+    links_.on_neighbor(event, time_of(now));
+}
+
+bool Mesh::on_path_mtu(const control::PathMtuReport& report, const Now& now) {
+    return links_.on_path_mtu(report, time_of(now));
+}
+
+std::vector<control::PeerPrefixes> Mesh::prefixes() const {
+    std::vector<control::PeerPrefixes> result;
+    for (const auto& [node, member] : members_) {
+        std::vector<Prefix> prefixes = member->info.prefixes;
+        prefixes.push_back({node, 128});
+        result.push_back({member->peer, std::move(prefixes), control::RouteOrigin::network_file});
+    }
+    return result;
+}
+
+// ---- sessions ----
+
+bool Mesh::has_session(const Member& member) const {
+    return parts_.dataplane.peer(member.peer).sending.load(std::memory_order_acquire) != nullptr;
+}
+
+// Boxes that keep a session whatever the traffic: relays with everybody; without relays, all.
+bool Mesh::is_eager(const Member& member) const {
+    if (!self_)
+        return false;
+    if (self_->relay || member.info.relay)
+        return true;
+    return std::ranges::none_of(network_.members, &config::Member::relay);
+}
+
+bool Mesh::is_active(const Member& member, Time now) const {
+    return member.last_user && now - *member.last_user < kIdleAfter;
+}
+
+bool Mesh::wants_session(const Member& member) const {
+    return is_eager(member) && !member.links.empty();
+}
+
+void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) {
+    Member* member = member_of(keypair.peer);
+    if (member == nullptr)
+        return;
+    member->keypairs[keypair.local_index] = keypair.remote_index;
+    if (handshake_from_.port != kNoPort && handshake_from_.remote.port != 0) {
+        const LinkKey key{handshake_from_.port, handshake_from_.remote};
+        member->greeted_by = key;
+        add_link(*member, key, LinkOrigin::heard, time_of(now));
+    } else {
+        member->greeted_by.reset();
+    }
+    make_links(*member, time_of(now));
+    relays_.open(keypair.remote_index, member->node, time_of(now));
+    settle_relays(now);
+    // Somebody wanted it, here or there: worth a look for the best way.
+    member->last_user = time_of(now);
+    steer(*member, now);
+}
+
+void Mesh::on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now) {
+    Member* member = member_of(peer);
+    if (member == nullptr)
+        return;
+    if (const auto keypair = member->keypairs.find(local_index);
+        keypair != member->keypairs.end()) {
+        relays_.close(keypair->second, time_of(now));
+        member->keypairs.erase(keypair);
+    }
+    if (member->keypairs.empty()) {
+        member->steering.reset();
+        member->held = false;
+        member->lost_at.reset();
+        links_.wait(peer);
+        for (auto& [key, link] : member->links)
+            set_probing(*member, link, false, time_of(now));
+    }
+    steering_due_ = true;
+}
+
+// ---- time ----
+
+void Mesh::tick(const Now& now) {
+    const Time time = time_of(now);
+    if (shut_down_) {
+        next_review_ = kNever;
+        return;
+    }
+    if (time >= next_review_) {
+        next_review_ = time + kReviewInterval;
+        review(now);
+    }
+    speaker_.tick(time);
+    settle_babel(now);
+    relays_.tick(time);
+    settle_relays(now);
+}
+
+Time Mesh::next_deadline() const {
+    if (shut_down_)
+        return kNever;
+    return std::min({next_review_, speaker_.next_deadline(), relays_.next_deadline()});
+}
+
+void Mesh::review(const Now& now) {
+    links_.tick(time_of(now));
+    find_used_links(time_of(now));
+    for (auto& [node, member] : members_)
+        review_member(*member, now);
+    if (std::exchange(steering_due_, false))
+        steer_all(now);
+}
+
+void Mesh::review_member(Member& member, const Now& now) {
+    const Time time = time_of(now);
+    if (member.has_session())
+        watch_traffic(member, time);
+    else if (is_eager(member))
+        make_links(member, time);
+    remove_stale_links(member, time);
+    if (wants_session(member) && !member.has_session() && time >= member.next_greeting) {
+        member.next_greeting = time + kGreetingInterval;
+        parts_.device.on_no_session(member.peer, now);
+    }
+    if (!member.has_session())
+        return;
+    const bool probe = has_session(member) && (is_eager(member) || is_active(member, time));
+    for (auto& [key, link] : member.links)
+        set_probing(member, link, probe, time);
+    if (probe && !is_eager(member))
+        speaker_.want({member.node, 128}, time);
+    if (!probe)
+        speaker_.unwant({member.node, 128});
+    set_intervals(member, time);
+    for (auto& [key, link] : member.links) {
+        if (link.heard && time - *link.heard < 5s)
+            tell_seen(member, link, now);
+    }
+    if (time >= member.next_state && send(member, State{network_.version}))
+        member.next_state = time + kStateInterval;
+    look_for_direct(member, now);
+    forgive(member, time);
+    probe_path(member, now);
+    if (member.held || !member.steering || member.lost_at)
+        steer(member, now);
+}
+
+// What the packet path counted less what we sent ourselves.
+void Mesh::watch_traffic(Member& member, Time now) {
+    const Dataplane::Activity seen = parts_.dataplane.activity(member.peer);
+    const uint64_t tx = seen.tx_packets - std::min(seen.tx_packets, member.control_tx);
+    const uint64_t rx = seen.rx_packets - std::min(seen.rx_packets, member.control_rx);
+    if (tx > member.user_tx) {
+        member.user_tx = tx;
+        member.last_user = member.last_user_tx = now;
+    }
+    if (rx > member.user_rx) {
+        member.user_rx = rx;
+        member.last_user = now;
+    }
+}
+
+bool Mesh::shutdown(const Now& now) {
+    if (shut_down_)
+        return false;
+    relays_.set_serving(false);
+    speaker_.shutdown();
+    settle_babel(now);
+    shut_down_ = true;
+    return std::ranges::any_of(members_,
+                               [](const auto& entry) { return entry.second->has_session(); });
+}
+
+}  // namespace meshgate::mesh

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/model.h"
+#include "config/network.h"
+#include "control/api/views.h"
+#include "control/babel/speaker.h"
+#include "control/clock.h"
+#include "control/log.h"
+#include "control/mesh/link_table.h"
+#include "control/mesh/member.h"
+#include "control/mesh/mesh_peers.h"
+#include "control/mesh/messages.h"
+#include "control/mesh/relays.h"
+#include "control/publish/rib.h"
+#include "control/wireguard/device.h"
+
+namespace meshgate::control {
+class Sessions;
+}
+
+namespace meshgate::mesh {
+
+using control::Log;
+using control::Now;
+
+// What the mesh needs of the gateway; all outlive it.
+struct MeshParts {
+    Dataplane& dataplane;
+    wireguard::Device& device;
+    control::Sessions& sessions;
+    Neighbors& neighbors;
+    Log& log;
+    control::Clock clock;
+    // Gives a peer's slot its name, or takes it away (empty).
+    std::function<void(PeerId, const std::string&)> set_name;
+};
+
+// The boxes of one signed network as this box sees them: brings up sessions, probes every link by
+// Babel, decides how each member's datagrams travel, and asks relays to forward them. Control
+// thread only; nothing here waits.
+//
+// mesh.cc (members, timers), mesh_babel.cc (links and the speaker), mesh_paths.cc (which way),
+// mesh_relays.cc (relays), mesh_control.cc (messages between boxes), mesh_view.cc (what can be
+// seen).
+class Mesh : public MeshPeers, private babel::Policy, private Ways, private Entries {
+public:
+    Mesh(MeshParts parts, const config::AuthorityKey& authority, const config::Model& box);
+    ~Mesh() override;
+
+    // Takes a network, verified and newer than the present one. Members that stay lose nothing.
+    void apply(config::Network network, const Now& now);
+    // After a snapshot without the prefixes of those that went was published.
+    void forget_departed();
+    const config::Network& network() const noexcept { return network_; }
+
+    // The box's side.
+    void set_ports(std::vector<UnderlayPort> ports, const config::Model& box, const Now& now);
+    void set_listen_port(uint16_t listen_port, const Now& now);
+    bool is_member(PeerId peer) const { return by_peer_.contains(peer); }
+    // Prefixes of members, to be routed to them; and our own node address.
+    std::vector<control::PeerPrefixes> prefixes() const;
+    const IpAddress& node() const noexcept { return node_; }
+    const config::AuthorityKey& authority() const noexcept { return authority_; }
+
+    // Events
+    void receive(Packet packet, const Now& now);
+    void on_neighbor(const Neighbors::Event& event, const Now& now);
+    bool on_path_mtu(const control::PathMtuReport& report, const Now& now);
+    // Before the device sees a handshake message: by which link it came.
+    void on_handshake_from(const wireguard::Addressing& from) { handshake_from_ = from; }
+    void tick(const Now& now);
+    Time next_deadline() const;
+    // Handshake messages that came by way of the mesh, for the device.
+    struct ForeignHandshake {
+        wireguard::Addressing from;
+        std::vector<uint8_t> bytes;
+    };
+    std::vector<ForeignHandshake> take_handshakes() { return std::exchange(handshakes_, {}); }
+    // Tells neighbours that we go; from here on nothing is decided any more. True when there is a
+    // session: what is under way should be given some time to find other ways.
+    bool shutdown(const Now& now);
+
+    // ---- views ----
+    std::vector<control::LinkView> link_views(const Now& now) const;
+    std::vector<control::MeshPathView> path_views(const Now& now) const;
+    std::optional<control::MeshPathView> path_of(PeerId peer, const Now& now) const;
+    std::vector<control::MemberView> member_views(const Now& now) const;
+    std::vector<control::RelayView> relay_views(const Now& now) const;
+    std::optional<control::ExplainView> explain(const std::string& name, const Now& now) const;
+
+    // MeshPeers
+    void send_handshake(const wireguard::SendMessage& message, const Now& now) override;
+    void on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) override;
+    void on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now) override;
+    bool may_send(PeerId peer, uint32_t local_index, const Now& now) override;
+
+private:
+    // mesh.cc
+    void add_member(const config::Member& info, const Now& now);
+    void remove_member(Member& member, const Now& now);
+    void review(const Now& now);
+    void review_member(Member& member, const Now& now);
+    void watch_traffic(Member& member, Time now);
+    bool wants_session(const Member& member) const;
+    bool is_active(const Member& member, Time now) const;
+    bool is_eager(const Member& member) const;
+    bool has_session(const Member& member) const;
+    control::SessionState session_state(const Member& member) const;
+    control::MeshPathView path_view(const Member& member, const Now& now) const;
+    Member* member_at(const IpAddress& node);
+    Member* member_of(PeerId peer);
+    Member* member_of_link(LinkId id);
+    void log(Log::Level level, std::string_view name, std::string_view subject, std::string text,
+             const Now& now);
+
+    // mesh_babel.cc
+    bool may_announce(const babel::NeighborId& neighbor, const Prefix& prefix) const override;
+    bool may_export(babel::InterfaceId interface, const Prefix& prefix, bool own) const override;
+    void make_links(Member& member, Time now);
+    MemberLink* add_link(Member& member, const LinkKey& key, LinkOrigin origin, Time now);
+    void remove_link(Member& member, const LinkKey& key, Time now);
+    void remove_stale_links(Member& member, Time now);
+    void set_probing(Member& member, MemberLink& link, bool on, Time now);
+    void set_intervals(Member& member, Time now);
+    void receive_babel(Packet& packet, Member& member, const Now& now);
+    void settle_babel(const Now& now);
+    void send_babel(const babel::Outgoing& packet);
+    void find_used_links(Time now);
+    void seal(Member& member, Packet packet, LinkId link);
+    std::string describe(const LinkKey& key) const;  // "wan0 -> 192.0.2.1:51820"
+    babel::CostOptions cost_of(const LinkKey& key) const;
+
+    // mesh_paths.cc
+    std::optional<Steering> best_way(const Member& member) const;
+    void steer_all(const Now& now);
+    void steer(Member& member, const Now& now);
+    void take_way(Member& member, const Steering& way, const Now& now);
+    void lose_way(Member& member, const Now& now);
+    uint32_t sending_local(const Member& member) const;
+    bool is_ready(const Member& member, const Steering& way) const;
+    bool may_use(const Member& member, uint32_t local_index) const;
+
+    // mesh_relays.cc
+    bool leg_ready(uint32_t remote_index, const Steering& way) const;
+    std::optional<Way> way_to(const IpAddress& target) const override;
+    bool install(uint32_t index, LinkId link) override;
+    void move(uint32_t index, LinkId link) override;
+    void remove(uint32_t index) override;
+    void settle_relays(const Now& now);
+    void on_refused(Member& member, RelayAnswer answer, const Now& now);
+    void recheck_legs(const Member& member, const Now& now);
+    void on_way_changed(Member& member, const Now& now);
+    void suspect(Member& member, const IpAddress& relay, const char* why, const Now& now);
+    void forgive(Member& member, Time now);
+    void probe_path(Member& member, const Now& now);
+
+    // mesh_control.cc
+    void receive_control(Packet& packet, Member& member, const Now& now);
+    bool send(Member& member, const Message& message, LinkId link = kNoLink);
+    void send_by_mesh(const Member& member, const wireguard::SendMessage& message, const Now& now);
+    void forward_handshake(Handshake message, const Now& now);
+    void tell_seen(Member& member, MemberLink& link, const Now& now);
+    std::vector<Endpoint> own_candidates(Time now) const;
+    void tell_candidates(Member& member, bool answer, const Now& now);
+    void look_for_direct(Member& member, const Now& now);
+    void on_message(Member& member, const State& state, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const Handshake& message, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const Seen& seen, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const Candidates& candidates, const LinkKey& from,
+                    const Now& now);
+    void on_message(Member& member, const Probe& probe, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const ProbeReply& reply, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const RelayOpen& open, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const RelayReply& reply, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const RelayClose& close, const LinkKey& from, const Now& now);
+    template <typename Other>
+    void on_message(Member& member, const Other& other, const LinkKey& from, const Now& now);
+
+    MeshParts parts_;
+    config::AuthorityKey authority_;
+    PublicKey public_key_;
+    IpAddress node_;
+    IpAddress link_local_;
+    Prefix node_prefix_;
+    config::Network network_;
+    std::optional<config::Member> self_;
+    struct PortTerms {
+        std::string name;
+        uint16_t cost_bias = 0;
+        bool metered = false;
+    };
+    std::map<PortId, PortTerms> port_terms_;
+    std::set<LinkId> used_links_;     // by users' packets, from here or relayed
+    std::set<LinkId> fast_for_them_;  // that the other end uses
+    LinkTable links_;
+    babel::Speaker speaker_;
+    Relays relays_;
+    std::map<IpAddress, std::unique_ptr<Member>> members_;
+    std::unordered_map<PeerId, Member*> by_peer_;
+    std::unordered_map<LinkId, Member*> by_link_;
+    std::vector<ForeignHandshake> handshakes_;
+    wireguard::Addressing handshake_from_;
+    Time next_review_{};
+    bool steering_due_ = false;
+    uint64_t nb_alarms_ = 0;
+    uint64_t nb_undecodable_ = 0;
+    std::vector<std::unique_ptr<Member>> departed_;  // still in the snapshot
+    bool shut_down_ = false;
+};
+
+}  // namespace meshgate::mesh

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links, and the Babel speaker that probes them: an interface a link.
+#include <algorithm>
+
+#include "control/mesh/mesh.h"
+#include "control/mesh/udp.h"
+
+namespace meshgate::mesh {
+
+namespace {
+
+using namespace std::chrono_literals;
+using control::time_of;
+using Duration = Time::duration;
+
+constexpr Duration kProbeInUse = 200ms;
+// A link that only the other end uses: its probes are what the other end watches. Not the same
+// interval, or two ends would keep each other awake.
+constexpr Duration kProbeForThem = 210ms;
+constexpr Duration kProbeIdle = 2s;
+constexpr Duration kProbeSilent = 10s;  // where nobody answers
+constexpr Duration kFresh = 3s;         // a new link proves itself first
+constexpr Duration kSilentAfter = 15s;
+constexpr Duration kInUseFor = 10s;
+constexpr Duration kLinkLife = 90s;  // of one that we only heard of
+constexpr size_t kMaxLinksPerMember = 32;
+
+}  // namespace
+
+// ---- what may be announced ----
+
+// A member speaks for itself; a relay also for other members, whom it forwards to.
+bool Mesh::may_announce(const babel::NeighborId& neighbor, const Prefix& prefix) const {
+    const auto found = by_link_.find(neighbor.interface);
+    if (found == by_link_.end())
+        return false;
+    const Member& member = *found->second;
+    if (prefix == Prefix{member.node, 128})
+        return true;
+    if (!member.info.relay)
+        return false;
+    if (prefix == node_prefix_)
+        return true;
+    return prefix.len == 128 && (members_.contains(prefix.address) || prefix.address == node_);
+}
+
+bool Mesh::may_export(babel::InterfaceId, const Prefix&, bool) const {
+    return true;
+}
+
+babel::CostOptions Mesh::cost_of(const LinkKey& key) const {
+    babel::CostOptions cost = babel::CostOptions::tunnel();
+    if (const auto found = port_terms_.find(key.port); found != port_terms_.end()) {
+        cost.bias = found->second.cost_bias;
+        cost.metered = found->second.metered;
+    }
+    return cost;
+}
+
+// ---- links ----
+
+void Mesh::make_links(Member& member, Time now) {
+    if (!self_ || !(is_eager(member) || member.has_session() || is_active(member, now)))
+        return;
+    for (const config::MemberEndpoint& endpoint : member.info.endpoints) {
+        if (!endpoint.literal)
+            continue;
+        for (const UnderlayPort& port : links_.ports())
+            add_link(member, {port.id, *endpoint.literal}, LinkOrigin::network_file, now);
+    }
+}
+
+MemberLink* Mesh::add_link(Member& member, const LinkKey& key, LinkOrigin origin, Time now) {
+    if (const auto found = member.links.find(key); found != member.links.end())
+        return &found->second;
+    if (member.links.size() >= kMaxLinksPerMember || !links_.has_way(key))
+        return nullptr;
+    const LinkId id = links_.add(key, now);
+    if (id == kNoLink)
+        return nullptr;
+    // One endpoint is one box: what another member has is not this one's.
+    if (by_link_.contains(id)) {
+        links_.remove(id);
+        return nullptr;
+    }
+    by_link_[id] = &member;
+    MemberLink& link = member.links[key];
+    link.id = id;
+    link.origin = origin;
+    link.added = now;
+    return &link;
+}
+
+void Mesh::remove_link(Member& member, const LinkKey& key, Time now) {
+    const auto found = member.links.find(key);
+    if (found == member.links.end())
+        return;
+    set_probing(member, found->second, false, now);
+    relays_.on_link_gone(found->second.id, now);
+    by_link_.erase(found->second.id);
+    if (member.steering && member.steering->link == found->second.id)
+        member.steering.reset();
+    links_.remove(found->second.id);
+    member.links.erase(found);
+    steering_due_ = true;
+}
+
+// Links that nobody vouches for any more: not in the network file, and long silent; or the port
+// has no way there.
+void Mesh::remove_stale_links(Member& member, Time now) {
+    std::vector<LinkKey> stale;
+    for (const auto& [key, link] : member.links) {
+        const bool in_file = std::ranges::any_of(member.info.endpoints, [&](const auto& endpoint) {
+            return endpoint.literal == key.remote;
+        });
+        const bool silent = now - link.heard.value_or(link.added) > kLinkLife;
+        const bool unwanted = !is_eager(member) && !member.has_session() && !is_active(member, now);
+        if (!links_.has_way(key) || unwanted || (!in_file && silent))
+            stale.push_back(key);
+    }
+    for (const LinkKey& key : stale)
+        remove_link(member, key, now);
+}
+
+void Mesh::set_probing(Member& member, MemberLink& link, bool on, Time now) {
+    if (link.probed == on)
+        return;
+    link.probed = on;
+    if (!on) {
+        speaker_.remove_interface(link.id, now);
+        steering_due_ = true;
+        return;
+    }
+    auto announce = babel::Announce::own_only;
+    if (self_ && self_->relay)
+        announce = member.info.relay ? babel::Announce::everything : babel::Announce::aggregates;
+    auto options = babel::InterfaceOptions::tunnel(link_local_, member.link_local, announce);
+    options.cost = cost_of(links_.key_of(link.id));
+    options.hello_interval = kProbeInUse;
+    link.interval = kProbeInUse;
+    link.added = now;
+    speaker_.add_interface(link.id, options, {}, now);
+}
+
+void Mesh::set_intervals(Member& member, Time now) {
+    for (auto& [key, link] : member.links) {
+        if (!link.probed)
+            continue;
+        Duration wanted = kProbeIdle;
+        if (used_links_.contains(link.id) || now - link.added < kFresh)
+            wanted = kProbeInUse;
+        else if (fast_for_them_.contains(link.id))
+            wanted = kProbeForThem;
+        else if (now - link.heard.value_or(link.added) > kSilentAfter)
+            wanted = kProbeSilent;
+        if (wanted == link.interval)
+            continue;
+        link.interval = wanted;
+        speaker_.set_hello_interval(link.id, wanted, now);
+    }
+}
+
+// Links that carry users' packets: to where they go now, and those relayed.
+void Mesh::find_used_links(Time now) {
+    fast_for_them_.clear();
+    for (const babel::NeighborView& neighbor : speaker_.neighbors()) {
+        if (neighbor.hello_interval > Duration{} && neighbor.hello_interval < kProbeForThem)
+            fast_for_them_.insert(neighbor.id.interface);
+    }
+    used_links_.clear();
+    for (const auto& [node, member] : members_) {
+        if (member->steering && member->last_user && now - *member->last_user < kInUseFor)
+            used_links_.insert(member->steering->link);
+        for (auto& [key, link] : member->links) {
+            const uint64_t nb_relayed = parts_.dataplane.link_activity(link.id).relayed_packets;
+            if (nb_relayed != std::exchange(link.nb_relayed, nb_relayed))
+                link.relayed_at = now;
+            if (link.relayed_at && now - *link.relayed_at < kInUseFor)
+                used_links_.insert(link.id);
+        }
+    }
+}
+
+// ---- packets ----
+
+void Mesh::receive_babel(Packet& packet, Member& member, const Now& now) {
+    const PacketInfo& info = packet.info();
+    const auto udp = parse_udp(packet.bytes());
+    if (!udp || info.remote.port == 0)
+        return;
+    MemberLink* link = add_link(member, {info.port, info.remote}, LinkOrigin::heard, time_of(now));
+    if (link == nullptr)
+        return;
+    link->heard = time_of(now);
+    if (!link->probed || shut_down_)
+        return;
+    speaker_.receive(
+        {.interface = link->id, .flow = {udp->source, udp->destination}, .bytes = udp->payload},
+        time_of(now));
+    settle_babel(now);
+}
+
+void Mesh::settle_babel(const Now& now) {
+    for (const babel::Outgoing& packet : speaker_.take_packets())
+        send_babel(packet);
+    if (!speaker_.take_route_changes().empty())
+        steering_due_ = true;
+    for (const babel::Event& event : speaker_.take_events()) {
+        const Member* member = member_of_link(event.neighbor.interface);
+        if (member == nullptr)
+            continue;
+        const std::string& name = member->info.name;
+        switch (event.kind) {
+            case babel::Event::Kind::neighbor_up:
+            case babel::Event::Kind::neighbor_down: {
+                const bool up = event.kind == babel::Event::Kind::neighbor_up;
+                steering_due_ = true;
+                log(Log::Level::info, up ? "mesh-link-up" : "mesh-link-down", name,
+                    describe(links_.key_of(event.neighbor.interface)), now);
+                break;
+            }
+            case babel::Event::Kind::prefix_refused:
+                log(Log::Level::warning, "prefix-refused", name,
+                    "announces " + to_string(event.prefix) +
+                        ", which the network file does not "
+                        "give it",
+                    now);
+                ++nb_alarms_;
+                break;
+            case babel::Event::Kind::too_many_routes:
+                log(Log::Level::warning, "too-many-routes", name, "announces too much", now);
+                ++nb_alarms_;
+                break;
+            case babel::Event::Kind::sender_refused:
+                break;
+        }
+    }
+    if (std::exchange(steering_due_, false))
+        steer_all(now);
+}
+
+void Mesh::send_babel(const babel::Outgoing& outgoing) {
+    Member* member = member_of_link(outgoing.interface);
+    if (member == nullptr || !has_session(*member) || links_.find(outgoing.interface) == nullptr)
+        return;
+    Packet packet = make_udp(
+        parts_.dataplane,
+        {.source = outgoing.flow.source, .destination = outgoing.flow.destination, .hop_limit = 1},
+        outgoing.bytes);
+    if (packet)
+        seal(*member, std::move(packet), outgoing.interface);
+}
+
+void Mesh::seal(Member& member, Packet packet, LinkId link) {
+    PacketInfo& info = packet.info();
+    info.inject = Inject::seal;
+    info.peer = member.peer;
+    info.link = link;
+    ++member.control_tx;
+    parts_.dataplane.send(std::move(packet), member.peer);
+}
+
+std::string Mesh::describe(const LinkKey& key) const {
+    const auto found = port_terms_.find(key.port);
+    return (found == port_terms_.end() ? "?" : found->second.name) + " -> " + to_string(key.remote);
+}
+
+}  // namespace meshgate::mesh

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which way each member's datagrams go.
+#include <algorithm>
+
+#include "control/mesh/mesh.h"
+#include "control/sessions.h"
+
+namespace meshgate::mesh {
+
+namespace {
+
+using namespace std::chrono_literals;
+using control::time_of;
+
+// After so long without any way, packets are refused instead of sent into the dark.
+constexpr auto kRefuseAfter = 3s;
+// A link that a handshake came by is good enough until the probes know better.
+constexpr auto kGreetingLife = 5s;
+
+}  // namespace
+
+// Direct and relayed alike, as the speaker compares them; relays that forwarded nothing are left
+// out while they are suspected.
+std::optional<Steering> Mesh::best_way(const Member& member) const {
+    const auto steering_of = [&](const babel::RouteView& route) -> std::optional<Steering> {
+        const auto hop = by_link_.find(route.via.interface);
+        if (route.metric == babel::kInfinity || !route.feasible || hop == by_link_.end())
+            return std::nullopt;
+        const auto suspicion = member.suspected.find(hop->second->node);
+        if (suspicion != member.suspected.end() && suspicion->second.active)
+            return std::nullopt;
+        return Steering{route.via.interface, hop->second->node, route.metric};
+    };
+    for (const Prefix& prefix : {Prefix{member.node, 128}, node_prefix_}) {
+        if (const auto selected = speaker_.selected(prefix)) {
+            if (const auto way = steering_of(*selected))
+                return way;
+        }
+        std::optional<Steering> best;
+        for (const babel::RouteView& route : speaker_.routes(prefix)) {
+            const auto way = steering_of(route);
+            if (way && (!best || way->metric < best->metric))
+                best = way;
+        }
+        if (best)
+            return best;
+    }
+    return std::nullopt;
+}
+
+void Mesh::steer_all(const Now& now) {
+    for (auto& [node, member] : members_) {
+        const auto way = best_way(*member);
+        const bool changed = way.has_value() != member->told_way.has_value() ||
+                             (way && !way->same_way(*member->told_way));
+        member->told_way = way;
+        if (changed)
+            on_way_changed(*member, now);
+        if (member->has_session())
+            steer(*member, now);
+    }
+}
+
+// Brings the path in force to the best way. A relayed one is taken only once the relay has entered
+// the index that we send under: until then the old path stays.
+void Mesh::steer(Member& member, const Now& now) {
+    if (!member.has_session() || shut_down_)
+        return;
+    auto way = best_way(member);
+    if (!way && !member.steering && member.greeted_by) {
+        const auto link = member.links.find(*member.greeted_by);
+        if (link != member.links.end())
+            way = Steering{link->second.id, member.node, 0};
+    }
+    if (!way)
+        return lose_way(member, now);
+    if (!is_ready(member, *way))
+        return;
+    member.lost_at.reset();
+    if (member.steering && member.steering->same_way(*way))
+        member.steering->metric = way->metric;
+    else
+        take_way(member, *way, now);
+    if (member.held && may_use(member, member.held_local)) {
+        member.held = false;
+        parts_.sessions.release(member.peer, now);
+    }
+}
+
+// Under which index do we send, or would we as soon as there is a way?
+uint32_t Mesh::sending_local(const Member& member) const {
+    const Keypair* sending =
+        parts_.dataplane.peer(member.peer).sending.load(std::memory_order_acquire);
+    return sending != nullptr ? sending->local_index : member.held_local;
+}
+
+bool Mesh::is_ready(const Member& member, const Steering& way) const {
+    if (way.hop == member.node)
+        return true;
+    const auto keypair = member.keypairs.find(sending_local(member));
+    return keypair != member.keypairs.end() && leg_ready(keypair->second, way);
+}
+
+// Whether datagrams of this keypair arrive by the path in force.
+bool Mesh::may_use(const Member& member, uint32_t local_index) const {
+    if (!member.steering)
+        return false;
+    if (member.steering->hop == member.node)
+        return true;
+    const auto keypair = member.keypairs.find(local_index);
+    return keypair != member.keypairs.end() && leg_ready(keypair->second, *member.steering);
+}
+
+void Mesh::take_way(Member& member, const Steering& way, const Now& now) {
+    const bool first = !member.steering;
+    member.steering = way;
+    member.steered_at = time_of(now);
+    member.next_probe.reset();
+    member.nb_unanswered = 0;
+    member.path_rtt_ms.reset();
+    links_.use(member.peer, way.link);
+    const Member* hop = member_at(way.hop);
+    const std::string text = hop == &member ? "direct, " + describe(links_.key_of(way.link))
+                                            : "relayed by " + (hop ? hop->info.name : "?");
+    log(first ? Log::Level::debug : Log::Level::info, "path", member.info.name, text, now);
+}
+
+void Mesh::lose_way(Member& member, const Now& now) {
+    if (!member.steering)
+        return;
+    if (!member.lost_at)
+        member.lost_at = time_of(now);
+    if (time_of(now) - *member.lost_at < kRefuseAfter)
+        return;
+    log(Log::Level::warning, "path", member.info.name, "no way there any more", now);
+    member.steering.reset();
+    member.lost_at.reset();
+    links_.refuse(member.peer);
+}
+
+bool Mesh::may_send(PeerId peer, uint32_t local_index, const Now& now) {
+    Member* member = member_of(peer);
+    if (member == nullptr)
+        return true;
+    member->held_local = local_index;
+    steer(*member, now);
+    if (may_use(*member, local_index))
+        return true;
+    member->held = true;
+    return false;
+}
+
+}  // namespace meshgate::mesh
