@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "dataplane/api/dataplane.h"
 #include "dataplane/idle_ladder.h"
 #include "dataplane/packet_meta.h"
 #include "dataplane/wire.h"
@@ -146,8 +147,12 @@ Box::Box(const BoxOptions& options) : options_{options}, rcu_{nullptr, rte_free}
     MG_ASSERT(sodium_init() >= 0);
     MG_ASSERT(options.nb_workers <= kMaxWorkersHere && options.nb_prefixes >= options.nb_peers);
     Ports& ports = all_ports();
-    index_ = std::make_unique<IndexTable>(IndexTable::create(options.nb_peers * 4).value());
+    // As large as a box makes it, however many there are: entries lie as far apart.
+    const size_t room_for_relays = options.nb_relays == 0 ? 0 : DataplaneOptions{}.max_relays;
+    index_ = std::make_unique<IndexTable>(
+        IndexTable::create(options.nb_peers * 4 + room_for_relays).value());
     slots_ = std::make_unique<PeerSlot[]>(options.nb_peers);
+    link_table_ = std::make_unique<std::atomic<const Link*>[]>(options.nb_peers);
     control_doorbell_ = std::make_unique<Doorbell>(Doorbell::create().value());
     const size_t rcu_len = rte_rcu_qsbr_get_memsize(options.nb_workers);
     rcu_.reset(static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, rcu_len, RTE_CACHE_LINE_SIZE)));
@@ -158,6 +163,7 @@ Box::Box(const BoxOptions& options) : options_{options}, rcu_{nullptr, rte_free}
                            .snapshot = snapshot_.get(),
                            .index = index_.get(),
                            .peers = slots_.get(),
+                           .links = link_table_.get(),
                            .rcu = rcu_.get(),
                            .control_doorbell = control_doorbell_.get(),
                            .workers = {},
@@ -166,6 +172,7 @@ Box::Box(const BoxOptions& options) : options_{options}, rcu_{nullptr, rte_free}
         shared_.ports.push_back(port.get());
     for (unsigned id = 0; id < options.nb_workers; ++id) {
         activities_.push_back(std::make_unique<PeerActivity[]>(options.nb_peers));
+        link_counters_.push_back(std::make_unique<LinkCounters[]>(options.nb_peers));
         workers_.push_back(make_worker(id));
         shared_.workers.push_back(workers_.back().get());
     }
@@ -173,13 +180,14 @@ Box::Box(const BoxOptions& options) : options_{options}, rcu_{nullptr, rte_free}
     next_counters_.resize(options.nb_peers);
     for (PeerId peer = 0; peer < options.nb_peers; ++peer)
         add_peer(peer);
+    add_relays();
     publish();
 }
 
 Box::~Box() {
     for (const auto& worker : workers_) {
-        for (rte_ring* ring : {worker->parts.punts, worker->parts.mesh, worker->parts.waiting, worker->parts.injections,
-                               worker->parts.inbox, worker->parts.notes})
+        for (rte_ring* ring : {worker->parts.punts, worker->parts.mesh, worker->parts.waiting,
+                               worker->parts.injections, worker->parts.inbox, worker->parts.notes})
             rte_ring_free(ring);
     }
 }
@@ -203,6 +211,7 @@ std::unique_ptr<Worker> Box::make_worker(unsigned id) {
     aeads_.push_back(aead.get());
     parts.aead = std::move(aead);
     parts.activity = activities_[id].get();
+    parts.links = link_counters_[id].get();
     static unsigned nb_made = 0;
     const std::string suffix = std::to_string(nb_made++);  // the names of rings are the process's
     parts.punts = make_ring("bench_punts" + suffix, sizeof(void*));
@@ -217,8 +226,14 @@ std::unique_ptr<Worker> Box::make_worker(unsigned id) {
 
 // Both directions use keys of their own; sessions go round over the workers.
 void Box::add_peer(PeerId peer) {
-    const Endpoint local{address("198.51.100.2"), kListenPort};
-    const Endpoint remote{IpAddress::v4(rte_cpu_to_be_32(0xc6120000U + peer)), kListenPort};
+    Endpoint local{address("198.51.100.2"), kListenPort};
+    Endpoint remote{IpAddress::v4(rte_cpu_to_be_32(0xc6120000U + peer)), kListenPort};
+    if (options_.outer == Family::ipv6) {
+        local.address = address("2001:db8:f::2");
+        remote.address = address("2001:db8:e::");
+        const uint32_t number_be = rte_cpu_to_be_32(peer);
+        std::memcpy(&remote.address.bytes[12], &number_be, sizeof number_be);
+    }
     links_[peer] = make_link({.port = kWan,
                               .port_mtu_bytes = 1500,
                               .vlan = kNoVlan,
@@ -241,6 +256,19 @@ void Box::add_peer(PeerId peer) {
     slots_[peer].path.store(&links_[peer]);
     slots_[peer].sending.store(keypair.get());
     keypairs_.push_back(std::move(keypair));
+}
+
+// Any 32 bits, none of them a session's: an odd factor permutes them, and sessions name a worker.
+uint32_t Box::relay_index(uint32_t number) const noexcept {
+    return (number * 0x9e3779b1U & 0x7ffffffU) << kWorkerBits | 0x1fU;
+}
+
+void Box::add_relays() {
+    for (PeerId peer = 0; peer < options_.nb_peers; ++peer)
+        link_table_[peer].store(&links_[peer]);
+    for (uint32_t number = 0; number < options_.nb_relays; ++number)
+        MG_ASSERT(
+            index_->insert(relay_index(number), IndexEntry::relay(number % options_.nb_peers)));
 }
 
 // Networks all over the address space that a gateway may route to: /24 of 16.0.0.0/4 and onwards,

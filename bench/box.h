@@ -52,6 +52,9 @@ struct BoxOptions {
     PeerId nb_peers = 1;
     size_t nb_prefixes = 1;  // in all, at least one per peer
     Family inner = Family::ipv4;
+    // Others' sessions that are led on, evenly by the links of the peers.
+    uint32_t nb_relays = 0;
+    Family outer = Family::ipv4;  // of the links
 };
 
 // A gateway without control: one wan and one lan port in memory, sessions with all peers, routes to
@@ -72,6 +75,7 @@ public:
     // A counter that the peer did not use yet.
     uint64_t next_counter(PeerId peer) noexcept { return next_counters_[peer]++; }
     const Link& link(PeerId peer) const { return links_[peer]; }
+    uint32_t relay_index(uint32_t number) const noexcept;
     const PortView& view(PortId port) const { return snapshot_->read().ports[port]; }
 
     // An address of the peer: inside one of its prefixes.
@@ -86,6 +90,7 @@ public:
 private:
     Prefix prefix(size_t number) const;
     void add_peer(PeerId peer);
+    void add_relays();
     void publish();
     std::unique_ptr<Worker> make_worker(unsigned id);
 
@@ -97,6 +102,8 @@ private:
     std::vector<std::unique_ptr<Keypair>> keypairs_;
     std::vector<uint64_t> next_counters_;
     std::vector<Link> links_;
+    std::unique_ptr<std::atomic<const Link*>[]> link_table_;      // link id: peer id
+    std::vector<std::unique_ptr<LinkCounters[]>> link_counters_;  // by worker
     std::unique_ptr<rte_rcu_qsbr, void (*)(void*)> rcu_;
     std::unique_ptr<Doorbell> control_doorbell_;
     WorkerShared shared_;

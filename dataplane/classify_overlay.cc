@@ -25,8 +25,16 @@ Drop check_addresses_v4(const PortView& view, const rte_ipv4_hdr& ip, Frame fram
     return is_ours_v4(view, ip.src_addr) ? Drop::martian : kSound;
 }
 
-Drop check_addresses_v6(const PortView& view, const rte_ipv6_hdr& ip, Frame frame) noexcept {
+// Control has the packet already.
+constexpr Drop kTaken = static_cast<Drop>(kNbDrops + 1);
+
+Drop check_addresses_v6(Worker& worker, rte_mbuf* mbuf, const PortView& view,
+                        Frame frame) noexcept {
+    const auto& ip = frame.l3<rte_ipv6_hdr>();
     const IpAddress destination = IpAddress::v6(ip.dst_addr);
+    if ((destination.is_multicast() || destination.is_link_local()) &&
+        takes_babel_in_clear(worker, mbuf, view, frame))
+        return kTaken;
     if (destination.is_multicast() || frame.is_for_group())
         return Drop::multicast;
     if (destination.is_loopback() || destination.is_unspecified() ||
@@ -35,15 +43,10 @@ Drop check_addresses_v6(const PortView& view, const rte_ipv6_hdr& ip, Frame fram
     return is_ours_v6(view, ip.src_addr) ? Drop::martian : kSound;
 }
 
-Drop check_addresses(const PortView& view, Frame frame) noexcept {
+Drop check_addresses(Worker& worker, rte_mbuf* mbuf, const PortView& view, Frame frame) noexcept {
     return frame.ether_type == RTE_ETHER_TYPE_IPV4
                ? check_addresses_v4(view, frame.l3<rte_ipv4_hdr>(), frame)
-               : check_addresses_v6(view, frame.l3<rte_ipv6_hdr>(), frame);
-}
-
-bool is_from_link_local(Frame frame) noexcept {
-    return frame.ether_type == RTE_ETHER_TYPE_IPV6 &&
-           is_link_local_v6(frame.l3<rte_ipv6_hdr>().src_addr);
+               : check_addresses_v6(worker, mbuf, view, frame);
 }
 
 }  // namespace
@@ -61,13 +64,11 @@ void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId por
             punt_resolution(worker, mbuf, frame);
             return false;
         }
-        if (wrong == kSound && is_from_link_local(frame) &&
-            takes_babel_in_clear(worker, mbuf, filter.view, frame))
-            return false;
         if (wrong == kSound)
-            wrong = check_addresses(filter.view, frame);
+            wrong = check_addresses(worker, mbuf, filter.view, frame);
         if (wrong != kSound) {
-            worker.drop(mbuf, wrong);
+            if (wrong != kTaken)
+                worker.drop(mbuf, wrong);
             return false;
         }
         meta.from_peer = kNoPeer;

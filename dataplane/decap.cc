@@ -2,8 +2,8 @@
 
 // In:    authenticated, fresh plaintexts, padding included.
 // Out:   inner IP packets with sound headers and no padding.
-// Notes: the first packet of a keypair (W27); a packet from another endpoint (W39), before anything
-//        else about the packet is judged.
+// Notes: the first packet of a keypair (W27); a packet from another endpoint, of a peer that roams
+//        (W39), before anything else about the packet is judged.
 // Drops: keepalive (consumed), bad_inner.
 
 #include "dataplane/outer.h"
@@ -41,6 +41,8 @@ bool came_by(const Link& link, rte_mbuf* mbuf) noexcept {
 }
 
 void note_roaming(Worker& worker, rte_mbuf* mbuf, PeerId peer, PeerSlot& slot) noexcept {
+    if (slot.path_is_fixed.load(std::memory_order_relaxed))
+        return;
     const uint64_t noted_tsc = slot.roaming_noted_tsc.load(std::memory_order_relaxed);
     if (worker.now_tsc - noted_tsc < worker.shared.tsc_hz / kRoamingNotesPerSecond)
         return;

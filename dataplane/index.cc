@@ -62,18 +62,15 @@ void index_stage(Worker& worker, Batch& batch, Batch& relayed) noexcept {
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         const IndexEntry entry = entries[next];
         const unsigned owner = worker_of(indices[next++]);
-        if (entry.kind() == IndexEntry::Kind::relay) {
+        if (Keypair* const keypair = entry.keypair()) {
+            if (owner == worker.id())
+                return accept(worker, mbuf, keypair);
+            worker.hand_over(mbuf, owner, Resume::open);
+        } else if (entry.kind() == IndexEntry::Kind::relay) {
             lead_on(worker, mbuf, entry.link(), relayed);
-            return false;
-        }
-        Keypair* const keypair = entry.keypair();
-        if (keypair == nullptr) {
+        } else {
             worker.drop(mbuf, Drop::unknown_index);
-            return false;
         }
-        if (owner == worker.id())
-            return accept(worker, mbuf, keypair);
-        worker.hand_over(mbuf, owner, Resume::open);
         return false;
     });
 }

@@ -36,7 +36,7 @@ bool is_babel(const rte_ipv6_hdr* ip) noexcept {
 
 bool checksum_right(const rte_ipv6_hdr* ip) noexcept {
     const auto* udp = reinterpret_cast<const rte_udp_hdr*>(ip + 1);
-    return udp->dgram_cksum != 0 && rte_ipv6_udptcp_cksum_verify(ip, udp) == 0;
+    return rte_ipv6_udptcp_cksum_verify(ip, udp) == 0;
 }
 
 bool take_share(uint64_t& paid_until_tsc, const Worker& worker) noexcept {

@@ -23,8 +23,8 @@ struct Gathered {
 
 }  // namespace
 
-void look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
-             AddressField field) noexcept {
+uint16_t look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
+                 AddressField field) noexcept {
     Gathered<uint32_t> v4;
     Gathered<const uint8_t*> v6;
     const bool source = field == AddressField::source;
@@ -39,11 +39,11 @@ void look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
     }
     if (v6.size == 0) {
         fib.lookup_v4({forwards.data(), v4.size}, v4.all());
-        return;
+        return 0;
     }
     if (v4.size == 0) {
         fib.lookup_v6({forwards.data(), v6.size}, v6.all());
-        return;
+        return v6.size;
     }
     ForwardIndices values;
     fib.lookup_v4({values.data(), v4.size}, v4.all());
@@ -52,6 +52,7 @@ void look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
     fib.lookup_v6({values.data(), v6.size}, v6.all());
     for (uint16_t i = 0; i < v6.size; ++i)
         forwards[v6.positions[i]] = values[i];
+    return v6.size;
 }
 
 }  // namespace meshgate

@@ -14,7 +14,8 @@ enum class AddressField : uint8_t { source, destination };
 using ForwardIndices = std::array<uint32_t, Batch::kCapacity>;
 
 // Looks up one address of every packet, data at the IP header; IPv4 and IPv6 each as one bulk.
-void look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
-             AddressField field) noexcept;
+// Returns how many are IPv6.
+uint16_t look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
+                 AddressField field) noexcept;
 
 }  // namespace meshgate

@@ -23,15 +23,23 @@ bool is_from_link_local(rte_mbuf* mbuf) noexcept {
 
 void source_check_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
     ForwardIndices forwards;
-    look_up(forwards, *snapshot.fib, batch, AddressField::source);
+    const uint16_t nb_v6 = look_up(forwards, *snapshot.fib, batch, AddressField::source);
     uint16_t next = 0;
-    batch.filter([&](rte_mbuf* mbuf) noexcept {
+    const auto is_allowed = [&](rte_mbuf* mbuf) noexcept {
         const ForwardingEntry& entry = snapshot.entries[forwards[next++]];
-        if (is_from_link_local(mbuf) && takes_babel(worker, mbuf))
-            return false;
         if (entry.kind == ForwardKind::peer && entry.peer == meta_of(mbuf).from_peer)
             return true;
         worker.drop(mbuf, Drop::source_not_allowed);
+        return false;
+    };
+    if (nb_v6 == 0) {
+        batch.filter(is_allowed);
+        return;
+    }
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        if (!is_from_link_local(mbuf) || !takes_babel(worker, mbuf))
+            return is_allowed(mbuf);
+        ++next;
         return false;
     });
 }

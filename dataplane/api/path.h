@@ -51,6 +51,9 @@ struct alignas(64) PeerSlot {
     // When a worker last told control that the endpoint moved, so that a burst makes one note and
     // not one per packet. Workers race benignly: at worst a note is sent twice.
     std::atomic<uint64_t> roaming_noted_tsc{0};
+    // Of a mesh peer: its datagrams come by many links and relays, and none of that moves its path,
+    // so control is not told (no endpoint_moved). Its links are learned from Babel.
+    std::atomic<bool> path_is_fixed{false};
 };
 
 }  // namespace meshgate

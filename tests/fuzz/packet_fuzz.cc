@@ -3,6 +3,7 @@
 // Any bytes on any port, and any plaintext inside a session, through the real pipeline. The first
 // byte of the input says where the rest arrives. After every input all packets are accounted for.
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -17,6 +18,8 @@ using namespace meshgate::packet_test;
 namespace {
 
 constexpr size_t kMaxFrameLen = 1900;
+// Relayed to IPv4 and to IPv6.
+constexpr std::array<uint32_t, 2> kRelayed{0x20000001, 0x20000002};
 
 World& world() {
     static std::unique_ptr<World> instance = [] {
@@ -25,7 +28,12 @@ World& world() {
                                             .cores = {},
                                             .pci_addresses = {}});
         MG_ASSERT(eal.has_value());
-        return std::make_unique<World>(1U);
+        auto made = std::make_unique<World>(1U);
+        made->set_link("v4", parse_endpoint("192.0.2.99:4500"), 1500);
+        made->set_link("v6", parse_endpoint("[2001:db8:2::99]:4500"), 1400);
+        MG_ASSERT(made->index().insert(kRelayed[0], IndexEntry::relay(made->link_id("v4"))));
+        MG_ASSERT(made->index().insert(kRelayed[1], IndexEntry::relay(made->link_id("v6"))));
+        return made;
     }();
     return *instance;
 }
@@ -81,13 +89,35 @@ Bytes udp_datagram(const Bytes& payload) {
     return with_ethernet("wan0", build_packet(outer));
 }
 
+// Hop limit, traffic class and which way on, then what follows the receiver index.
+Bytes relayed(const char* ip, const char* source, const char* destination, const Bytes& data) {
+    if (data.size() < 3)
+        return {};
+    Bytes message{4, 0, 0, 0};
+    const uint32_t index = kRelayed[data[2] % 2];
+    for (unsigned shift = 0; shift < 32; shift += 8)
+        message.push_back(static_cast<uint8_t>(index >> shift));
+    message.insert(message.end(), data.begin() + 3, data.end());
+    Fields outer;
+    outer.values = {{ip, ""},
+                    {"src", source},
+                    {"dst", destination},
+                    {"ttl", std::to_string(data[0])},
+                    {"tos", std::to_string(data[1])},
+                    {"udp", ""},
+                    {"sport", "99"},
+                    {"dport", "51820"},
+                    {"hex", to_hex(message)}};
+    return with_ethernet("wan0", build_packet(outer));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < 1 || size > kMaxFrameLen)
         return 0;
     const Bytes rest(data + 1, data + size);
-    switch (data[0] % 8) {
+    switch (data[0] % 10) {
         case 0:
             world().inject_frame("wan0", rest);
             break;
@@ -111,6 +141,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             break;
         case 7:
             world().inject_frame("wan0", udp_datagram(rest));
+            break;
+        case 8:
+            world().inject_frame("wan0", relayed("ip4", "203.0.113.77", "198.51.100.2", rest));
+            break;
+        case 9:
+            world().inject_frame("wan0", relayed("ip6", "2001:db8:9::9", "2001:db8:1::2", rest));
             break;
         default:
             break;

@@ -4,7 +4,7 @@
 //
 //   # text                     a comment; the first line says what the case shows
 //   workers 2                  before anything else; default 1
-//   let PEER path none         the peer has no endpoint
+//   let PEER path none|fixed   the peer has no endpoint, or does not roam
 //   let PEER session none|expired|unconfirmed|counter=N|renewed (another, in the same memory)
 //   let link NAME ENDPOINT|none [MTU]     a link of wan0 (to a port MTU of 1500 if not said)
 //   let relay INDEX LINK|none             a relay entry is installed, moved or removed
@@ -14,6 +14,7 @@
 //                              keepalive plain=HEX flip=OFFSET cut_message=N tail_message=N from=
 //                              outer_tos= outer_options= outer_tail= outer_udp_len= index=
 //                              message_type= at=
+//   + PORT|PEER : FIELDS       the same, in one burst with the next
 //   route : / seal PEER [LINK] : / frame PORT :   control sends
 //   again                      what left wan0 in the last step arrives there
 //   > PORT : FIELDS            what must leave, in order; only the fields given are compared
@@ -131,6 +132,8 @@ void Case::run_line(const std::string& first, const std::string& line) {
         check_activity(line);
     } else if (first == "relayed") {
         check_relayed(line);
+    } else if (first == "+") {
+        arrive(target, fields);
     } else if (first == "again") {
         arrive_again();
         world_->turn();
@@ -357,7 +360,9 @@ void Case::let(const std::string& line) {
     words >> what >> value;
     PeerSlot& slot = world_->slot(peer);
     Keypair& keypair = *world_->peer(peer).keypair;
-    if (what == "path")
+    if (what == "path" && value == "fixed")
+        slot.path_is_fixed.store(true);
+    else if (what == "path")
         slot.path.store(nullptr);
     else if (value == "none")
         slot.sending.store(nullptr);

@@ -211,18 +211,18 @@ void World::add_peer(const std::string& name, const std::string& endpoint, bool 
 void World::build_snapshot() {
     auto snapshot = std::make_shared<Snapshot>();
     const auto mac = [this](PortId id) { return ports_.ports[id]->mac(); };
-    snapshot->ports = {{.role = PortRole::wan,
-                        .mac = mac(0),
-                        .addresses = {address("198.51.100.2"), address("2001:db8:1::2")}},
-                       {.role = PortRole::lan,
-                        .mac = mac(1),
-                        .addresses = {address("10.1.0.1"), address("fd10:1::1"),
-                                      address("fe80::1")}},
-                       {.role = PortRole::lan,
-                        .mac = mac(2),
-                        .vlan = 7,
-                        .mtu_bytes = 1400,
-                        .addresses = {address("10.2.0.1")}}};
+    snapshot->ports = {
+        {.role = PortRole::wan,
+         .mac = mac(0),
+         .addresses = {address("198.51.100.2"), address("2001:db8:1::2")}},
+        {.role = PortRole::lan,
+         .mac = mac(1),
+         .addresses = {address("10.1.0.1"), address("fd10:1::1"), address("fe80::1")}},
+        {.role = PortRole::lan,
+         .mac = mac(2),
+         .vlan = 7,
+         .mtu_bytes = 1400,
+         .addresses = {address("10.2.0.1")}}};
     snapshot->listen_ports = {51820};
     snapshot->icmp_source_v4 = address("10.1.0.1");
     snapshot->icmp_source_v6 = address("fd10:1::1");
