@@ -140,7 +140,9 @@ private:
     babel::CostOptions cost_of(const LinkKey& key) const;
 
     // mesh_paths.cc
+    enum class Suspects : uint8_t { avoided, taken };
     std::optional<Steering> best_way(const Member& member) const;
+    std::optional<Steering> best_way(const Member& member, Suspects suspects) const;
     void steer_all(const Now& now);
     void steer(Member& member, const Now& now);
     void take_way(Member& member, const Steering& way, const Now& now);
@@ -159,7 +161,9 @@ private:
     void on_refused(Member& member, RelayAnswer answer, const Now& now);
     void recheck_legs(const Member& member, const Now& now);
     void on_way_changed(Member& member, const Now& now);
-    void suspect(Member& member, const IpAddress& relay, const char* why, const Now& now);
+    void suspect(Member& member, const IpAddress& relay, Time until, const char* why,
+                 const Now& now);
+    void on_relay_back(const Member& relay, const Now& now);
     void forgive(Member& member, Time now);
     void probe_path(Member& member, const Now& now);
 

@@ -215,6 +215,8 @@ void Mesh::settle_babel(const Now& now) {
             case babel::Event::Kind::neighbor_down: {
                 const bool up = event.kind == babel::Event::Kind::neighbor_up;
                 steering_due_ = true;
+                if (up && member->info.relay)
+                    on_relay_back(*member, now);
                 log(Log::Level::info, up ? "mesh-link-up" : "mesh-link-down", name,
                     describe(links_.key_of(event.neighbor.interface)), now);
                 break;

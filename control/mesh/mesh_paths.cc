@@ -19,15 +19,21 @@ constexpr auto kGreetingLife = 5s;
 
 }  // namespace
 
-// Direct and relayed alike, as the speaker compares them; relays that forwarded nothing are left
-// out while they are suspected.
+// Direct and relayed alike, as the speaker compares them. Relays that forwarded nothing are
+// avoided, but better than nothing.
 std::optional<Steering> Mesh::best_way(const Member& member) const {
+    const auto way = best_way(member, Suspects::avoided);
+    return way || member.suspected.empty() ? way : best_way(member, Suspects::taken);
+}
+
+std::optional<Steering> Mesh::best_way(const Member& member, Suspects suspects) const {
     const auto steering_of = [&](const babel::RouteView& route) -> std::optional<Steering> {
         const auto hop = by_link_.find(route.via.interface);
         if (route.metric == babel::kInfinity || !route.feasible || hop == by_link_.end())
             return std::nullopt;
         const auto suspicion = member.suspected.find(hop->second->node);
-        if (suspicion != member.suspected.end() && suspicion->second.active)
+        if (suspects == Suspects::avoided && suspicion != member.suspected.end() &&
+            suspicion->second.active)
             return std::nullopt;
         return Steering{route.via.interface, hop->second->node, route.metric};
     };

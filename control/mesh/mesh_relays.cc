@@ -17,6 +17,7 @@ constexpr auto kPathProbeInterval = 500ms;
 constexpr unsigned kUnansweredBeforeSuspicion = 3;
 constexpr uint32_t kAnswersWindow = 8;
 constexpr auto kFirstSuspicion = 30s;
+constexpr auto kRefusedFor = 2s;
 constexpr unsigned kMaxSuspicionDoublings = 5;
 constexpr auto kSuspicionMemory = 30min;
 
@@ -79,7 +80,7 @@ void Mesh::on_refused(Member& member, RelayAnswer answer, const Now& now) {
     }
     const auto way = best_way(member);
     if (way && way->hop != member.node)
-        suspect(member, way->hop, to_string(answer), now);
+        suspect(member, way->hop, time_of(now) + kRefusedFor, to_string(answer), now);
 }
 
 void Mesh::on_message(Member& member, const RelayOpen& open, const LinkKey&, const Now& now) {
@@ -131,16 +132,24 @@ std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
 
 // ---- what they do with it ----
 
-void Mesh::suspect(Member& member, const IpAddress& relay, const char* why, const Now& now) {
+void Mesh::suspect(Member& member, const IpAddress& relay, Time until, const char* why,
+                   const Now& now) {
     Member::Suspicion& suspicion = member.suspected[relay];
-    suspicion.until = time_of(now) + kFirstSuspicion * (1U << std::min(suspicion.nb_times,
-                                                                       kMaxSuspicionDoublings));
-    ++suspicion.nb_times;
-    suspicion.active = true;
-    const Member* box = member_at(relay);
-    log(Log::Level::warning, "relay-avoided", member.info.name,
-        (box == nullptr ? "?" : box->info.name) + ": " + why, now);
+    const bool fresh = !std::exchange(suspicion.active, true);
+    suspicion.until = std::max(suspicion.until, until);
     steering_due_ = true;
+    const Member* box = member_at(relay);
+    if (fresh)
+        log(Log::Level::warning, "relay-avoided", member.info.name,
+            (box == nullptr ? "?" : box->info.name) + ": " + why, now);
+}
+
+// It may have restarted: what was agreed is void, and what it did before says nothing.
+void Mesh::on_relay_back(const Member& relay, const Now& now) {
+    for (auto& [node, member] : members_)
+        member->suspected.erase(relay.node);
+    relays_.recheck_next_hop(relay.node, time_of(now));
+    settle_relays(now);
 }
 
 void Mesh::forgive(Member& member, Time now) {
@@ -169,7 +178,11 @@ void Mesh::probe_path(Member& member, const Now& now) {
         recheck_legs(member, now);
     if (member.next_probe && ++member.nb_unanswered > kUnansweredBeforeSuspicion) {
         member.nb_unanswered = 0;
-        suspect(member, member.steering->hop, "it forwarded nothing", now);
+        const IpAddress relay = member.steering->hop;
+        unsigned& nb_times = member.suspected[relay].nb_times;
+        const auto lasts = kFirstSuspicion * (1U << std::min(nb_times, kMaxSuspicionDoublings));
+        ++nb_times;
+        suspect(member, relay, time + lasts, "it forwarded nothing", now);
     }
     member.next_probe = time + kPathProbeInterval;
     member.probe_sent = time;
