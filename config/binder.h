@@ -169,8 +169,7 @@ private:
             return;
         if (is_one_of(folded(key.text), {"privatekey", "presharedkey"})) {
             report_.error("inline-secret", key.place, full, noun() + " holds no secret keys").fix =
-                "put the key into a file of its own, chmod 600, and name it with " +
-                std::string{path.group == "peers" ? "preshared_key_file" : "private_key_file"};
+                secret_cure(path);
             return;
         }
         if (key.text == "<<") {
@@ -186,6 +185,15 @@ private:
         const std::string_view right_group = group_with_key(key.text);
         if (diagnostic.suggestion.empty() && !right_group.empty())
             diagnostic.fix = "it belongs to " + std::string{right_group};
+    }
+
+    std::string secret_cure(const Path& path) const {
+        const std::string_view file =
+            path.group == "peers" ? "preshared_key_file" : "private_key_file";
+        if (group_with_key(file).empty())
+            return "remove it: a secret key stays on the box that it belongs to";
+        return "put the key into a file of its own, chmod 600, and name it with " +
+               std::string{file};
     }
 
     // The name of a list's element, as the user knows it.

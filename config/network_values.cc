@@ -52,6 +52,11 @@ void read_member_endpoint(const Input& in, MemberEndpoint& out) {
                 std::string{*text} + ":51820";
             return;
         }
+        if (is_host_name(text->substr(0, colon))) {
+            in.complain("bad-endpoint", quoted(*text) + " does not end in a port").fix =
+                "a port is a whole number from 1 to 65535";
+            return;
+        }
         read_endpoint(in, out.literal);
         if (!out.literal)
             return;
