@@ -15,12 +15,12 @@
 #include "control/mesh/messages.h"
 #include "control/monotonic.h"
 #include "control/token_bucket.h"
+#include "dataplane/api/path.h"
 
 namespace meshgate::mesh {
 
 using control::kNever;
 using control::Time;
-using LinkId = uint32_t;  // the dataplane's
 
 // An entry lives this long unless its owner asks again, which owners do each refresh interval, up
 // to a quarter early so that a thousand of them do not ask at once.

@@ -252,11 +252,35 @@ TEST_F(MeshRelays, NobodyMovesOrClosesWhatOthersAskedFor) {
 }
 
 TEST_F(MeshRelays, AnIndexOfOnesOwnMayGoToAnotherTarget) {
+    for (uint32_t i = 0; i < 10; ++i) {  // more often than she may have entries
+        const IpAddress target = i % 2 == 0 ? kTarget : kSecond;
+        ask(kAlice, i, target);
+        expect_answer(kAlice, i, RelayAnswer::accepted);
+        EXPECT_EQ(installed(), link_to(target));
+    }
+}
+
+TEST_F(MeshRelays, OnlyWhoWasAskedAnswersAndOnlyThat) {
+    way(kTarget, kRelay);
+    ask(kAlice, 7, kTarget);
+    const auto open = only<RelayOpen>(kRelay);
+    ASSERT_TRUE(open);
+    relays.receive(kBob, RelayReply{open->request, kIndex, RelayAnswer::accepted}, now);
+    relays.receive(kRelay, RelayReply{open->request + 1, kIndex, RelayAnswer::accepted}, now);
+    EXPECT_FALSE(installed());
+    expect_nothing();
+    EXPECT_EQ(counted(RelayCounter::replies_unasked), 2U);
+    relays.receive(kRelay, RelayReply{open->request, kIndex, RelayAnswer::accepted}, now);
+    EXPECT_TRUE(installed());
+}
+
+TEST_F(MeshRelays, AWayOverAStrangerIsNone) {
+    way(kTarget, kStranger);
     ask(kAlice, 1, kTarget);
-    sent();
-    ask(kAlice, 2, kSecond);
-    expect_answer(kAlice, 2, RelayAnswer::accepted);
-    EXPECT_EQ(installed(), link_to(kSecond));
+    expect_answer(kAlice, 1, RelayAnswer::refused_no_way);
+    ways.ways[kTarget] = {1, kSelf};
+    ask(kAlice, 2, kTarget);
+    expect_answer(kAlice, 2, RelayAnswer::refused_no_way);
 }
 
 TEST_F(MeshRelays, AreCappedPerMember) {
@@ -453,11 +477,12 @@ TEST_F(MeshRelays, NothingRefersToALinkThatIsGone) {
     relays.on_link_gone(link_to(kRelay), now);
     EXPECT_EQ(installed(), 40U);
     expect_nothing();
-    // There is none.
+    // There is none, and nobody says so: then it is looked for.
     relays.on_link_gone(40, now);
     EXPECT_FALSE(installed());
-    sent();
-    way(kTarget, kOther);
+    expect_only(kRelay, RelayClose{kIndex});
+    ways.ways[kTarget] = {link_to(kOther), kOther};
+    pass(1s);
     reply(kOther, RelayAnswer::accepted);
     EXPECT_EQ(installed(), link_to(kOther));
 }
