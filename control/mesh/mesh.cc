@@ -319,6 +319,8 @@ Time Mesh::next_deadline() const {
 void Mesh::review(const Now& now) {
     links_.tick(time_of(now));
     find_used_links(time_of(now));
+    std::erase_if(stranded_,
+                  [&](const auto& entry) { return entry.second.expires <= time_of(now); });
     for (auto& [node, member] : members_)
         review_member(*member, now);
     if (std::exchange(steering_due_, false))

@@ -172,6 +172,7 @@ private:
     bool send(Member& member, const Message& message, LinkId link = kNoLink);
     void send_by_mesh(const Member& member, const wireguard::SendMessage& message, const Now& now);
     void forward_handshake(Handshake message, const Now& now);
+    void send_stranded(const Member& target, const Now& now);
     void tell_seen(Member& member, MemberLink& link, const Now& now);
     std::vector<Endpoint> own_candidates(Time now) const;
     void tell_candidates(Member& member, bool answer, const Now& now);
@@ -212,6 +213,11 @@ private:
     std::unordered_map<PeerId, Member*> by_peer_;
     std::unordered_map<LinkId, Member*> by_link_;
     std::vector<ForeignHandshake> handshakes_;
+    struct Stranded {
+        Handshake message;
+        Time expires{};
+    };
+    std::map<IpAddress, Stranded> stranded_;  // by receiver
     wireguard::Addressing handshake_from_;
     Time next_review_{};
     bool steering_due_ = false;

@@ -16,6 +16,8 @@ using control::time_of;
 
 constexpr uint8_t kHopLimit = 64;
 constexpr size_t kMaxQueuedHandshakes = 256;
+constexpr size_t kMaxStranded = 256;
+constexpr auto kStrandedLife = 4s;
 constexpr auto kSeenInterval = 20s;
 // Two boxes without a direct link tell each other where they may be reached: often at first, then
 // seldom.
@@ -74,17 +76,31 @@ void Mesh::send_by_mesh(const Member& member, const wireguard::SendMessage& mess
                       now);
 }
 
-// Hop by hop: to a box that has a session with us and is nearer to the receiver.
+// Hop by hop: to a box that has a session with us and is nearer to the receiver. Where there is no
+// way yet, the last message for each receiver waits for one: the sender repeats it only after 5 s.
 void Mesh::forward_handshake(Handshake message, const Now& now) {
-    (void)now;
     const Member* target = member_at(message.to);
     if (target == nullptr || message.hops_left == 0)
         return;
-    --message.hops_left;
     const auto way = best_way(*target);
     Member* hop = way ? member_at(way->hop) : nullptr;
-    if (hop != nullptr)
-        send(*hop, message, way->link);
+    if (hop == nullptr) {
+        if (stranded_.contains(message.to) || stranded_.size() < kMaxStranded)
+            stranded_[IpAddress{message.to}] = {std::move(message), time_of(now) + kStrandedLife};
+        return;
+    }
+    --message.hops_left;
+    send(*hop, message, way->link);
+}
+
+void Mesh::send_stranded(const Member& target, const Now& now) {
+    const auto found = stranded_.find(target.node);
+    if (found == stranded_.end())
+        return;
+    Stranded stranded = std::move(found->second);
+    stranded_.erase(found);
+    if (stranded.expires > time_of(now))
+        forward_handshake(std::move(stranded.message), now);
 }
 
 void Mesh::tell_seen(Member& member, MemberLink& link, const Now& now) {

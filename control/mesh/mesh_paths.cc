@@ -62,6 +62,8 @@ void Mesh::steer_all(const Now& now) {
         member->told_way = way;
         if (changed)
             on_way_changed(*member, now);
+        if (changed && way)
+            send_stranded(*member, now);
         if (member->has_session())
             steer(*member, now);
     }
