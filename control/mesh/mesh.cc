@@ -161,6 +161,8 @@ void Mesh::add_member(const config::Member& info, const Now& now) {
         return log(Log::Level::error, "member-refused", info.name,
                    "its public key is that of a peer in the box file", now);
     }
+    // Its datagrams come by many links and relays: nobody need be told where from.
+    parts_.dataplane.peer(member->peer).path_is_fixed.store(true, std::memory_order_relaxed);
     parts_.set_name(member->peer, info.name);
     by_peer_[member->peer] = member.get();
     members_[member->node] = std::move(member);

@@ -348,6 +348,10 @@ ROWS = [
      "unit_dataplane_facade:*Relay*"),
     ("relay", "dataplane/dataplane.cc", "nb_relays_ == options_.max_relays ||", "",
      "unit_dataplane_facade:*Relay*"),
+    ("relay", "dataplane/dataplane.cc", "            of_worker[id].relayed_packets.set(0);\n", "",
+     "unit_dataplane_facade:*Relay*"),
+    ("mesh", "dataplane/dataplane.cc", "    mesh_first_ = !mesh_first_;\n", "",
+     "unit_dataplane_facade:*Babel*"),
     ("mesh", "dataplane/path.cc", "links[meta.info.link].load", "links[0].load",
      "packet_cases:*sealed_by_a_link*"),
     ("mesh", "dataplane/path.cc", "meta.mtu_bytes = meta.link->mtu_bytes;\n        return true;\n    "

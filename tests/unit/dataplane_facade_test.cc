@@ -67,6 +67,55 @@ Packet arp_frame(Dataplane& dataplane) {
     return packet;
 }
 
+// RFC 1071, written where it belongs.
+void put_checksum(std::span<uint8_t> packet, size_t offset, size_t begin, size_t end,
+                  uint32_t sum = 0) {
+    packet[offset] = packet[offset + 1] = 0;
+    for (size_t i = begin; i < end; i += 2)
+        sum += uint32_t{packet[i]} << 8 | packet[i + 1];
+    sum = (sum & 0xffff) + (sum >> 16);
+    const auto checksum = static_cast<uint16_t>(~((sum & 0xffff) + (sum >> 16)));
+    packet[offset] = static_cast<uint8_t>(checksum >> 8);
+    packet[offset + 1] = static_cast<uint8_t>(checksum);
+}
+
+// An empty Babel packet to the group, from a neighbour.
+Packet babel_frame(Dataplane& dataplane) {
+    constexpr std::array<uint8_t, 66> kFrame{
+        0x33, 0x33, 0, 1, 0, 6,  2,  0, 0, 0, 0, 9, 0x86, 0xdd,  // Ethernet
+        0x60, 0,    0, 0, 0, 12, 17, 1,                          // IPv6
+        0xfe, 0x80, 0, 0, 0, 0,  0,  0, 0, 0, 0, 0, 0,    0,    0,    9,    0xff, 2,  0, 0,
+        0,    0,    0, 0, 0, 0,  0,  0, 0, 1, 0, 6, 0x1a, 0x28, 0x1a, 0x28, 0,    12, 0, 0,  // UDP
+        42,   2,    0, 0};
+    Packet packet = dataplane.allocate(kFrame.size());
+    if (!packet)
+        return packet;
+    std::ranges::copy(kFrame, packet.bytes().begin());
+    constexpr size_t kAddresses = 22, kChecksum = 60;
+    put_checksum(packet.bytes(), kChecksum, kAddresses, kFrame.size(), 12 + 17);
+    packet.info().inject = Inject::frame;
+    packet.info().port = 0;
+    return packet;
+}
+
+// The shortest transport data, with that hop limit on its way to us.
+constexpr uint16_t kTransportLen = 32;
+Packet relayed_frame(Dataplane& dataplane, const Link& link, uint32_t index, uint8_t hop_limit) {
+    Packet packet = dataplane.allocate(kTransportLen);
+    if (!packet)
+        return packet;
+    std::ranges::fill(packet.bytes(), uint8_t{0});
+    packet.bytes()[0] = 4;
+    std::memcpy(&packet.bytes()[4], &index, sizeof index);
+    EXPECT_TRUE(encapsulate(packet, link, 0));
+    constexpr size_t kIp = 14;
+    packet.bytes()[kIp + 8] = hop_limit;
+    put_checksum(packet.bytes(), kIp + 10, kIp, kIp + 20);
+    packet.info().inject = Inject::frame;
+    packet.info().port = 0;
+    return packet;
+}
+
 bool eventually(const std::function<bool()>& condition) {
     const auto deadline = std::chrono::steady_clock::now() + 5s;
     while (std::chrono::steady_clock::now() < deadline) {
@@ -352,6 +401,81 @@ TEST(Dataplane, KeepsRoomForKeypairsBesideRelayEntries) {
     EXPECT_FALSE(dataplane->install_relay(4, link)) << "its grace period has not passed";
     dataplane->reclaim();
     EXPECT_TRUE(dataplane->install_relay(4, link));
+}
+
+// What a worker sends on a ring port it receives again: a datagram relayed to ourselves takes a hop
+// after the other until it dies.
+TEST(Dataplane, RelaysUntilTheHopLimitRunsOut) {
+    constexpr uint8_t kHops = 8;
+    constexpr uint32_t kIndex = 0x12345678;
+    DataplaneOptions options = one_ring(2);
+    options.ports[0].role = PortRole::wan;
+    const auto dataplane = create(options);
+    ASSERT_NE(dataplane, nullptr);
+    const MacAddress mac = dataplane->port_status(0).mac;
+    const Endpoint ours{*parse_address("192.0.2.1"), 51820};
+    const auto snapshot = snapshot_of(*dataplane);
+    snapshot->ports[0].role = PortRole::wan;
+    snapshot->ports[0].addresses = {ours.address};
+    snapshot->listen_ports = {ours.port};
+    dataplane->publish(snapshot);
+    const auto mirror = std::make_shared<const Link>(make_link({.port = 0,
+                                                                .port_mtu_bytes = 1500,
+                                                                .vlan = kNoVlan,
+                                                                .source_mac = mac,
+                                                                .next_hop_mac = mac,
+                                                                .local = ours,
+                                                                .remote = ours}));
+    dataplane->add_link();  // so that the one we count for is not the first
+    const LinkId link = dataplane->add_link();
+    dataplane->set_link(link, mirror.get());
+    ASSERT_TRUE(dataplane->install_relay(kIndex, link));
+    dataplane->start();
+
+    ASSERT_TRUE(dataplane->send(relayed_frame(*dataplane, *mirror, kIndex, kHops)));
+    const auto expired = [&] {
+        uint64_t sum_of_workers = 0;
+        for (unsigned worker = 0; worker < 2; ++worker)
+            sum_of_workers +=
+                dataplane->counters(worker).drops[static_cast<size_t>(Drop::ttl_expired)].get();
+        return sum_of_workers;
+    };
+    ASSERT_TRUE(eventually([&] { return expired() == 1; }));
+    EXPECT_EQ(dataplane->link_activity(link).relayed_packets, kHops - 1U);
+    EXPECT_EQ(dataplane->link_activity(link).relayed_bytes, (kHops - 1U) * kTransportLen);
+    EXPECT_EQ(dataplane->link_activity(0).relayed_packets, 0U);
+    EXPECT_EQ(dataplane->mbufs_in_use(), 0U);
+    // as nothing runs any more, what is counted is cleared with the link
+    dataplane->remove_relay(kIndex);
+    dataplane->remove_link(link);
+    EXPECT_TRUE(eventually([&] { return dataplane->reclaim() == 0; }));
+    EXPECT_EQ(dataplane->link_activity(link).relayed_packets, 0U);
+}
+
+// A flood of ARP and one of Babel take turns.
+TEST(Dataplane, GivesControlBabelBesideOtherPunts) {
+    const auto dataplane = create(one_ring());
+    ASSERT_NE(dataplane, nullptr);
+    dataplane->publish(snapshot_of(*dataplane));
+    dataplane->start();
+    constexpr unsigned kNbEach = 100;
+    for (unsigned i = 0; i < kNbEach; ++i) {
+        ASSERT_TRUE(dataplane->send(arp_frame(*dataplane)));
+        ASSERT_TRUE(dataplane->send(babel_frame(*dataplane)));
+    }
+    ASSERT_TRUE(eventually([&] { return dataplane->counters(0).rx_packets.get() == 2 * kNbEach; }));
+    EXPECT_FALSE(dataplane->arm_wakeup());
+    unsigned nb_arp = 0, nb_babel = 0;
+    for (unsigned i = 0; i < kNbEach; ++i) {
+        const Packet punt = dataplane->next_punt();
+        ASSERT_TRUE(punt);
+        ++(punt.info().punt == Punt::arp ? nb_arp : nb_babel);
+    }
+    EXPECT_EQ(nb_arp, nb_babel);
+    for (unsigned i = 0; i < kNbEach; ++i)
+        EXPECT_TRUE(dataplane->next_punt());
+    EXPECT_FALSE(dataplane->next_punt());
+    EXPECT_TRUE(dataplane->arm_wakeup());
 }
 
 TEST(Dataplane, FreesRetiredObjectsWhileWorkersRun) {
