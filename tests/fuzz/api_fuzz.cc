@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any lines as requests on one API connection. Every answer is one line of JSON, and a restricted
-// connection never reloads.
+// connection never changes anything.
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -13,6 +13,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace meshgate::control;
     FakeState state;
+    state.join_network();
     ApiConnection connection;
     std::string_view rest{reinterpret_cast<const char*>(data), size};
     while (!rest.empty()) {
@@ -24,6 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         MG_ASSERT(nlohmann::json::parse(text).at("ok").is_boolean());
         MG_ASSERT(!restricted || connection.access == Access::read);
         MG_ASSERT(!restricted || state.nb_reloads == nb_reloads);
+        MG_ASSERT(!restricted || state.pushed_text.empty());
+        state.pushed_text.clear();
         rest.remove_prefix(std::min(end + 1, rest.size()));
     }
     return 0;
