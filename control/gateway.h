@@ -128,6 +128,8 @@ private:
     void handle(const Note& note, const Now& now);
     void make_mesh(const Now& now);
     void take_network(const Now& now);
+    void add_clients(const Now& now);
+    std::vector<config::Peer> departed_clients() const;
     void answer_foreign_handshakes(const Now& now);
     // Carries out what the other functions led to; the last step of each.
     void settle(const Now& now);
@@ -140,6 +142,7 @@ private:
     Paths paths_;
     Sessions sessions_;
     std::unique_ptr<mesh::Mesh> mesh_;
+    std::map<PublicKey, config::Peer> clients_;  // of the network file, that may connect here
     SnapshotBuilder builder_;
     std::map<PeerId, std::string> names_;
     std::vector<MacAddress> macs_;  // by PortId

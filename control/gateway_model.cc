@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gateway's half that concerns the box file: from a model to peers, ports and routes, at the
 // start and at each reload.
+#include <algorithm>
+
 #include "config/load.h"
 #include "control/gateway.h"
 
@@ -108,6 +110,14 @@ void Gateway::publish_routes() {
     if (mesh_) {
         for (PeerPrefixes& member : mesh_->prefixes())
             prefixes.push_back(std::move(member));
+        for (const config::Client& client : mesh_->network().clients) {
+            // To the box where it is now, else to ourselves: it may be about to come.
+            auto id = mesh_->peer_of_client(client.public_key);
+            if (!id)
+                id = device_.find_peer(client.public_key);
+            if (id)
+                prefixes.push_back({*id, client.addresses, RouteOrigin::network_file});
+        }
         addresses.push_back(mesh_->node());
     }
     if (builder_.set_routes(build_rib(model_.ports, model_.routes, prefixes, addresses)))
@@ -136,14 +146,57 @@ void Gateway::make_mesh(const Now& now) {
     publish_listen_ports(time_of(now));
     publish_ports(time_of(now));
     mesh_->apply(parts_.network->network(), now);
+    add_clients(now);
 }
 
+// New things come before old ones go.
 void Gateway::take_network(const Now& now) {
     mesh_->apply(parts_.network->network(), now);
+    add_clients(now);
+    const auto departed = departed_clients();
+    for (const config::Peer& client : departed)
+        clients_.erase(client.public_key);
     publish_routes();
     publish(time_of(now));
     mesh_->forget_departed();
+    for (const config::Peer& client : departed)
+        remove_peer(client, now);
     settle(now);
+}
+
+// Clients are stock peers that the network file vouches for.
+void Gateway::add_clients(const Now& now) {
+    for (const config::Client& client : mesh_->network().clients) {
+        if (!mesh_->serves(client))
+            continue;
+        config::Peer peer;
+        peer.name = client.name;
+        peer.public_key = client.public_key;
+        peer.allowed_ips = client.addresses;
+        const bool known = clients_.contains(client.public_key);
+        clients_[client.public_key] = peer;
+        if (known) {
+            names_[*device_.find_peer(client.public_key)] = client.name;
+            continue;
+        }
+        if (const auto added = add_peer(peer, {}, now); !added) {
+            clients_.erase(client.public_key);
+            parts_.log.write(
+                {Log::Level::error, "client-refused", client.name, added.error().message},
+                time_of(now));
+        }
+    }
+}
+
+std::vector<config::Peer> Gateway::departed_clients() const {
+    std::vector<config::Peer> result;
+    const auto& clients = mesh_->network().clients;
+    for (const auto& [key, peer] : clients_) {
+        const auto found = std::ranges::find(clients, key, &config::Client::public_key);
+        if (found == clients.end() || !mesh_->serves(*found))
+            result.push_back(peer);
+    }
+    return result;
 }
 
 mesh::NetworkStore::Offer Gateway::offer_network(config::SignedNetwork candidate,

@@ -15,6 +15,13 @@ ReloadReport refused(std::string reason) {
             .errors = {std::move(reason)}};
 }
 
+void add_errors(ReloadReport& report, const std::vector<config::Diagnostic>& diagnostics) {
+    for (const config::Diagnostic& diagnostic : diagnostics) {
+        if (diagnostic.severity == config::Severity::error)
+            report.errors.push_back(config::format_text(diagnostic));
+    }
+}
+
 // The same ports in the same order, apart from what can change live.
 bool same_devices(const std::vector<config::Port>& before, const std::vector<config::Port>& after) {
     if (before.size() != after.size())
@@ -55,14 +62,15 @@ ReloadReport Reload::run(const Caller& caller) {
     last_attempt_ns_ = gateway_.now().wall_ns;
     config::LoadResult loaded = config::load_file(path_);
     ReloadReport report;
-    if (loaded) {
+    config::NetworkLoad network;
+    if (loaded && gateway_.mesh() != nullptr && loaded.model->network)
+        network = config::load_network(*loaded.model);
+    add_errors(report, loaded.diagnostics);
+    add_errors(report, network.diagnostics);
+    if (report.errors.empty()) {
         report = apply(std::move(*loaded.model));
-    } else {
-        report.outcome = ReloadOutcome::refused;
-        for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
-            if (diagnostic.severity == config::Severity::error)
-                report.errors.push_back(config::format_text(diagnostic));
-        }
+        if (network && report.outcome != ReloadOutcome::refused)
+            take_network(report, std::move(*network.signed_network));
     }
     last_ok_ = report.outcome != ReloadOutcome::refused;
     write_log(caller, report);
@@ -93,6 +101,24 @@ ReloadReport Reload::apply(config::Model after) {
                      : report.changes.empty()      ? ReloadOutcome::unchanged
                                                    : ReloadOutcome::applied;
     return report;
+}
+
+// The files that the box file names. Mostly boxes have it from each other, and theirs is newer.
+void Reload::take_network(ReloadReport& report, config::SignedNetwork candidate) {
+    const config::NetworkOptions& options = *gateway_.model().network;
+    const uint64_t before = gateway_.mesh()->network().version;
+    const auto opened = config::open_network(candidate, options.authority, options.file);
+    if (!opened || opened.network->version <= before)
+        return;
+    auto offer = gateway_.offer_network(std::move(candidate), options.file);
+    if (!offer.taken) {
+        report.errors = std::move(offer.errors);
+        return;
+    }
+    report.changes.push_back("~ network.version  " + std::to_string(before) + " -> " +
+                             std::to_string(gateway_.mesh()->network().version) + "  (live)");
+    if (report.outcome == ReloadOutcome::unchanged)
+        report.outcome = ReloadOutcome::applied;
 }
 
 void Reload::write_log(const Caller& caller, const ReloadReport& report) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "config/model.h"
+#include "config/network_file.h"
 #include "control/api/state_provider.h"
 #include "control/gateway.h"
 #include "control/log.h"
@@ -27,6 +28,7 @@ public:
 
 private:
     ReloadReport apply(config::Model after);
+    void take_network(ReloadReport& report, config::SignedNetwork candidate);
     void write_log(const Caller& caller, const ReloadReport& report);
 
     Gateway& gateway_;

@@ -68,6 +68,10 @@ public:
     bool is_member(PeerId peer) const { return by_peer_.contains(peer); }
     // Prefixes of members, to be routed to them; and our own node address.
     std::vector<control::PeerPrefixes> prefixes() const;
+    // Whether a client of the network file may connect to this box.
+    bool serves(const config::Client& client) const;
+    // The box where a client is; nothing when it is here, or nowhere.
+    std::optional<PeerId> peer_of_client(const PublicKey& client) const;
     const IpAddress& node() const noexcept { return node_; }
     const config::AuthorityKey& authority() const noexcept { return authority_; }
 
