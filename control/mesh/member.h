@@ -28,6 +28,7 @@ struct MemberLink {
     LinkId id = kNoLink;
     LinkOrigin origin = LinkOrigin::network_file;
     Time added{};
+    Time fresh_until{};         // it is new, or came back: has to prove itself, fast
     std::optional<Time> heard;  // last Babel packet by this link
     bool probed = false;        // the speaker has an interface of this number
     control::Time::duration interval{};
@@ -78,7 +79,9 @@ struct Member {
     bool held = false;                      // a session waits for a path before it may send
     uint32_t held_local = 0;                // which; also the one that was used last
     std::optional<Steering> told_way;       // the best way when those who relay were last told
-    std::optional<LinkKey> greeted_by;      // a handshake message came by this link
+    // A handshake message came by this link: good enough until the probes know better.
+    std::optional<LinkKey> greeted_by;
+    Time greeted_until{};
     Time next_greeting{};
 
     // End-to-end probes over relays

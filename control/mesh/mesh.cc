@@ -21,6 +21,7 @@ constexpr auto kReviewInterval = 100ms;
 // A member without traffic for so long is idle: its links are no longer probed, its session ends.
 constexpr auto kIdleAfter = 60s;
 constexpr auto kGreetingInterval = 1s;
+constexpr auto kGreetingLife = 5s;
 constexpr auto kStateInterval = 10s;
 
 }  // namespace
@@ -262,6 +263,7 @@ void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) 
     if (handshake_from_.port != kNoPort && handshake_from_.remote.port != 0) {
         const LinkKey key{handshake_from_.port, handshake_from_.remote};
         member->greeted_by = key;
+        member->greeted_until = time_of(now) + kGreetingLife;
         add_link(*member, key, LinkOrigin::heard, time_of(now));
     } else {
         member->greeted_by.reset();

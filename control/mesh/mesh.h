@@ -139,6 +139,7 @@ private:
     void settle_babel(const Now& now);
     void send_babel(const babel::Outgoing& packet);
     void find_used_links(Time now);
+    void on_link_up(LinkId id, Time now);
     void seal(Member& member, Packet packet, LinkId link);
     std::string describe(const LinkKey& key) const;  // "wan0 -> 192.0.2.1:51820"
     babel::CostOptions cost_of(const LinkKey& key) const;

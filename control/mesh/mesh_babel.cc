@@ -19,7 +19,8 @@ constexpr Duration kProbeInUse = 200ms;
 constexpr Duration kProbeForThem = 210ms;
 constexpr Duration kProbeIdle = 2s;
 constexpr Duration kProbeSilent = 10s;  // where nobody answers
-constexpr Duration kFresh = 3s;         // a new link proves itself first
+constexpr Duration kFresh = 3s;
+constexpr Duration kBack = 10s;  // one that came back: what it lost before has to be outweighed
 constexpr Duration kSilentAfter = 15s;
 constexpr Duration kInUseFor = 10s;
 constexpr Duration kLinkLife = 90s;  // of one that we only heard of
@@ -139,6 +140,7 @@ void Mesh::set_probing(Member& member, MemberLink& link, bool on, Time now) {
     options.hello_interval = kProbeInUse;
     link.interval = kProbeInUse;
     link.added = now;
+    link.fresh_until = now + kFresh;
     speaker_.add_interface(link.id, options, {}, now);
 }
 
@@ -147,7 +149,7 @@ void Mesh::set_intervals(Member& member, Time now) {
         if (!link.probed)
             continue;
         Duration wanted = kProbeIdle;
-        if (used_links_.contains(link.id) || now - link.added < kFresh)
+        if (used_links_.contains(link.id) || now < link.fresh_until)
             wanted = kProbeInUse;
         else if (fast_for_them_.contains(link.id))
             wanted = kProbeForThem;
@@ -215,6 +217,8 @@ void Mesh::settle_babel(const Now& now) {
             case babel::Event::Kind::neighbor_down: {
                 const bool up = event.kind == babel::Event::Kind::neighbor_up;
                 steering_due_ = true;
+                if (up)
+                    on_link_up(event.neighbor.interface, time_of(now));
                 if (up && member->info.relay)
                     on_relay_back(*member, now);
                 log(Log::Level::info, up ? "mesh-link-up" : "mesh-link-down", name,
@@ -239,6 +243,13 @@ void Mesh::settle_babel(const Now& now) {
     }
     if (std::exchange(steering_due_, false))
         steer_all(now);
+}
+
+void Mesh::on_link_up(LinkId id, Time now) {
+    for (auto& [key, link] : member_of_link(id)->links) {
+        if (link.id == id)
+            link.fresh_until = now + kBack;
+    }
 }
 
 void Mesh::send_babel(const babel::Outgoing& outgoing) {

@@ -14,8 +14,6 @@ using control::time_of;
 
 // After so long without any way, packets are refused instead of sent into the dark.
 constexpr auto kRefuseAfter = 3s;
-// A link that a handshake came by is good enough until the probes know better.
-constexpr auto kGreetingLife = 5s;
 
 }  // namespace
 
@@ -75,7 +73,7 @@ void Mesh::steer(Member& member, const Now& now) {
     if (!member.has_session() || shut_down_)
         return;
     auto way = best_way(member);
-    if (!way && !member.steering && member.greeted_by) {
+    if (!way && !member.steering && member.greeted_by && time_of(now) < member.greeted_until) {
         const auto link = member.links.find(*member.greeted_by);
         if (link != member.links.end())
             way = Steering{link->second.id, member.node, 0};
