@@ -9,7 +9,8 @@ Everything is in network namespaces of this machine, joined by veth pairs, so fi
 comparing within one run. Sizes are whole inner IPv4 packets. Packets/s without loss: the highest
 rate of a binary search at which less than 0.1 % are lost. `forwarder` and `testpmd` are no
 gateways: they hand frames from port to port of a box and show what the ports alone carry. What
-idle boxes cost, and how they stand a flood of handshakes, is described in idle.py and flood.py.
+idle boxes cost, how they stand a flood of handshakes, and what five sites lose when a link in use
+is cut, is described in idle.py, flood.py and reroute.py.
 """
 
 import argparse
@@ -25,11 +26,12 @@ sys.path[:0] = [str(ROOT / "tests/lab"), str(ROOT / "bench")]
 import run as suite  # noqa: E402 (the paths come first)
 import flood  # noqa: E402
 import idle  # noqa: E402
+import reroute  # noqa: E402
 import traffic  # noqa: E402
 from lab import Lab, LabError, claimed_processor  # noqa: E402
 from programs import PROGRAMS, RIGHT, Missing  # noqa: E402
 
-PARTS = ("programs", "idle", "handshakes")
+PARTS = ("programs", "idle", "handshakes", "mesh")
 LOSS_ALLOWED = 0.001
 UDP_IPV4_HEADERS = 28
 SIZES = (64, 512, 1400)
@@ -160,8 +162,9 @@ def figures(results):
 
 
 def others(options):
-    """Idle boxes and handshakes: figures as the bench suite declares them, and their samples."""
-    measured = {}
+    """Idle boxes, handshakes and meshes: figures as the bench suite declares them, their samples,
+    and what could not be measured."""
+    measured, failures = {}, {}
     if "idle" in options.parts:
         for device in ("cable", *idle.DEVICES):
             print(f"idle {device} ...", file=sys.stderr, flush=True)
@@ -172,13 +175,17 @@ def others(options):
         for name in flood.FLOODS:
             print(f"handshakes {name} ...", file=sys.stderr, flush=True)
             measured.update(flood.under_flood(name))
+    if "mesh" in options.parts:
+        figures, failures = reroute.measure_all(
+            lambda text: print(text, file=sys.stderr, flush=True))
+        measured.update(figures)
     declared = []
     for name, (_, unit, better) in measured.items():
         words = name.split("/")
-        cable = "/".join([words[0], "cable", *words[2:]])
+        reference = "/".join([words[0], "babeld" if words[0] == "mesh" else "cable", *words[2:]])
         declared.append({"name": name, "unit": unit, "better": better,
-                         "reference": cable if cable != name and cable in measured else ""})
-    return declared, {name: values for name, (values, _, _) in measured.items()}
+                         "reference": reference if reference != name and reference in measured else ""})
+    return declared, {name: values for name, (values, _, _) in measured.items()}, failures
 
 
 def missed(results):
@@ -219,7 +226,7 @@ def main(words):
         except LabError as reason:
             failures[name] = f"failed: {str(reason).splitlines()[0]}"
     declared, samples = figures(measured)
-    more_declared, more_samples = others(options)
+    more_declared, more_samples, more_failures = others(options)
     declared, samples = declared + more_declared, samples | more_samples
     results = [suite.result(figure, samples) for figure in declared]
     if declared:
@@ -227,13 +234,14 @@ def main(words):
         table.head()
         for result in results:
             table.row(result)
+    failures = {f"peers/{name}": why for name, why in failures.items()} | more_failures
     for name, why in failures.items():
-        print(f"peers/{name}: not measured: {why}")
+        print(f"{name}: not measured: {why}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
-    wrong = list(missed(results))
+    wrong = [*missed(results), *reroute.missed(results)]
     print("\n".join(wrong))
-    return 1 if wrong or "meshgate" in failures else 0
+    return 1 if wrong or {"peers/meshgate", "mesh/meshgate"} & set(failures) else 0
 
 
 if __name__ == "__main__":

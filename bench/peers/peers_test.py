@@ -60,6 +60,8 @@ class Figures(unittest.TestCase):
 class Command(unittest.TestCase):
     """The commands of docs/performance.md, with what measures replaced."""
 
+    LOST = {"babeld": 800, "babeld-200ms": 300, "meshgate": 100}
+
     def run_main(self, *words):
         def measure(name, _options):
             if name == "tinc":
@@ -68,13 +70,16 @@ class Command(unittest.TestCase):
         figure = {"idle/cable/first_packet/p99": ([5], "us", "less"),
                   "idle/af_xdp/first_packet/p99": ([10], "us", "less")}
         flooded = {"handshakes/accepted": ([4000], "1/s", "more")}
+        meshes = {f"mesh/{name}/lost": ([lost], "packets", "less") for name, lost in self.LOST.items()}
         with tempfile.TemporaryDirectory() as folder, \
                 contextlib.redirect_stdout(io.StringIO()) as out, \
                 contextlib.redirect_stderr(io.StringIO()), \
                 mock.patch.object(peers, "measure", measure), \
                 mock.patch.object(peers.idle, "measure", lambda *_: figure), \
                 mock.patch.object(peers.flood, "end_to_end", lambda: flooded), \
-                mock.patch.object(peers.flood, "under_flood", lambda _: {}):
+                mock.patch.object(peers.flood, "under_flood", lambda _: {}), \
+                mock.patch.object(peers.reroute, "measure_all",
+                                  lambda _say: (meshes, {"mesh/yggdrasil": "not installed"})):
             path = Path(folder) / "peers.json"
             status = peers.main([*words, "--json", str(path)])
             return status, out.getvalue(), {one["name"]: one for one in json.loads(path.read_text())}
@@ -98,6 +103,19 @@ class Command(unittest.TestCase):
         self.assertEqual(set(self.run_main("--parts", "idle")[2]),
                          {"idle/cable/first_packet/p99", "idle/af_xdp/first_packet/p99"})
         self.assertEqual(set(self.run_main("--parts", "handshakes")[2]), {"handshakes/accepted"})
+
+    def test_meshes_stand_beside_babeld(self):
+        status, out, by_name = self.run_main("--parts", "mesh")
+        self.assertEqual(status, 0)
+        self.assertEqual(set(by_name), {f"mesh/{name}/lost" for name in self.LOST})
+        self.assertEqual(by_name["mesh/meshgate/lost"]["ratio"], 8)
+        self.assertIn("mesh/yggdrasil: not measured: not installed", out)
+
+    def test_a_mesh_that_loses_as_much_as_another_fails(self):
+        with mock.patch.object(self, "LOST", {**self.LOST, "meshgate": 300}):
+            status, out, _ = self.run_main("--parts", "mesh")
+        self.assertEqual(status, 1)
+        self.assertIn("mesh/meshgate/lost: 300, wanted fewer than babeld-200ms's 300", out)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ RUN_TOGETHER = ("start.md", "operate.md")  # in this order, on the same hosts
 # Commands for the source tree, and where each is run.
 TREE_COMMANDS = {
     "./run demo": "demo_test.py",
+    "./run demo mesh": "demo_test.py",
     "./run test": "it is what runs this",
     "./run build": "every test needs it",
     "./run bench": "bench/run_test.py",
@@ -39,6 +40,7 @@ TREE_COMMANDS = {
     "--json peers.json": "bench/peers/peers_test.py",
     "./run bench --peers --parts idle": "bench/peers/peers_test.py",
     "./run bench --peers --parts handshakes": "bench/peers/peers_test.py",
+    "./run bench --peers --parts mesh": "bench/peers/peers_test.py",
     "./run lint": "test_lint_passes",
     "meson install -C build": "test_install",
 }

@@ -232,14 +232,14 @@ class Capture:
         raw.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
         raw.settimeout(0.05)
         self.thread = threading.Thread(target=self._read, daemon=True)
-        self.done = False
+        self.done_at = None
 
     def _read(self):
-        while True:
+        while self.done_at is None or time.monotonic() < self.done_at + 0.1:
             try:
                 self.frames.append((time.monotonic(), self.raw.recv(65536)))
             except TimeoutError:
-                if self.done:
+                if self.done_at is not None:
                     return
 
     def __enter__(self):
@@ -247,7 +247,7 @@ class Capture:
         return self
 
     def __exit__(self, *_):
-        self.done = True
+        self.done_at = time.monotonic()
         self.thread.join()
         self.raw.close()
 

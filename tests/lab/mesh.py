@@ -50,6 +50,14 @@ class Uplink:
         return f"198.18.{self.number}.2"
 
     @property
+    def network6(self):
+        return f"2001:db8:{self.number}::/64"
+
+    @property
+    def outside6(self):
+        return f"2001:db8:{self.number}::2"
+
+    @property
     def inside(self):
         """The owner's own address."""
         return self.outside if self.nat == "none" else f"192.168.{self.number}.2"
@@ -84,10 +92,10 @@ class Internet:
         if nat != "none":
             outer, outer_interface = self._nat(node, uplink), "out"
         self.lab.cable(self.router, uplink.router_port, outer, outer_interface)
-        self.router.address(uplink.router_port, f"198.18.{uplink.number}.1/24")
+        self.router.address(uplink.router_port, f"198.18.{uplink.number}.1/24",
+                            f"2001:db8:{uplink.number}::1/64")
         if nat != "none":
-            outer.address("out", f"{uplink.outside}/24")
-            outer.route("default", "via", f"198.18.{uplink.number}.1")
+            self._set_outside_up(outer, uplink)
         return uplink
 
     def _nat(self, node, uplink):
@@ -96,13 +104,26 @@ class Internet:
         self.lab.cable(gateway, "in", node, uplink.interface)
         gateway.address("in", f"{uplink.gateway}/24")
         self.nats[uplink] = gateway
-        self.forget_mappings(uplink)
+        self._set_nat_up(uplink)
         return gateway
 
-    def forget_mappings(self, uplink):
-        """Sets the NAT up, afresh: as if it had been restarted."""
+    def rebind(self, uplink, port):
+        """As if the NAT had been restarted: all mappings are gone, and it begins with that port
+        (`symmetric`: with any)."""
+        self._set_nat_up(uplink, f" to :{port}")
+        gateway = self.nats[uplink]
+        gateway.run("ip", "addr", "flush", "dev", "out")  # with what was masqueraded to it
+        self._set_outside_up(gateway, uplink)
+
+    @staticmethod
+    def _set_outside_up(gateway, uplink):
+        gateway.address("out", f"{uplink.outside}/24")
+        gateway.route("default", "via", f"198.18.{uplink.number}.1")
+
+    def _set_nat_up(self, uplink, to_port=""):
         gateway, nat = self.nats[uplink], uplink.nat
-        masquerade = "masquerade fully-random" if nat == "symmetric" else "masquerade"
+        masquerade = "masquerade fully-random" if nat == "symmetric" else \
+            f"meta l4proto udp masquerade{to_port}"
         let_in = f"iifname out meta l4proto udp dnat to {uplink.inside}" if nat == "open" else ""
         # What comes unasked must not reach the gateway itself: its entry in the table of
         # connections would take the port from a mapping.
@@ -141,10 +162,10 @@ class Internet:
                 yield a, b
                 yield b, a
 
-    def cut(self, one, other):
-        """Silently, both ways, between uplinks or all uplinks of boxes."""
+    def cut(self, one, other, match=""):
+        """Silently, both ways, between uplinks or all uplinks of boxes; all, or what matches."""
         for a, b in self._both_ways(one, other):
-            self.rules[a, b] = "drop"
+            self.rules[a, b] = f"{match} drop"
         self._apply()
 
     def lose(self, one, other, fraction):
@@ -175,11 +196,11 @@ class Internet:
             self.cut(a, b)
 
     def _apply(self):
-        rules = "\n".join(f"ip saddr {a.network} ip daddr {b.network} {what}"
+        rules = "\n".join(f"iifname {a.router_port} oifname {b.router_port} {what}"
                           for (a, b), what in self.rules.items())
         self.router.run("nft", "-f", "-", input=f"""
             flush ruleset
-            table ip lab {{
+            table inet lab {{
                 chain forward {{
                     type filter hook forward priority filter; policy accept;
                     {rules}
@@ -212,19 +233,26 @@ class Member(Box):
         super().__init__(mesh.lab, name)
         self.mesh, self.number, self.relay = mesh, number, relay
         self.uplinks = []
-        self.address, self.lan_address = f"10.{number}.0.10", f"10.{number}.0.1"
-        self.prefixes = [f"10.{number}.0.0/16"]
+        self.host_address, self.host_address6 = f"10.{number}.0.10", f"fd10:{number}::10"
+        self.lan_address = f"10.{number}.0.1"
+        self.prefixes = [f"10.{number}.0.0/16", f"fd10:{number}::/48"]
         self.endpoints, self.published, self.tags = [], [], []
         self.host = mesh.lab.host(f"h-{name}")
         mesh.lab.cable(self.host, "eth0", self, "lan0")
-        self.host.address("eth0", f"{self.address}/24")
+        self.host.address("eth0", f"{self.host_address}/24", f"{self.host_address6}/64")
         self.host.route("default", "via", self.lan_address)
-        self.port("lan0", "lan", [f"{self.lan_address}/24"])
+        self.host.route("default", "via", f"fd10:{number}::1")
+        self.port("lan0", "lan", [f"{self.lan_address}/24", f"fd10:{number}::1/64"])
 
-    def add_uplink(self, nat="none", **port):
+    def add_uplink(self, nat="none", ipv6=False, **port):
         uplink = self.mesh.internet.attach(self, f"wan{len(self.uplinks)}", nat)
         self.uplinks.append(uplink)
-        self.port(uplink.interface, "wan", [f"{uplink.inside}/24"], gateway=uplink.gateway, **port)
+        addresses, gateways = [f"{uplink.inside}/24"], [uplink.gateway]
+        if ipv6:
+            addresses.append(f"{uplink.outside6}/64")
+            gateways.append(f"2001:db8:{uplink.number}::1")
+            self.endpoints.append(f"[{uplink.outside6}]:{PORT}")
+        self.port(uplink.interface, "wan", addresses, gateway=gateways, **port)
         if nat == "none":
             self.endpoints.append(uplink.endpoint)
         return uplink
@@ -272,15 +300,15 @@ class Mesh:
 
     # ---- the network file ----
 
-    def write(self, members=None, path=None, version=None):
-        """Writes and signs the next version; returns its path."""
+    def write(self, members=None, path=None, version=None, more=()):
+        """Writes and signs the next version; returns its path. `more`: entries of further members."""
         if version is None:
             self.version += 1
             version = self.version
         path = path or self.file
         members = self.boxes.values() if members is None else members
         content = {"version": version, "name": self.name,
-                   "members": [member.entry() for member in members],
+                   "members": [*(member.entry() for member in members), *more],
                    **({"clients": self.clients} if self.clients else {})}
         path.write_text(to_yaml(content))
         self.authority.sign(path)
@@ -323,7 +351,7 @@ class Mesh:
     def pairs(self, boxes=None):
         """(source host, target host, address) of each ordered pair of sites."""
         boxes = list(self.boxes.values() if boxes is None else boxes)
-        return [(a.host, b.host, b.address) for a, b in itertools.permutations(boxes, 2)]
+        return [(a.host, b.host, b.host_address) for a, b in itertools.permutations(boxes, 2)]
 
     def reach(self, boxes=None, seconds=20):
         """Until every host has reached every other; the seconds it took."""
@@ -335,7 +363,7 @@ class Mesh:
     def streams(self, boxes=None, **options):
         return traffic.UdpStreams(self.pairs(boxes), **options)
 
-    def wait_path(self, box, peer, kind, seconds=15, **wanted):
+    def wait_path(self, box, peer, kind, seconds=45, **wanted):
         """Until box's path to peer is `direct` or `relay` (with relay= or port= as wanted)."""
         def right():
             path = box.path_to(peer.name)
@@ -343,6 +371,15 @@ class Mesh:
                 all(path.get(key) == value for key, value in wanted.items()) and path
         return wait_for(right, lambda: f"{box.name}'s path to {peer.name} being {kind} {wanted}: "
                         f"{box.path_to(peer.name)}\n{self.tables(box)}", seconds, interval=0.1)
+
+    def way(self, one, other, size=1000):
+        """What the router sees of pings from one's host to the other's: {("c", "a"), ("a", "d"),
+        ...}, whatever the boxes say of it."""
+        owner = {uplink.number: uplink.owner for uplink in self.internet.uplinks}
+        with Underlay(self) as seen:
+            one.host.ping(other.host_address, count=3, size=size, interval=0.05)
+        return {(owner[frame[28]], owner[frame[32]]) for frame in seen.ipv4_frames()
+                if len(frame) > size}
 
     @staticmethod
     def tables(box):
@@ -377,16 +414,19 @@ class Underlay:
         for capture in self.captures.values():
             capture.__exit__(*reason)
 
-    def datagrams(self, source=None, target=None):
-        """(uplink, UDP payload) of the IPv4 datagrams between these uplinks' networks."""
-        for uplink, capture in self.captures.items():
+    def ipv4_frames(self):
+        for capture in self.captures.values():
             for _, frame in capture.frames:
-                if frame[12:14] != b"\x08\x00" or frame[23] != 17:
-                    continue
-                from_net, to_net = frame[28], frame[32]  # third octets
-                if (source is None or from_net == source.number) \
-                        and (target is None or to_net == target.number):
-                    yield uplink, frame[14 + (frame[14] & 15) * 4 + 8:]
+                if frame[12:14] == b"\x08\x00" and frame[23] == 17:
+                    yield frame
+
+    def datagrams(self, source=None, target=None):
+        """UDP payloads of the IPv4 datagrams between these uplinks' networks."""
+        for frame in self.ipv4_frames():
+            from_net, to_net = frame[28], frame[32]  # third octets
+            if (source is None or from_net == source.number) \
+                    and (target is None or to_net == target.number):
+                yield frame[14 + (frame[14] & 15) * 4 + 8:]
 
     def check(self):
         """Nothing but WireGuard, and nothing readable in it."""
@@ -395,8 +435,8 @@ class Underlay:
             for _, frame in capture.frames:
                 if CANARY in frame:
                     raise LabError(f"plaintext on {uplink}: {frame.hex()}")
-        for uplink, payload in self.datagrams():
+        for payload in self.datagrams():
             if payload[:4] not in (b"\1\0\0\0", b"\2\0\0\0", b"\3\0\0\0", b"\4\0\0\0"):
-                raise LabError(f"no WireGuard message on {uplink}: {payload.hex()}")
+                raise LabError(f"no WireGuard message: {payload.hex()}")
             nb_data += payload[:1] == b"\4" and len(payload) > 32
         return nb_data

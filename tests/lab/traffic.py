@@ -22,6 +22,7 @@ class UdpResult:
     seconds: float
     longest_gap_seconds: float
     longest_lost_run: int  # packets in a row
+    highest: int           # number that came, or -1
 
     @property
     def lost(self):
@@ -75,7 +76,8 @@ def _udp_result(sender, receiver):
     return UdpResult(sent=sent["sent"], received=got["received"], duplicates=got["duplicates"],
                      reordered=got["reordered"], corrupt=got["corrupt"], bytes=got["bytes"],
                      seconds=sent["seconds"], longest_gap_seconds=got["longest_gap_seconds"],
-                     longest_lost_run=max(got["longest_lost_run"], at_the_end))
+                     longest_lost_run=max(got["longest_lost_run"], at_the_end),
+                     highest=got["highest"])
 
 
 @dataclass
@@ -98,6 +100,11 @@ class Outcome:
         missing: a receiver that had to wait for the processor is no outage."""
         return max((result.longest_lost_run for result in self.results.values()), default=0) \
             * 1000 / self.rate
+
+    @property
+    def last_seconds(self):
+        """When the last packet that arrived was sent, after the beginning."""
+        return max((result.highest + 1 for result in self.results.values()), default=0) / self.rate
 
     def of(self, wanted):
         """Those streams alone for which wanted(source, target)."""
