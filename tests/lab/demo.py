@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-r"""Two offices and a remote worker, on real packets.
+r"""Two offices and a remote worker, on real packets; `mesh` shows five boxes instead (demo_mesh.py).
 
     h-berlin ---- lan0 [berlin] wan0 ----.               .---- wan0 [munich] lan0 ---- h-munich
     10.1.0.10                 198.51.100.2 \             / 203.0.113.2               10.2.0.10
@@ -12,7 +12,7 @@ r"""Two offices and a remote worker, on real packets.
 Berlin and Munich speak WireGuard over IPv4; the worker reaches Berlin over IPv6, and through it
 Munich. Every host is a network namespace with the kernel's own network stack.
 
-    demo.py [--keep] [--json]     --keep: leave it running       --end: end what was left running
+    demo.py [mesh] [--keep] [--json]    --keep: leave it running    --end: end what was left running
 """
 
 import argparse
@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 
 import traffic
 from box import Box
+from demo_mesh import MeshDemo
 from lab import Lab, LabError, claimed_processor, end_kept_labs
 from wireguard_go import WireGuardGo
 
@@ -56,11 +57,28 @@ class Flow:
 
 
 @dataclass
-class Demo:
+class Offices:
     lab: Lab
     seconds: float
     hosts: dict = field(default_factory=dict)
     boxes: dict = field(default_factory=dict)
+
+    drawing = __doc__.split("\n\n")[1]
+
+    def play(self, say):
+        """Builds it and shows it; whether all went well, and what --json prints."""
+        started = time.monotonic()
+        self.build()
+        say(f"up after {time.monotonic() - started:.1f} s\n\n{HEADER}")
+        flows = []
+        for flow in self.flows():
+            flows.append(flow)
+            say(row(flow))
+        show(self, say)
+        arrived = sum(flow.arrived for flow in flows)
+        say(f"{arrived} of {len(flows)} flows arrived")
+        ok = bool(flows) and arrived == len(flows)
+        return ok, {"ok": ok, "flows": [asdict(flow) for flow in flows]}
 
     def build(self):
         internet = self.lab.host("internet")
@@ -170,10 +188,12 @@ def how_to_enter(demo, say):
 
 def main():
     parser = argparse.ArgumentParser(prog="./run demo", description="See the README.")
+    parser.add_argument("what", nargs="?", default="offices", choices=["offices", "mesh"],
+                        help="two offices and a worker, or five boxes that lose links and relays")
     parser.add_argument("--keep", action="store_true", help="leave it running")
     parser.add_argument("--end", action="store_true", help="end what --keep left running")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each TCP and UDP flow")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument("--json", action="store_true", help="print JSON instead")
     options = parser.parse_args()
     if options.end:
         print(f"{end_kept_labs()} ended")
@@ -182,29 +202,19 @@ def main():
     def say(text):
         print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
-    started = time.monotonic()
-    flows = []
     with claimed_processor(), Lab(keep=options.keep) as lab:
         try:
-            say(__doc__.split("\n\n")[1] + "\n")
-            demo = Demo(lab, options.seconds)
-            demo.build()
-            say(f"up after {time.monotonic() - started:.1f} s\n\n{HEADER}")
-            for flow in demo.flows():
-                flows.append(flow)
-                say(row(flow))
-            show(demo, say)
+            demo = MeshDemo(lab) if options.what == "mesh" else Offices(lab, options.seconds)
+            say(demo.drawing + "\n")
+            ok, answer = demo.play(say)
             if options.keep:
                 how_to_enter(demo, say)
                 lab.leave_running()
         except LabError as error:
             print(f"demo: {error}\n{lab.logs()}", file=sys.stderr)
             return 1
-    ok = bool(flows) and all(flow.arrived for flow in flows)
     if options.json:
-        print(json.dumps({"ok": ok, "flows": [asdict(flow) for flow in flows]}, indent=2))
-    arrived = sum(flow.arrived for flow in flows)
-    say(f"{arrived} of {len(flows)} flows arrived")
+        print(json.dumps(answer, indent=2))
     return 0 if ok else 1
 
 

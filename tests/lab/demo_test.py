@@ -37,5 +37,5 @@ def test_kept_and_ended(_lab):
 
 
 def test_wrong_usage(_lab):
-    for words in (["mesh"], ["--colour"]):
+    for words in (["maze"], ["--colour"]):
         assert run("/usr/bin/python3", DEMO, *words, check=False).returncode == 2, words
