@@ -45,6 +45,8 @@ struct Case {
         std::string text = std::string{"pipeline/"} + to_string(direction) + "/" + size.name;
         if (options.inner == Family::ipv6)
             text += "/ipv6";
+        if (options.outer == Family::ipv6)
+            text += "/over-ipv6";
         if (options.nb_peers != kUsual)
             text +=
                 "/" + std::to_string(options.nb_peers) + (options.nb_peers == 1 ? "peer" : "peers");
@@ -342,6 +344,20 @@ Group directions(const Size& size, Family inner, PeerId nb_peers = Case::kUsual)
     return group;
 }
 
+// Over IPv6 a datagram needs a UDP checksum, which a port in memory does not make.
+Group over_ipv6(const Size& size) {
+    const Case usual{
+        Direction::lan_to_wan, size, {.nb_peers = Case::kUsual, .nb_prefixes = Case::kUsual}};
+    Case over = usual;
+    over.options.outer = Family::ipv6;
+    Run reference = run_of(usual);
+    reference.figures = {{over.name() + "/over-ipv4", clocks("whole"), ""}};
+    Run run = run_of(over);
+    run.figures = {{over.name(), clocks("whole"), over.name() + "/over-ipv4"},
+                   {over.name() + "/encap", clocks("encap"), over.name()}};
+    return {reference, run};
+}
+
 // One size and direction from one peer to very many, beside the usual ten.
 Group peers(const Size& size, Direction direction) {
     struct Row {
@@ -418,6 +434,8 @@ std::vector<Group> groups() {
         all.push_back(directions(size, Family::ipv4));
     for (const size_t i : {0U, 4U})
         all.push_back(directions(all_sizes()[i], Family::ipv6));
+    for (const size_t i : {0U, 3U})
+        all.push_back(over_ipv6(all_sizes()[i]));
     for (const size_t i : {0U, 4U}) {
         for (const Direction direction : {Direction::lan_to_wan, Direction::wan_to_lan}) {
             all.push_back(peers(all_sizes()[i], direction));

@@ -82,10 +82,13 @@ inline void sum_outer_udp(rte_mbuf* mbuf, uint8_t* l3, uint8_t ip_offset, bool o
     auto* ip = reinterpret_cast<rte_ipv6_hdr*>(l3);
     auto* udp = reinterpret_cast<rte_udp_hdr*>(l3 + kIpv6Len);
     udp->dgram_cksum = 0;
-    udp->dgram_cksum =
-        offload ? rte_ipv6_phdr_cksum(ip, RTE_MBUF_F_TX_UDP_CKSUM) : rte_ipv6_udptcp_cksum(ip, udp);
-    if (!offload)
+    if (!offload) {
+        const uint16_t udp_len = rte_be_to_cpu_16(udp->dgram_len);
+        udp->dgram_cksum = l4_checksum(addresses_of(*ip), kProtoUdp,
+                                       {reinterpret_cast<const uint8_t*>(udp), udp_len});
         return;
+    }
+    udp->dgram_cksum = rte_ipv6_phdr_cksum(ip, RTE_MBUF_F_TX_UDP_CKSUM);
     mbuf->ol_flags = RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_UDP_CKSUM;
     mbuf->l2_len = ip_offset & 0x7fU;
     mbuf->l3_len = kIpv6Len;

@@ -25,7 +25,7 @@ struct Carried {
     uint64_t sum = 0;
 };
 
-// A sum over 32-bit words of addresses and ports; see kSumModulus.
+// Not reduced, see kSumModulus.
 uint64_t sum_words(const uint8_t* from, size_t nb_words) noexcept {
     uint64_t sum = 0;
     for (size_t i = 0; i < nb_words; ++i) {
@@ -68,13 +68,12 @@ void rewrite_ipv4(uint8_t* l3, uint16_t message_len, const Carried& carried) noe
 }
 
 // RFC 1624 over addresses and ports at once: what is wrong with the datagram stays wrong, and its
-// receiver sees it. Zero means "none" (RFC 768), so the other zero is sent.
+// receiver sees it. Never 0, which would say that there is none (RFC 768).
 uint16_t move_checksum(const Carried& carried, uint64_t sum_after) noexcept {
     uint64_t sum = static_cast<uint16_t>(~carried.checksum);
     sum += kSumModulus - carried.sum % kSumModulus;
     sum += sum_after;
-    const auto checksum = static_cast<uint16_t>(~(sum % kSumModulus));
-    return checksum == 0 ? 0xffff : checksum;
+    return static_cast<uint16_t>(~(sum % kSumModulus));
 }
 
 void rewrite_ipv6(rte_mbuf* mbuf, uint8_t* l3, const Link& link, const Carried& carried,

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/address.h"
+#include "dataplane/checksum.h"
 
 namespace meshgate {
 
@@ -107,11 +108,6 @@ inline void narrow(rte_mbuf* mbuf, uint16_t offset, uint16_t len) noexcept {
     return true;
 }
 
-// A one's complement sum of 16-bit words is what is left of an ordinary one when 0xffff goes as
-// often as it can (RFC 1071), also if it was added up in larger words, whose sizes are multiples of
-// 16 bits. So there is nothing to fold: a remainder costs one multiplication.
-constexpr uint64_t kSumModulus = 0xffff;
-
 // Nearly all headers are of 20 bytes.
 inline bool ipv4_checksum_right(const rte_ipv4_hdr* ip, uint16_t header_len) noexcept {
     if (header_len != kIpv4Len)
@@ -125,6 +121,14 @@ inline bool ipv4_checksum_right(const rte_ipv4_hdr* ip, uint16_t header_len) noe
     sum += last;
     sum += sum < last ? 1 : 0;
     return sum % kSumModulus == 0;
+}
+
+// Source and destination as they stand in the header.
+inline std::span<const uint8_t> addresses_of(const rte_ipv4_hdr& ip) noexcept {
+    return {reinterpret_cast<const uint8_t*>(&ip.src_addr), 2 * sizeof ip.src_addr};
+}
+inline std::span<const uint8_t> addresses_of(const rte_ipv6_hdr& ip) noexcept {
+    return {ip.src_addr, 2 * sizeof ip.src_addr};
 }
 
 // RFC 1624: the one's complement checksum after a 16-bit word went from `before` to `after`.

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace meshgate {
+
+// A one's complement sum of 16-bit words is what is left of an ordinary one when 0xffff goes as
+// often as it can (RFC 1071), also if it was added up in larger words, whose sizes are multiples of
+// 16 bits. So there is nothing to fold: a remainder costs one multiplication.
+constexpr uint64_t kSumModulus = 0xffff;
+
+// The sum of the bytes as words, an odd last byte filled up with zero; not reduced.
+uint64_t internet_sum(std::span<const uint8_t> bytes) noexcept;
+
+// The checksum of a TCP segment or UDP datagram whose own field is zero, as it stands on the wire.
+// `addresses` are source and destination as they stand in the IP header.
+uint16_t l4_checksum(std::span<const uint8_t> addresses, uint8_t proto,
+                     std::span<const uint8_t> l4) noexcept;
+
+}  // namespace meshgate
