@@ -101,12 +101,13 @@ bool FileExchange::is_worth_asking(const IpAddress& node, const Neighbor& neighb
            neighbor.left_alone_until <= now && !downloads_.contains(node);
 }
 
-// The one refused least often, of these the one with the highest version.
+// The one that failed least often, of these the one with the highest version.
 std::optional<IpAddress> FileExchange::best_neighbor(Time now) const {
     std::optional<IpAddress> best;
     std::pair<unsigned, uint64_t> best_rank;
     for (const auto& [node, neighbor] : neighbors_) {
-        const std::pair rank{neighbor.nb_refused, UINT64_MAX - neighbor.told};
+        const std::pair rank{neighbor.nb_refused + neighbor.nb_given_up,
+                             UINT64_MAX - neighbor.told};
         if (!is_worth_asking(node, neighbor, now) || (best && best_rank <= rank))
             continue;
         best = node;
@@ -140,7 +141,9 @@ void FileExchange::start_downloads(Time now) {
 void FileExchange::give_up(const IpAddress& from, Time now) {
     count(FileCounter::downloads_given_up);
     downloads_.erase(from);
-    neighbors_.at(from).left_alone_until = now + kAfterSilence;
+    Neighbor& neighbor = neighbors_.at(from);
+    ++neighbor.nb_given_up;
+    neighbor.left_alone_until = now + kAfterSilence;
 }
 
 // ---- one download ----
@@ -225,7 +228,9 @@ void FileExchange::take_piece(const IpAddress& from, Download& download, const F
     }
     count(FileCounter::downloads_complete);
     candidates_.push_back({from, download.version, std::move(download.bytes)});
-    neighbors_.at(from).awaits_verdict = download.version;
+    Neighbor& neighbor = neighbors_.at(from);
+    neighbor.awaits_verdict = download.version;
+    neighbor.nb_given_up = 0;
     downloads_.erase(from);
 }
 

@@ -87,6 +87,7 @@ private:
         Time next_state{};
         unsigned nb_states = 0;  // sent since our version changed
         unsigned nb_refused = 0;
+        unsigned nb_given_up = 0;  // since one was complete
         Time left_alone_until{};
         std::optional<uint64_t> awaits_verdict;  // on a candidate with this version
         control::TokenBucket pieces;

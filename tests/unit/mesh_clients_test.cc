@@ -162,6 +162,32 @@ TEST(MeshClients, StayAsLongAsTheirBoxSaysSo) {
     EXPECT_EQ(line.box(4).nb_claims(), 0U);
 }
 
+TEST(MeshClients, WhatIsToldLateIsForgottenInTime) {
+    Line line{4};
+    line.part(3, 4);
+    line.box(1).here(kAlice, at(1), line.now);
+    line.run(30s);
+    line.part(1, 2);  // dies
+    line.run(130s);
+    line.join(3, 4);
+    line.run(1s);
+    EXPECT_EQ(line.box(4).box_of(kAlice), node(1));
+    line.run(20s);
+    EXPECT_EQ(line.box(4).box_of(kAlice), std::nullopt);
+}
+
+TEST(MeshClients, WhatIsOldOrKnownChangesNothing) {
+    Line line{3};
+    line.box(2).receive(node(3), say(kAlice, node(3), 9), line.now);
+    line.run(1s);
+    line.nb_messages = 0;
+    line.box(2).receive(node(3), say(kAlice, node(3), 9), line.now);
+    line.box(2).receive(node(3), say(kAlice, node(3), 8, true), line.now);
+    line.run(1s);
+    EXPECT_EQ(line.box(2).box_of(kAlice), node(3));
+    EXPECT_EQ(line.nb_messages, 0U) << "and is not passed on";
+}
+
 TEST(MeshClients, ANewNeighbourIsToldEverythingLittleByLittle) {
     constexpr unsigned kMany = 10'000;
     Line line{3, kMany};
