@@ -27,6 +27,12 @@ std::vector<Identity> identities(const Model& model, std::string_view group) {
     if (group == "peers")
         for (const Peer& peer : model.peers)
             all.push_back({to_string(peer.public_key), peer.name});
+    if (group == "babel")
+        for (const Babel& babel : model.babel) {
+            const std::string place =
+                babel.peer.empty() ? "port " + babel.port : "peer " + babel.peer;
+            all.push_back({place, place});
+        }
     return all;
 }
 
@@ -99,6 +105,8 @@ private:
             compare_keys(label, group, same->second, i);
             if (group == "peers")
                 compare_peer(label, before_.peers[same->second], after_.peers[i]);
+            if (group == "babel")
+                compare_mac_key(label, before_.babel[same->second], after_.babel[i]);
             old_index.erase(same);
         }
         for (const auto& [id, index] : old_index)
@@ -137,6 +145,11 @@ private:
             diff_.changed_peers.push_back(std::move(change));
     }
 
+    void compare_mac_key(const std::string& label, const Babel& old_entry, const Babel& new_entry) {
+        if (old_entry.key_file == new_entry.key_file && old_entry.key_tag != new_entry.key_tag)
+            add(ChangeKind::changed, label + ".key_file", "", "other contents", Reload::live);
+    }
+
     void compare_private_key() {
         if (before_.node.public_key != after_.node.public_key)
             add(ChangeKind::changed, "node.public_key", to_string(before_.node.public_key),
@@ -158,6 +171,7 @@ private:
         for (const Change& change : diff_.changes) {
             diff_.needs_restart = diff_.needs_restart || change.reload == Reload::restart;
             diff_.ports_changed = diff_.ports_changed || change.path.starts_with("ports");
+            diff_.babel_changed = diff_.babel_changed || change.path.starts_with("babel");
             diff_.routes_changed = diff_.routes_changed || change.path.starts_with("routes");
         }
         diff_.listen_port_changed = before_.wireguard.listen_port != after_.wireguard.listen_port;

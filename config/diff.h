@@ -42,6 +42,7 @@ struct Diff {
     // whenever needs_restart is false.
     bool ports_changed = false;
     bool routes_changed = false;
+    bool babel_changed = false;
     bool listen_port_changed = false;
     bool log_changed = false;
     bool needs_restart = false;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "base/text.h"
 #include "config/load.h"
@@ -18,7 +19,9 @@
 namespace meshgate::config {
 namespace {
 
-constexpr size_t kMaxKeyFileLen = 64;  // a key has 44 characters; some room for line ends
+// A key has 44 characters, one for MACs up to 128; some room for line ends.
+constexpr size_t kMaxKeyFileLen = 64;
+constexpr size_t kMaxMacKeyFileLen = 132;
 
 class FileDescriptor {
 public:
@@ -37,7 +40,7 @@ private:
 
 // Holds what a key file held, and forgets it.
 struct Contents {
-    std::array<char, kMaxKeyFileLen + 1> bytes{};
+    std::array<char, kMaxMacKeyFileLen + 1> bytes{};
     size_t len = 0;
     Contents() = default;
     Contents(const Contents&) = delete;
@@ -52,7 +55,9 @@ KeyFileProblem problem(std::string message, std::string fix) {
 std::string how_to_make(const std::string& name, KeyKind kind) {
     if (kind == KeyKind::authority)
         return "make it: meshgate network keygen " + name;
-    const char* command = kind == KeyKind::private_key ? "meshgate genkey" : "wg genpsk";
+    const char* command = kind == KeyKind::private_key     ? "meshgate genkey"
+                          : kind == KeyKind::preshared_key ? "wg genpsk"
+                                                           : "openssl rand -hex 32";
     return std::string{"make it: umask 077; "} + command + " > " + name;
 }
 
@@ -67,8 +72,15 @@ KeyFileProblem unreadable(const std::string& path, KeyKind kind, int error) {
                    "name a regular file, chmod 600");
 }
 
+const char* what_it_holds(KeyKind kind) {
+    return kind == KeyKind::mac_key
+               ? "it holds one line: 2 to 128 hexadecimal digits, two for each byte"
+               : "it holds one line: 44 characters, as wg genkey writes them";
+}
+
 // Why this file must not hold a key.
-std::optional<KeyFileProblem> check_kind(const std::string& path, const struct stat& status) {
+std::optional<KeyFileProblem> check_kind(const std::string& path, const struct stat& status,
+                                         KeyKind kind) {
     const std::string name = printable(path);
     if (S_ISLNK(status.st_mode))
         return problem(name + " is a symbolic link", "name the file that it points to");
@@ -77,9 +89,9 @@ std::optional<KeyFileProblem> check_kind(const std::string& path, const struct s
     if ((status.st_mode & 077) != 0)
         return problem(name + " can be read or written by others than its owner",
                        "chmod 600 " + name);
-    if (status.st_size > static_cast<off_t>(kMaxKeyFileLen))
-        return problem(name + " is too long for a key file",
-                       "it holds one line: 44 characters, as wg genkey writes them");
+    const size_t max_len = kind == KeyKind::mac_key ? kMaxMacKeyFileLen : kMaxKeyFileLen;
+    if (status.st_size > static_cast<off_t>(max_len))
+        return problem(name + " is too long for a key file", what_it_holds(kind));
     return std::nullopt;
 }
 
@@ -106,25 +118,75 @@ std::string_view without_line_end(std::string_view text) {
     return text;
 }
 
-}  // namespace
-
-std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& path, KeyKind kind) {
+// Empty when the contents are there.
+std::optional<KeyFileProblem> read_contents(Contents& contents, const std::string& path,
+                                            KeyKind kind) {
     struct stat status {};
     // First without opening: opening a device or a pipe can have effects of its own.
     if (::lstat(path.c_str(), &status) != 0)
         return unreadable(path, kind, errno);
-    if (auto found = check_kind(path, status))
+    if (auto found = check_kind(path, status, kind))
         return found;
     const FileDescriptor file{
         ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)};
     if (file.get() < 0 || ::fstat(file.get(), &status) != 0)
         return unreadable(path, kind, errno);
-    if (auto found = check_kind(path, status))
+    if (auto found = check_kind(path, status, kind))
         return found;
-
-    Contents contents;
     if (!read_all(file.get(), contents))
         return unreadable(path, kind, errno);
+    return std::nullopt;
+}
+
+}  // namespace
+
+MacSecret::MacSecret(MacSecret&& other) noexcept {
+    *this = std::move(other);
+}
+
+MacSecret& MacSecret::operator=(MacSecret&& other) noexcept {
+    if (this == &other)
+        return *this;
+    bytes_ = other.bytes_;
+    len_ = std::exchange(other.len_, 0);
+    sodium_memzero(other.bytes_.data(), other.bytes_.size());
+    return *this;
+}
+
+MacSecret::~MacSecret() {
+    sodium_memzero(bytes_.data(), bytes_.size());
+}
+
+bool MacSecret::assign_hex(std::string_view digits) noexcept {
+    if (digits.empty() || digits.size() % 2 != 0 || digits.size() > 2 * kMaxLen)
+        return false;
+    std::array<uint8_t, kMaxLen> bytes{};
+    const char* end = nullptr;
+    size_t len = 0;
+    const bool good = sodium_hex2bin(bytes.data(), bytes.size(), digits.data(), digits.size(),
+                                     nullptr, &len, &end) == 0 &&
+                      end == digits.data() + digits.size();
+    if (good) {
+        bytes_ = bytes;
+        len_ = len;
+    }
+    sodium_memzero(bytes.data(), bytes.size());
+    return good;
+}
+
+std::optional<KeyFileProblem> read_mac_key_file(MacSecret& key, const std::string& path) {
+    Contents contents;
+    if (auto found = read_contents(contents, path, KeyKind::mac_key))
+        return found;
+    if (!key.assign_hex(without_line_end({contents.bytes.data(), contents.len})))
+        return problem(printable(path) + " holds no key", what_it_holds(KeyKind::mac_key));
+    return std::nullopt;
+}
+
+std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& path, KeyKind kind) {
+    Contents contents;
+    if (auto found = read_contents(contents, path, kind))
+        return found;
     std::string_view line = without_line_end({contents.bytes.data(), contents.len});
     const std::string name = printable(path);
     const bool marked = line.starts_with(kAuthorityMark);
@@ -136,8 +198,7 @@ std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& p
         line.remove_prefix(kAuthorityMark.size());
     auto parsed = parse_secret_key(line);
     if (!parsed)
-        return problem(name + " holds no key",
-                       "it holds one line: 44 characters, as wg genkey writes them");
+        return problem(name + " holds no key", what_it_holds(kind));
     if (parsed->is_zero())
         return problem(name + " holds a key of zeros", how_to_make(name, kind));
     key = std::move(*parsed);

@@ -48,6 +48,8 @@ constexpr std::string_view kGroupName<&Model::dataplane> = "dataplane";
 template <>
 constexpr std::string_view kGroupName<&Model::peers> = "peers";
 template <>
+constexpr std::string_view kGroupName<&Model::babel> = "babel";
+template <>
 constexpr std::string_view kGroupName<&Model::network> = "network";
 template <>
 constexpr std::string_view kGroupName<&Model::control> = "control";
@@ -107,6 +109,13 @@ constexpr GroupRule kGroupRules[] = {
      "The WireGuard devices and sites that may connect. On a reload a peer is its public key: a "
      "new "
      "name keeps its session, a new key is a new peer."},
+    {"babel", kOptional, Shape::list, [](Model& model) { model.babel.emplace_back(); },
+     "Where the box speaks Babel (RFC 8966) with routers that are no Meshgate, such as babeld, "
+     "BIRD "
+     "and FRR. Each entry has either `port` or `peer`. Routes of the box file and the box's own "
+     "networks come before routes learned here. Never accepted, whatever `accept` says: what is in "
+     "another peer's `allowed_ips`, what the network file gives to another member or a client, "
+     "addresses of the box, and node addresses."},
     {"network", kOptional, Shape::presence, nullptr,
      "The signed network that this box is a member of. Without this section the box is a plain "
      "WireGuard gateway. The network file itself is described below."},
@@ -215,6 +224,39 @@ constexpr KeyRule kKeyRules[] = {
     key<&Model::peers, &Peer::persistent_keepalive_s, kKeepaliveType>(
         "persistent_keepalive", kOptional, "off", kLive,
         "Send something at least this often, so that a NAT in between stays open."),
+
+    key<&Model::babel, &Babel::port, kNameType>(
+        "port", kOptional, "", kLive,
+        "A `lan` port, where Babel runs in clear. Neighbours there are routers of the site."),
+    key<&Model::babel, &Babel::peer, kNameType>(
+        "peer", kOptional, "", kLive,
+        "One of `peers`, inside whose tunnel Babel runs. What it announces it may also send from."),
+    key<&Model::babel, &Babel::accept, kNetworksOrNoneType>(
+        "accept", kRequired, "", kLive,
+        "Prefixes that these routers may announce, and any longer ones inside them. All others are "
+        "refused, counted and logged. `0.0.0.0/0` and `::/0` accept everything of their family."),
+    key<&Model::babel, &Babel::announce, kOptionalNetworksType>(
+        "announce", kOptional, "", kLive,
+        "Tell these routers only of prefixes inside these. Without it: of the networks of `lan` "
+        "ports, of `routes`, of the `allowed_ips` of other peers, of the prefixes of members of "
+        "the network, and of what is learned from other routers."),
+    key<&Model::babel, &Babel::hello_ms, kHelloType>(
+        "hello", kOptional, "4s", kLive,
+        "How often to greet. A neighbour that is gone without a word is noticed after three."),
+    key<&Model::babel, &Babel::medium, kMediumType>(
+        "medium", kOptional, "wired", kLive,
+        "`wireless`: loss raises the cost, and routes are told also to where they came from."),
+    key<&Model::babel, &Babel::cost_bias, kCostBiasType>(
+        "cost_bias", kOptional, "0", kLive,
+        "Added to the cost of every neighbour here, in both directions. Without loss the cost is "
+        "96, and 256 if `wireless`."),
+    key<&Model::babel, &Babel::key_file, kMacKeyFileType>(
+        "key_file", kOptional, "", kLive,
+        "Authenticate all packets with this key (RFC 8967), which all routers there share. Same "
+        "rules as for `private_key_file`. A reload notices changed contents too."),
+    key<&Model::babel, &Babel::key_algorithm, kMacAlgorithmType>(
+        "key_algorithm", kOptional, "hmac-sha256", kLive,
+        "What is computed with `key_file`; `blake2s` takes keys of 32 bytes at most."),
 
     key<&Model::network, &NetworkOptions::file, kNetworkFileType>(
         "file", kRequired, "", kRestart,

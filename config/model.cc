@@ -21,6 +21,12 @@ const char* to_string(Crypto crypto) noexcept {
 const char* to_string(Hugepages hugepages) noexcept {
     return kHugepages.word_of(hugepages).data();
 }
+const char* to_string(Medium medium) noexcept {
+    return kMediums.word_of(medium).data();
+}
+const char* to_string(MacAlgorithm algorithm) noexcept {
+    return kMacAlgorithms.word_of(algorithm).data();
+}
 const char* to_string(LogLevel level) noexcept {
     return kLogLevels.word_of(level).data();
 }

@@ -43,6 +43,7 @@ struct Port {
     std::optional<uint16_t> vlan;         // 1 .. 4094
     uint16_t mtu_bytes = 1500;
     std::optional<MacAddress> mac;  // none: the device's own
+    bool babel = false;             // an entry of `babel` names it
     bool metered = false;           // wan only
     uint16_t cost_bias = 0;         // wan only
     bool operator==(const Port&) const = default;
@@ -87,6 +88,24 @@ struct Peer {
     bool operator==(const Peer&) const = default;
 };
 
+enum class Medium : uint8_t { wired, wireless };
+enum class MacAlgorithm : uint8_t { hmac_sha256, blake2s };
+
+// A network, or a stock peer's tunnel, on which we speak Babel with routers that are no Meshgate.
+struct Babel {
+    std::string port;                             // a lan port; or
+    std::string peer;                             // one of peers[]; the other is empty
+    std::vector<Prefix> accept;                   // what its routers may announce
+    std::optional<std::vector<Prefix>> announce;  // what we tell them of; none: of all we have
+    uint32_t hello_ms = 4000;
+    Medium medium = Medium::wired;
+    uint16_t cost_bias = 0;
+    std::string key_file;  // resolved; empty: no authentication (RFC 8967)
+    MacAlgorithm key_algorithm = MacAlgorithm::hmac_sha256;
+    std::array<uint8_t, 16> key_tag{};  // as Peer::preshared_key_tag
+    bool operator==(const Babel&) const = default;
+};
+
 // The network that the box is a member of.
 struct NetworkOptions {
     std::string file;  // resolved against the folder of the box file
@@ -117,6 +136,7 @@ struct Model {
     WireGuard wireguard;
     Dataplane dataplane;
     std::vector<Peer> peers;  // in file order
+    std::vector<Babel> babel;
     std::optional<NetworkOptions> network;
     Control control;
     Log log;
@@ -129,6 +149,8 @@ const char* to_string(Role role) noexcept;
 const char* to_string(Idle idle) noexcept;
 const char* to_string(Crypto crypto) noexcept;
 const char* to_string(Hugepages hugepages) noexcept;
+const char* to_string(Medium medium) noexcept;
+const char* to_string(MacAlgorithm algorithm) noexcept;
 const char* to_string(LogLevel level) noexcept;
 const char* to_string(LogFormat format) noexcept;
 std::string to_string(const Device& device);  // "af_packet:eth0"

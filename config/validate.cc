@@ -14,19 +14,6 @@ namespace {
 
 constexpr size_t kMaxInterfaceNameLen = 15;  // IFNAMSIZ, less its end
 
-// A keyed hash, so that it tells nothing about the secret to whoever sees the model.
-std::array<uint8_t, 16> tag_of(const SecretKey& secret) {
-    static const std::array<uint8_t, 32> kProcessKey = [] {
-        std::array<uint8_t, 32> key{};
-        randombytes_buf(key.data(), key.size());
-        return key;
-    }();
-    std::array<uint8_t, 16> tag{};
-    crypto_generichash(tag.data(), tag.size(), secret.bytes().data(), secret.bytes().size(),
-                       kProcessKey.data(), kProcessKey.size());
-    return tag;
-}
-
 // True when `key` holds the contents of the file that `path` names.
 bool load_key(SecretKey& key, const Complainer& complain, const Path& path, const std::string& file,
               KeyKind kind) {
@@ -52,7 +39,7 @@ void load_keys(const Complainer& complain, Model& model) {
             complain.error("key-file", path, "this is the private key of this box").fix =
                 "make one that the peer shares: umask 077; wg genpsk > FILE";
         else if (load_key(key, complain, path, peer.preshared_key_file, KeyKind::preshared_key))
-            peer.preshared_key_tag = tag_of(key);
+            peer.preshared_key_tag = tag_of(key.bytes());
     }
 }
 
@@ -85,6 +72,18 @@ void finish_control(const Complainer& complain, Model& model) {
 
 }  // namespace
 
+std::array<uint8_t, 16> tag_of(std::span<const uint8_t> secret) {
+    static const std::array<uint8_t, 32> kProcessKey = [] {
+        std::array<uint8_t, 32> key{};
+        randombytes_buf(key.data(), key.size());
+        return key;
+    }();
+    std::array<uint8_t, 16> tag{};
+    crypto_generichash(tag.data(), tag.size(), secret.data(), secret.size(), kProcessKey.data(),
+                       kProcessKey.size());
+    return tag;
+}
+
 void validate(const YamlNode& root, Model& model, Report& report) {
     const Complainer complain{root, report};
     load_keys(complain, model);
@@ -93,6 +92,7 @@ void validate(const YamlNode& root, Model& model, Report& report) {
     validate_ports(root, model, report);
     validate_routes(root, model, report);
     validate_peers(root, model, report);
+    validate_babel(root, model, report);
     validate_prefixes(root, model, report);
 }
 

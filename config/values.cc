@@ -12,6 +12,9 @@ namespace meshgate::config {
 namespace {
 
 constexpr size_t kMaxNameLen = 63;
+constexpr size_t kMinHexKeyLen = 16;
+constexpr uint64_t kMinHelloMs = 100;
+constexpr uint64_t kMaxHelloMs = 60'000;
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kMinMemory = 64 * kMiB;
 constexpr uint64_t kMaxMemory = uint64_t{256} << 30;
@@ -160,7 +163,9 @@ void read_key_file(const Input& in, std::string& out) {
         return;
     // A path may look like a key, and a key like a path; a path that is a whole key is none.
     const bool path_like = text->starts_with('/') || text->find('.') != std::string_view::npos;
-    if (parse_secret_key(*text) || (holds_key(*text) && !path_like)) {
+    const bool hex = text->size() >= kMinHexKeyLen &&
+                     text->find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+    if (parse_secret_key(*text) || hex || (holds_key(*text) && !path_like)) {
         in.complain("inline-secret", "this looks like the key itself; the box file holds no keys")
             .fix = "put the key into a file of its own, chmod 600, and write the name of the file";
         return;
@@ -291,6 +296,26 @@ void read_keepalive(const Input& in, uint16_t& out) {
     }
 }
 
+void read_hello(const Input& in, uint32_t& out) {
+    const auto text = in.scalar();
+    if (!text)
+        return;
+    const auto quantity = parse_quantity(*text);
+    const std::string_view unit = quantity ? quantity->unit : "";
+    const uint64_t scale = unit == "ms" ? 1 : unit == "s" ? 1000 : 0;
+    if (!quantity) {
+        in.complain("bad-duration", quoted(*text) + " is no time");
+    } else if (scale == 0) {
+        in.complain("bad-duration", quoted(*text) + " has no unit of time that is allowed here")
+            .suggestion = unit.empty() ? std::to_string(quantity->number) + "s" : "";
+    } else if (quantity->number > kMaxHelloMs || quantity->number * scale < kMinHelloMs ||
+               quantity->number * scale > kMaxHelloMs) {
+        in.complain("bad-duration", quoted(*text) + " is out of range");
+    } else {
+        out = static_cast<uint32_t>(quantity->number * scale);
+    }
+}
+
 void read_memory(const Input& in, uint64_t& out) {
     const auto text = in.scalar();
     if (!text)
@@ -358,6 +383,10 @@ std::string show_gateways(const Port& value) {
 
 std::string show_keepalive(const uint16_t& value) {
     return value == 0 ? "off" : std::to_string(value) + "s";
+}
+
+std::string show_hello(const uint32_t& value) {
+    return value % 1000 == 0 ? std::to_string(value / 1000) + "s" : std::to_string(value) + "ms";
 }
 
 std::string show_memory(const uint64_t& value) {

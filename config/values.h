@@ -45,6 +45,10 @@ void read_endpoint(const Input& in, std::optional<Endpoint>& out);
 void read_http(const Input& in, std::optional<Endpoint>& out);
 void read_cores(const Input& in, std::vector<unsigned>& out);
 void read_keepalive(const Input& in, uint16_t& out);
+void read_hello(const Input& in, uint32_t& out);
+// As read_networks(), and an empty list is one.
+void read_networks_or_none(const Input& in, std::vector<Prefix>& out);
+void read_optional_networks(const Input& in, std::optional<std::vector<Prefix>>& out);
 void read_memory(const Input& in, uint64_t& out);
 std::optional<uint64_t> read_number(const Input& in, std::string_view code, uint64_t min,
                                     uint64_t max);
@@ -65,6 +69,9 @@ std::string show_prefix(const Prefix& value);
 std::string show_prefixes(const std::vector<Prefix>& value);
 std::string show_gateways(const Port& value);
 std::string show_keepalive(const uint16_t& value);
+std::string show_hello(const uint32_t& value);
+std::string show_networks_or_none(const std::vector<Prefix>& value);
+std::string show_optional_networks(const std::optional<std::vector<Prefix>>& value);
 std::string show_memory(const uint64_t& value);
 std::string show_cores(const std::vector<unsigned>& value);
 std::string show_endpoint(const std::optional<Endpoint>& value);
@@ -193,6 +200,21 @@ inline constexpr ValueType<std::string> kNetworkFileType{"the name of a file", r
 inline constexpr ValueType<AuthorityKey> kAuthorityType{
     "a public key: 44 characters of base64, as meshgate network keygen prints it", read_authority,
     show_authority};
+inline constexpr ValueType<std::string> kMacKeyFileType{
+    "a file, mode 600, with one line: a key of 1 to 64 bytes in hexadecimal", read_key_file,
+    show_text};
+inline constexpr ValueType<std::vector<Prefix>> kNetworksOrNoneType{
+    "prefixes such as 10.9.0.0/24 or \"fd10:9::/64\"; one or a list, which may be empty",
+    read_networks_or_none, show_networks_or_none};
+inline constexpr ValueType<std::optional<std::vector<Prefix>>> kOptionalNetworksType{
+    kNetworksOrNoneType.words, read_optional_networks, show_optional_networks};
+inline constexpr ValueType<uint32_t> kHelloType{"a time with its unit (ms or s) from 100ms to 60s",
+                                                read_hello, show_hello};
+inline constexpr ValueType<Medium> kMediumType{"wired or wireless", read_choice<Medium, kMediums>,
+                                               show_choice<kMediums, Medium>};
+inline constexpr ValueType<MacAlgorithm> kMacAlgorithmType{
+    "hmac-sha256 or blake2s", read_choice<MacAlgorithm, kMacAlgorithms>,
+    show_choice<kMacAlgorithms, MacAlgorithm>};
 inline constexpr ValueType<std::optional<Endpoint>> kHttpType{
     "off, or an address and a TCP port such as 127.0.0.1:9586 or \"[::1]:9586\"", read_http,
     show_http};

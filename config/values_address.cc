@@ -167,6 +167,24 @@ void read_networks(const Input& in, std::vector<Prefix>& out) {
     }
 }
 
+void read_networks_or_none(const Input& in, std::vector<Prefix>& out) {
+    out.clear();
+    if (in.node.kind != NodeKind::list || !in.node.children.empty())
+        read_networks(in, out);
+}
+
+void read_optional_networks(const Input& in, std::optional<std::vector<Prefix>>& out) {
+    read_networks_or_none(in, out.emplace());
+}
+
+std::string show_networks_or_none(const std::vector<Prefix>& value) {
+    return value.empty() ? "[]" : show_prefixes(value);
+}
+
+std::string show_optional_networks(const std::optional<std::vector<Prefix>>& value) {
+    return value ? show_networks_or_none(*value) : "";
+}
+
 void read_via(const Input& in, std::optional<IpAddress>& out) {
     const auto text = in.scalar();
     if (!text)

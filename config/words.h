@@ -52,6 +52,14 @@ inline constexpr Choices<Hugepages, 3> kHugepages{"a hugepage mode",
                                                     {"require", Hugepages::require},
                                                     {"never", Hugepages::never}}}};
 
+inline constexpr Choices<Medium, 2> kMediums{
+    "a medium", "bad-medium", {{{"wired", Medium::wired}, {"wireless", Medium::wireless}}}};
+
+inline constexpr Choices<MacAlgorithm, 2> kMacAlgorithms{
+    "an algorithm",
+    "bad-algorithm",
+    {{{"hmac-sha256", MacAlgorithm::hmac_sha256}, {"blake2s", MacAlgorithm::blake2s}}}};
+
 inline constexpr Choices<LogLevel, 5> kLogLevels{"a log level",
                                                  "bad-level",
                                                  {{{"trace", LogLevel::trace},

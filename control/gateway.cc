@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/gateway.h"
 
+#include <sodium.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -42,7 +44,13 @@ Gateway::Gateway(Parts parts, config::Model model)
                  .next_hops = next_hops_,
                  .budget = packet_budget_,
                  .log = parts_.log,
-                 .name_of = [this](PeerId peer) { return name_of(peer); }}} {}
+                 .name_of = [this](PeerId peer) { return name_of(peer); }}},
+      foreign_{{.dataplane = parts_.dataplane,
+                .neighbors = next_hops_.table(),
+                .log = parts_.log,
+                .fill_random = [](std::span<uint8_t> bytes) {
+                    randombytes_buf(bytes.data(), bytes.size());
+                }}} {}
 
 Gateway::~Gateway() {
     sessions_.set_mesh(nullptr);
@@ -73,6 +81,7 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
     }
     if (gateway->parts_.network != nullptr)
         gateway->make_mesh(now);
+    gateway->set_foreign(std::move(secrets.mac_keys), time_of(now));
     gateway->publish_routes();
     gateway->publish(time_of(now));
     return gateway;
@@ -85,6 +94,7 @@ void Gateway::up() {
 }
 
 bool Gateway::leave() {
+    foreign_.shutdown();
     if (!mesh_)
         return false;
     const Now now = this->now();
@@ -146,6 +156,9 @@ void Gateway::handle(Packet packet, const Now& now) {
         case Punt::mesh:
             if (mesh_ && mesh_->is_member(info.peer))
                 return mesh_->receive(std::move(packet), now);
+            if (foreign_.takes(info))
+                return foreign_.receive(packet, time);
+            // Nobody here listens.
             parts_.dataplane.control_counters()
                 .drops[static_cast<size_t>(Drop::local_no_listener)]
                 .add(1);
@@ -245,6 +258,8 @@ void Gateway::tick() {
     paths_.tick(time_of(now));
     if (mesh_)
         mesh_->tick(now);
+    if (foreign_.next_deadline() <= time_of(now))
+        foreign_.tick(time_of(now));
     const size_t nb_expired = std::erase_if(
         old_listen_ports_, [&](const OldListenPort& old) { return old.expires <= time_of(now); });
     if (nb_expired > 0)
@@ -254,6 +269,7 @@ void Gateway::tick() {
 
 Time Gateway::next_deadline() const noexcept {
     Time deadline = std::min(next_hops_.table().next_deadline(), paths_.next_deadline());
+    deadline = std::min(deadline, foreign_.next_deadline());
     const uint64_t device_ns = device_.next_deadline();
     if (device_ns != wireguard::kNever)
         deadline = std::min(deadline, Time{std::chrono::nanoseconds{device_ns}});
@@ -261,6 +277,8 @@ Time Gateway::next_deadline() const noexcept {
         deadline = std::min(deadline, mesh_->next_deadline());
     for (const OldListenPort& old : old_listen_ports_)
         deadline = std::min(deadline, old.expires);
+    if (routes_stale_)
+        deadline = std::min(deadline, routes_published_ + routes_interval_);
     if (snapshot_stale_)
         deadline = std::min(deadline, published_ + kPublishInterval);
     return deadline;
@@ -288,8 +306,10 @@ void Gateway::watch_links() {
         if (up)
             next_hops_.table().link_up(port, time_of(now));
     }
-    if (changed)
+    if (changed) {
         publish_ports(time_of(now));
+        set_foreign({}, time_of(now));
+    }
     settle(now);
 }
 
@@ -312,6 +332,9 @@ void Gateway::settle(const Now& now) {
         builder_.set_neighbors(next_hops_.table().resolved());
         snapshot_stale_ = true;
     }
+    routes_stale_ = foreign_.take_changed() || routes_stale_;
+    if (routes_stale_ && time - routes_published_ >= routes_interval_)
+        publish_learned(time);
     if (snapshot_stale_ && time - published_ >= kPublishInterval)
         publish(time);
     parts_.dataplane.reclaim();

@@ -12,6 +12,7 @@
 #include "config/diff.h"
 #include "config/model.h"
 #include "control/clock.h"
+#include "control/foreign/routers.h"
 #include "control/log.h"
 #include "control/mesh/mesh.h"
 #include "control/mesh/network_store.h"
@@ -29,6 +30,7 @@ namespace meshgate::control {
 struct Secrets {
     SecretKey private_key;
     std::map<PublicKey, SecretKey> preshared_keys;  // by peer; none: no entry
+    foreign::MacSecrets mac_keys;
 };
 Result<Secrets> load_secrets(const config::Model& model);
 
@@ -55,8 +57,8 @@ public:
     void raise_timestamp_floor(uint64_t wall_ns) { device_.raise_timestamp_floor(wall_ns); }
     // Begins to greet and to answer.
     void up();
-    // Tells the mesh that we go. True: others go through us, or talk to us, and it is kind to
-    // forward for a while.
+    // Tells the mesh and neighbouring routers that we go. True: others go through us, or talk to
+    // us, and it is kind to forward for a while.
     bool leave();
     // Forgets all sessions.
     void down();
@@ -88,6 +90,7 @@ public:
     const wireguard::Device& device() const noexcept { return device_; }
     const Paths& paths() const noexcept { return paths_; }
     const Sessions& sessions() const noexcept { return sessions_; }
+    const foreign::Routers& foreign() const noexcept { return foreign_; }
     const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
     std::string name_of(PeerId peer) const;
     Neighbors::State neighbor_state(PortId port, const IpAddress& address) const {
@@ -118,6 +121,9 @@ private:
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
     void publish_routes();
+    void set_foreign(foreign::MacSecrets secrets, Time now);
+    // Enters what neighbouring routers announce now.
+    void publish_learned(Time now);
     void publish(Time now);
 
     void handle(Packet packet, const Now& now);
@@ -143,6 +149,7 @@ private:
     Sessions sessions_;
     std::unique_ptr<mesh::Mesh> mesh_;
     std::map<PublicKey, config::Peer> clients_;  // of the network file, that may connect here
+    foreign::Routers foreign_;
     SnapshotBuilder builder_;
     std::map<PeerId, std::string> names_;
     std::vector<MacAddress> macs_;  // by PortId
@@ -153,6 +160,9 @@ private:
     TokenBucket echo_replies_{1000, 1000};
     Time published_{};
     bool snapshot_stale_ = false;
+    bool routes_stale_ = false;
+    Time routes_published_{};
+    Time::duration routes_interval_{};  // the longer, the more they cost
 };
 
 }  // namespace meshgate::control

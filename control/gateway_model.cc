@@ -3,6 +3,7 @@
 // start and at each reload.
 #include <algorithm>
 
+#include "config/key_file.h"
 #include "config/load.h"
 #include "control/gateway.h"
 
@@ -49,6 +50,14 @@ Result<Secrets> load_secrets(const config::Model& model) {
         if (!key)
             return within(peer.preshared_key_file, key.error());
         secrets.preshared_keys.emplace(peer.public_key, std::move(*key));
+    }
+    for (const config::Babel& entry : model.babel) {
+        if (entry.key_file.empty())
+            continue;
+        config::MacSecret key;
+        if (const auto problem = config::read_mac_key_file(key, entry.key_file))
+            return fail(problem->message + " (" + problem->fix + ")");
+        secrets.mac_keys[entry.key_file] = std::move(key);
     }
     return secrets;
 }
@@ -120,7 +129,9 @@ void Gateway::publish_routes() {
         }
         addresses.push_back(mesh_->node());
     }
-    if (builder_.set_routes(build_rib(model_.ports, model_.routes, prefixes, addresses)))
+    auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
+    foreign_.set_own_routes(rib, time_of(now()));
+    if (builder_.set_routes(with_learned(std::move(rib), foreign_.routes())))
         snapshot_stale_ = true;
 }
 
@@ -156,6 +167,7 @@ void Gateway::take_network(const Now& now) {
     const auto departed = departed_clients();
     for (const config::Peer& client : departed)
         clients_.erase(client.public_key);
+    set_foreign({}, time_of(now));
     publish_routes();
     publish(time_of(now));
     mesh_->forget_departed();
@@ -296,7 +308,7 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
         parts_.log.configure(model_.log);
     if (changes.listen_port_changed)
         set_listen_port(listen_port, model_.wireguard.listen_port, time);
-    if (changes.ports_changed)
+    if (changes.ports_changed || changes.babel_changed)
         publish_ports(time);
     for (const config::Peer& peer : changes.added_peers) {
         const auto added = add_peer(peer, secrets, now);
@@ -306,6 +318,7 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
     }
     for (const config::PeerChange& change : changes.changed_peers)
         update_peer(change, secrets, now);
+    set_foreign(std::move(secrets.mac_keys), time);
     publish_routes();
     publish(time);
     // No route leads to the removed peers any more.

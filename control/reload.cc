@@ -29,6 +29,7 @@ bool same_devices(const std::vector<config::Port>& before, const std::vector<con
     for (size_t i = 0; i < before.size(); ++i) {
         config::Port port = after[i];
         port.addresses = before[i].addresses;
+        port.babel = before[i].babel;
         port.gateway_v4 = before[i].gateway_v4;
         port.gateway_v6 = before[i].gateway_v6;
         port.metered = before[i].metered;
@@ -51,6 +52,7 @@ config::Model live_part(const config::Model& before, const config::Model& after)
         // Routes lead through ports' networks: they change together, or not at all.
         live.ports = before.ports;
         live.routes = before.routes;
+        live.babel = before.babel;
     }
     return live;
 }

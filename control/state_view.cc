@@ -51,6 +51,8 @@ const char* origin_of(RouteOrigin origin) noexcept {
             return "network file";
         case RouteOrigin::allowed_ips:
             return "allowed_ips";
+        case RouteOrigin::babel:
+            return "babel";
         case RouteOrigin::built_in:
             break;
     }

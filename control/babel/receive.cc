@@ -170,8 +170,9 @@ void Speaker::Impl::on_update(Neighbor& neighbor, const Update& update, Time now
     if (is_martian(*update.prefix) || (update.metric != kInfinity && update.interval_cs == 0))
         return count(Counter::tlvs_ignored);
     if (options.policy && !options.policy->may_announce(neighbor.id, *update.prefix)) {
-        if (update.metric == kInfinity)
-            return;  // nothing of it is here
+        // Nothing of it is here; or it is our own announcement, come back.
+        if (update.metric == kInfinity || update.router_id == router_id)
+            return;
         count(Counter::prefixes_refused);
         return alarm(Event::Kind::prefix_refused, neighbor.id, *update.prefix, now);
     }

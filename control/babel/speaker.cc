@@ -233,6 +233,12 @@ void Speaker::on_policy_changed(Time now) {
     }
 }
 
+void Speaker::retract(InterfaceId id, const Prefix& prefix, Time now) {
+    Interface* interface = impl_->find_interface(id);
+    if (interface != nullptr && !impl_->announces(*interface, prefix.network()))
+        impl_->trigger_on(*interface, prefix.network(), true, now);
+}
+
 void Speaker::originate(const Prefix& prefix, Scope scope, Time now, uint16_t metric) {
     const Prefix network = prefix.network();
     impl_->own[network] = {scope, metric};

@@ -201,6 +201,8 @@ public:
     void set_cost(InterfaceId id, const CostOptions& cost, Time now);
     // Asks neighbours for everything the policy now allows, and drops what it no longer does.
     void on_policy_changed(Time now);
+    // The policy lets nothing of the prefix out there any more: neighbours forget it at once.
+    void retract(InterfaceId id, const Prefix& prefix, Time now);
 
     // The box reaches the prefix by itself, at this metric.
     void originate(const Prefix& prefix, Scope scope, Time now, uint16_t metric = 0);

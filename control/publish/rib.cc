@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/publish/rib.h"
 
+#include <algorithm>
+
 namespace meshgate::control {
 
 namespace {
@@ -99,6 +101,22 @@ std::vector<RibRoute> build_rib(std::span<const config::Port> ports,
             rib.push_back({host, entry, RouteOrigin::address});
         }
     }
+    return rib;
+}
+
+std::vector<RibRoute> with_learned(std::vector<RibRoute> rib, std::vector<RibRoute> learned) {
+    std::erase_if(rib, [](const RibRoute& route) { return route.origin == RouteOrigin::babel; });
+    if (learned.empty())
+        return rib;
+    std::vector<Prefix> known;
+    known.reserve(rib.size());
+    for (const RibRoute& route : rib)
+        known.push_back(route.prefix);
+    std::ranges::sort(known);
+    std::erase_if(learned, [&](const RibRoute& route) {
+        return std::ranges::binary_search(known, route.prefix);
+    });
+    rib.insert(rib.end(), learned.begin(), learned.end());
     return rib;
 }
 

@@ -10,12 +10,13 @@
 namespace meshgate::control {
 
 enum class RouteOrigin : uint8_t {
-    built_in,     // what no router may forward
+    built_in,      // what no router may forward
+    babel,         // learned from a router that is no Meshgate
     allowed_ips,   // of a peer
     network_file,  // of a member
-    routes,       // of the box file
-    network,      // connected to a lan port
-    address,      // ours
+    routes,        // of the box file
+    network,       // connected to a lan port
+    address,       // ours
 };
 
 // One prefix of the overlay and where it leads.
@@ -40,5 +41,9 @@ std::vector<RibRoute> build_rib(std::span<const config::Port> ports,
                                 std::span<const config::Route> routes,
                                 std::span<const PeerPrefixes> peers,
                                 std::span<const IpAddress> own_addresses = {});
+
+// `rib` without what was learned before, and `learned` in its place: what the box knows by itself
+// comes first, so that of one prefix only its own route stays.
+std::vector<RibRoute> with_learned(std::vector<RibRoute> rib, std::vector<RibRoute> learned);
 
 }  // namespace meshgate::control

@@ -32,8 +32,9 @@ std::vector<IpAddress> own_addresses(const config::Port& port, const MacAddress&
     for (const Prefix& address : port.addresses)
         result.push_back(address.address);
     const IpAddress link_local = link_local_address(mac);
-    const bool speaks_v6 =
-        std::ranges::any_of(result, [](const IpAddress& address) { return address.is_v6(); });
+    const bool speaks_v6 = port.babel || std::ranges::any_of(result, [](const IpAddress& address) {
+                               return address.is_v6();
+                           });
     if (speaks_v6 && std::ranges::count(result, link_local) == 0)
         result.push_back(link_local);
     return result;

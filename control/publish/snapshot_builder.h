@@ -32,7 +32,8 @@ private:
     Snapshot parts_;
 };
 
-// The addresses of a port, the IPv6 link-local one included when it speaks IPv6 at all.
+// The addresses of a port, the IPv6 link-local one included when it speaks IPv6 at all, as Babel
+// does.
 std::vector<IpAddress> own_addresses(const config::Port& port, const MacAddress& mac);
 std::vector<Prefix> connected_networks(const config::Port& port);
 

@@ -54,6 +54,22 @@ TEST_F(ConfigDiff, OfEqualFilesIsEmpty) {
     EXPECT_TRUE(same.changed_peers.empty());
 }
 
+TEST_F(ConfigDiff, ComparesEntriesOfBabelByPlace) {
+    folder_.write("lan.mac", "00112233\n");
+    const std::string babel = "babel: [{port: lan0, accept: 10.6.0.0/16, key_file: lan.mac}]\n";
+    const Model with = load(file_ + babel);
+    const Diff added = diff(before_, with);
+    EXPECT_EQ(only(added), "+ babel[port lan0]  (live)");
+    EXPECT_TRUE(added.babel_changed);
+    EXPECT_FALSE(added.ports_changed);
+    EXPECT_EQ(only(diff(with, load(file_ + "babel: [{port: lan0, accept: 10.7.0.0/16, "
+                                           "key_file: lan.mac}]\n"))),
+              "~ babel[port lan0].accept  [10.6.0.0/16] -> [10.7.0.0/16]  (live)");
+    folder_.write("lan.mac", "00112244\n");
+    EXPECT_EQ(only(diff(with, load(file_ + babel))),
+              "~ babel[port lan0].key_file  other contents  (live)");
+}
+
 TEST_F(ConfigDiff, NamesAChangedEndpoint) {
     const Diff found = after("198.51.100.7:51820", "198.51.100.8:51820");
     EXPECT_EQ(only(found),

@@ -39,7 +39,9 @@ TEST_F(Load, TakesEachExample) {
         std::string text = contents_of(entry.path());
         const std::regex key_file{"_file: (/etc/meshgate/)?(\\S+)"};
         for (std::sregex_iterator it{text.begin(), text.end(), key_file}, end; it != end; ++it)
-            folder_.write((*it)[2], to_base64(generate_private_key()) + "\n");
+            folder_.write((*it)[2], (*it)[2].str().ends_with(".mac")
+                                        ? "00112233445566778899aabbccddeeff\n"
+                                        : to_base64(generate_private_key()) + "\n");
         const LoadResult result = folder_.load(std::regex_replace(text, key_file, "_file: $2"));
         EXPECT_TRUE(result.diagnostics.empty()) << entry.path() << "\n" << explain(result);
         ++nb_examples;
@@ -100,6 +102,53 @@ log: {level: trace, format: json}
     EXPECT_EQ(model.control.wg_socket, "");
     EXPECT_EQ(model.log.level, LogLevel::trace);
     EXPECT_EQ(model.log.format, LogFormat::json);
+}
+
+TEST_F(Load, FillsTheEntriesOfBabel) {
+    folder_.write("lan.mac", "00ff0102\n");
+    const Model model = good(std::string{kGoodFile} + kAlice + R"(babel:
+  - {port: lan0, accept: [10.6.0.0/16], announce: [], hello: 500ms, medium: wireless, cost_bias: 7,
+     key_file: lan.mac, key_algorithm: blake2s}
+  - {peer: alice, accept: []}
+)");
+    ASSERT_EQ(model.babel.size(), 2U);
+    const Babel& lan = model.babel[0];
+    EXPECT_EQ(lan.port, "lan0");
+    EXPECT_EQ(lan.accept, std::vector{*parse_prefix("10.6.0.0/16")});
+    EXPECT_EQ(lan.announce, std::vector<Prefix>{});
+    EXPECT_EQ(lan.hello_ms, 500U);
+    EXPECT_EQ(lan.medium, Medium::wireless);
+    EXPECT_EQ(lan.cost_bias, 7);
+    EXPECT_EQ(lan.key_file, folder_.str() + "/lan.mac");
+    EXPECT_EQ(lan.key_algorithm, MacAlgorithm::blake2s);
+    EXPECT_NE(lan.key_tag, (std::array<uint8_t, 16>{}));
+    const Babel& alice = model.babel[1];
+    EXPECT_EQ(alice.peer, "alice");
+    EXPECT_TRUE(alice.accept.empty());
+    EXPECT_FALSE(alice.announce.has_value());
+    EXPECT_EQ(alice.hello_ms, 4000U);
+    EXPECT_EQ(alice.cost_bias, 0);
+    EXPECT_TRUE(model.ports[1].babel);
+    EXPECT_FALSE(model.ports[0].babel);
+}
+
+TEST_F(Load, RefusesWhatIsNoKeyForMacs) {
+    const auto code_of = [this](const std::string& contents, const char* algorithm) {
+        folder_.write("lan.mac", contents);
+        const LoadResult result = folder_.load(
+            std::string{kGoodFile} + "babel: [{port: lan0, accept: [], key_file: lan.mac, " +
+            "key_algorithm: " + algorithm + "}]\n");
+        return result.diagnostics.empty() ? "" : result.diagnostics[0].code;
+    };
+    const std::string longest(128, 'a');
+    EXPECT_EQ(code_of("00\n", "hmac-sha256"), "");
+    EXPECT_EQ(code_of(longest + "\r\n", "hmac-sha256"), "");
+    EXPECT_EQ(code_of(longest.substr(64), "blake2s"), "");
+    for (const std::string& bad :
+         {std::string{}, std::string{"\n"}, std::string{"0"}, std::string{"0x00"},
+          std::string{"00 11"}, longest + "00", std::string{"00\n11\n"}})
+        EXPECT_EQ(code_of(bad, "hmac-sha256"), "key-file") << bad;
+    EXPECT_EQ(code_of(longest.substr(62), "blake2s"), "key-file");
 }
 
 TEST_F(Load, TakesTheRoleAndNumberOfAMemif) {

@@ -84,6 +84,39 @@ TEST_F(PublishTest, LetsOwnNetworksWinOverPeersThatClaimThem) {
     EXPECT_EQ(lookup("10.1.0.1").kind, ForwardKind::local);
 }
 
+TEST_F(PublishTest, LetsOwnRoutesWinOverLearnedOnes) {
+    build({{*parse_prefix("10.66.0.0/16"), std::nullopt}}, {{7, {*parse_prefix("10.2.0.0/16")}}});
+    const auto learned = [](const char* prefix) {
+        return RibRoute{
+            *parse_prefix(prefix), {.kind = ForwardKind::peer, .peer = 9}, RouteOrigin::babel};
+    };
+    builder_.set_routes(with_learned(
+        builder_.routes(), {learned("10.2.0.0/16"), learned("10.2.3.0/24"), learned("10.66.0.0/16"),
+                            learned("10.1.0.0/24"), learned("127.0.0.0/8"), learned("0.0.0.0/0")}));
+    snapshot_ = builder_.build();
+    EXPECT_EQ(lookup("10.2.0.1").peer, 7U);
+    EXPECT_EQ(lookup("10.2.3.1").peer, 9U) << "the longer prefix";
+    EXPECT_EQ(lookup("10.66.0.1").kind, ForwardKind::blackhole);
+    EXPECT_EQ(lookup("10.1.0.5").kind, ForwardKind::connected);
+    EXPECT_EQ(lookup("127.0.0.1").kind, ForwardKind::blackhole);
+    EXPECT_EQ(lookup("192.0.2.1").peer, 9U);
+    EXPECT_EQ(std::ranges::count(builder_.routes(), RouteOrigin::babel, &RibRoute::origin), 2);
+    builder_.set_routes(with_learned(builder_.routes(), {}));
+    snapshot_ = builder_.build();
+    EXPECT_EQ(lookup("10.2.3.1").peer, 7U);
+    EXPECT_EQ(lookup("192.0.2.1").kind, ForwardKind::no_route);
+}
+
+TEST_F(PublishTest, GivesAPortThatSpeaksBabelALinkLocalAddress) {
+    ports_[1].addresses = {*parse_prefix("10.1.0.1/24")};
+    build({}, {});
+    EXPECT_EQ(snapshot_->ports[1].addresses.size(), 1U);
+    ports_[1].babel = true;
+    build({}, {});
+    ASSERT_EQ(snapshot_->ports[1].addresses.size(), 2U);
+    EXPECT_EQ(snapshot_->ports[1].addresses[1], link_local_address(kLanMac));
+}
+
 TEST_F(PublishTest, ShowsPortsWithTheirLinkLocalAddress) {
     build({}, {});
     ASSERT_EQ(snapshot_->ports.size(), 2U);
