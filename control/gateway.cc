@@ -129,6 +129,8 @@ bool Gateway::poll() {
     }
     sessions_.carry_out(now);
     answer_handshakes();
+    if (mesh_)
+        look_at_candidates(now);
     settle(now);
     return nb_punts == kPuntsPerPoll || nb_notes == kNotesPerPoll || !handshakes_.empty();
 }
@@ -325,8 +327,11 @@ void Gateway::settle(const Now& now) {
         }
     }
     sessions_.carry_out(now);
-    if (mesh_)
+    if (mesh_) {
         answer_foreign_handshakes(now);
+        if (mesh_->take_routes_changed())
+            publish_routes();
+    }
     next_hops_.settle(time);
     if (next_hops_.take_changed()) {
         builder_.set_neighbors(next_hops_.table().resolved());

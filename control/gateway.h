@@ -81,6 +81,8 @@ public:
     // Offers a network file; `source` says whence. It is taken when it is signed and newer.
     mesh::NetworkStore::Offer offer_network(config::SignedNetwork candidate,
                                             const std::string& source);
+    // What a name in an endpoint of a member stands for.
+    void set_addresses(const std::string& host, const std::vector<IpAddress>& addresses);
     // Null: the box is a plain WireGuard gateway.
     const mesh::Mesh* mesh() const noexcept { return mesh_.get(); }
 
@@ -135,6 +137,7 @@ private:
     void make_mesh(const Now& now);
     void take_network(const Now& now);
     void add_clients(const Now& now);
+    void look_at_candidates(const Now& now);
     std::vector<config::Peer> departed_clients() const;
     void answer_foreign_handshakes(const Now& now);
     // Carries out what the other functions led to; the last step of each.

@@ -156,13 +156,13 @@ void Gateway::make_mesh(const Now& now) {
     sessions_.set_mesh(mesh_.get());
     publish_listen_ports(time_of(now));
     publish_ports(time_of(now));
-    mesh_->apply(parts_.network->network(), now);
+    mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
     add_clients(now);
 }
 
 // New things come before old ones go.
 void Gateway::take_network(const Now& now) {
-    mesh_->apply(parts_.network->network(), now);
+    mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
     add_clients(now);
     const auto departed = departed_clients();
     for (const config::Peer& client : departed)
@@ -196,6 +196,8 @@ void Gateway::add_clients(const Now& now) {
             parts_.log.write(
                 {Log::Level::error, "client-refused", client.name, added.error().message},
                 time_of(now));
+        } else {
+            mesh_->add_client(*added, client.public_key);
         }
     }
 }
@@ -209,6 +211,21 @@ std::vector<config::Peer> Gateway::departed_clients() const {
             result.push_back(peer);
     }
     return result;
+}
+
+// Alarms are raised for what neighbours hand over and the authority did not sign.
+void Gateway::look_at_candidates(const Now& now) {
+    for (const mesh::FileCandidate& candidate : mesh_->take_candidates()) {
+        config::SignedNetwork network;
+        const auto split = candidate.bytes.begin() + mesh::kSignatureLen;
+        std::copy(candidate.bytes.begin(), split, network.signature.begin());
+        network.text.assign(split, candidate.bytes.end());
+        const auto offer = offer_network(std::move(network), "a neighbour");
+        if (!offer.taken)
+            mesh_->refuse(candidate, offer.errors.empty() ? "" : offer.errors.front(), now);
+        else if (mesh_->network().version != candidate.version)
+            mesh_->refuse(candidate, "it is not the version that was told", now);
+    }
 }
 
 mesh::NetworkStore::Offer Gateway::offer_network(config::SignedNetwork candidate,
@@ -228,6 +245,12 @@ mesh::NetworkStore::Offer Gateway::offer_network(config::SignedNetwork candidate
                           offer.warning, Log::Cause::administrator});
     take_network(now);
     return offer;
+}
+
+void Gateway::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses) {
+    const Now now = this->now();
+    mesh_->set_addresses(host, addresses, now);
+    settle(now);
 }
 
 void Gateway::answer_foreign_handshakes(const Now& now) {
@@ -278,6 +301,8 @@ void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
     const auto id = device_.find_peer(peer.public_key);
     if (!id)
         return;
+    if (mesh_)
+        mesh_->remove_client(*id);
     device_.remove_peer(*id, now);
     sessions_.carry_out(now);
     sessions_.forget(*id);

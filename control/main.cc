@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <span>
 
 #include "config/load.h"
@@ -27,6 +28,7 @@
 #include "control/gateway.h"
 #include "control/lab_timings.h"
 #include "control/log.h"
+#include "control/mesh/resolver.h"
 #include "control/notify.h"
 #include "control/reload.h"
 #include "control/state_view.h"
@@ -149,6 +151,17 @@ Result<void> serve(Gateway& gateway, Log& log, ClockMark& mark, const Arguments&
     auto servers = start_servers({io, log, state, arguments.web_binary}, gateway.model().control);
     if (!servers)
         return tl::unexpected{servers.error()};
+    mesh::Resolver resolver{io, [&gateway](const std::string& host, const auto& addresses) {
+                                gateway.set_addresses(host, addresses);
+                            }};
+    uint64_t resolved_version = 0;
+    const auto look_up_endpoints = [&] {
+        if (gateway.mesh() == nullptr ||
+            std::exchange(resolved_version, gateway.mesh()->network().version) ==
+                gateway.mesh()->network().version)
+            return;
+        resolver.set_hosts(gateway.mesh()->hosts());
+    };
     EventLoop loop{io,
                    gateway,
                    {.reload =
@@ -160,6 +173,7 @@ Result<void> serve(Gateway& gateway, Log& log, ClockMark& mark, const Arguments&
                     .every_second =
                         [&] {
                             state.sample_load();
+                            look_up_endpoints();
                             notify.status(health(state));
                             notify.feed_watchdog(gateway.dataplane());
                             keep_mark(mark, gateway, log);

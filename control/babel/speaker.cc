@@ -215,6 +215,28 @@ void Speaker::set_cost(InterfaceId id, const CostOptions& cost, Time now) {
     impl_->reschedule(*interface);
 }
 
+void Speaker::set_announce(InterfaceId id, Announce announce, Time now) {
+    Interface* interface = impl_->find_interface(id);
+    if (interface == nullptr || interface->options.announce == announce)
+        return;
+    std::set<Prefix> concerned;
+    const auto collect = [&] {
+        const auto add = [&](const Prefix& prefix) {
+            if (impl_->announces(*interface, prefix))
+                concerned.insert(prefix);
+        };
+        for (const auto& [prefix, mine] : impl_->own)
+            add(prefix);
+        for (const auto& [prefix, destination] : impl_->destinations)
+            add(prefix);
+    };
+    collect();
+    interface->options.announce = announce;
+    collect();
+    for (const Prefix& prefix : concerned)
+        impl_->trigger_on(*interface, prefix, true, now);
+}
+
 void Speaker::on_policy_changed(Time now) {
     for (auto& [id, interface] : impl_->interfaces) {
         for (auto& [address, neighbor] : interface.neighbors) {

@@ -199,6 +199,9 @@ public:
     // which is sent at once.
     void set_hello_interval(InterfaceId id, Duration interval, Time now);
     void set_cost(InterfaceId id, const CostOptions& cost, Time now);
+    // Neighbours are told what is new to them, and what they are not to hear of any more is
+    // retracted.
+    void set_announce(InterfaceId id, Announce announce, Time now);
     // Asks neighbours for everything the policy now allows, and drops what it no longer does.
     void on_policy_changed(Time now);
     // The policy lets nothing of the prefix out there any more: neighbours forget it at once.

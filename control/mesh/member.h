@@ -63,7 +63,6 @@ struct Member {
     PeerId peer = kNoPeer;
     std::map<LinkKey, MemberLink> links;
     uint64_t network_version = 0;                  // that it told us; 0: none yet
-    Time next_state{};                             // when to tell ours again
     control::TokenBucket control_rate{500, 1000};  // messages from it
 
     // Traffic of users, which is what the packet path counted less what we sent and received.

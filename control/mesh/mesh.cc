@@ -22,7 +22,6 @@ constexpr auto kReviewInterval = 100ms;
 constexpr auto kIdleAfter = 60s;
 constexpr auto kGreetingInterval = 1s;
 constexpr auto kGreetingLife = 5s;
-constexpr auto kStateInterval = 10s;
 
 }  // namespace
 
@@ -49,7 +48,8 @@ Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config:
       speaker_{{.fill_random = [](auto bytes) { randombytes_buf(bytes.data(), bytes.size()); },
                 .router_id = std::nullopt,
                 .policy = this}},
-      relays_{{.self = node_}, *this, *this} {}
+      relays_{{.self = node_}, *this, *this},
+      clients_{node_, *this} {}
 
 Mesh::~Mesh() {
     for (auto& [node, member] : members_)
@@ -78,11 +78,13 @@ Member* Mesh::member_of_link(LinkId id) {
 
 // ---- the network file ----
 
-void Mesh::apply(config::Network network, const Now& now) {
+void Mesh::apply(config::Network network, const config::SignedNetwork& file, const Now& now) {
     const Time time = time_of(now);
+    std::vector<uint8_t> bytes{file.signature.begin(), file.signature.end()};
+    bytes.insert(bytes.end(), file.text.begin(), file.text.end());
+    files_.set_current(network.version, std::move(bytes), time);
     network_ = std::move(network);
     const auto self = std::ranges::find(network_.members, public_key_, &config::Member::public_key);
-    const bool was_relay = self_ && self_->relay;
     self_.reset();
     if (self != network_.members.end())
         self_ = *self;
@@ -120,23 +122,59 @@ void Mesh::apply(config::Network network, const Now& now) {
         else
             speaker_.withdraw(node_prefix_, time);
     }
-    // Who hears what from us depends on who is a relay: links are greeted anew.
-    if (was_relay != (self_ && self_->relay)) {
-        for (auto& [node, member] : members_) {
-            for (auto& [key, link] : member->links)
-                set_probing(*member, link, false, time);
-        }
+    // Who hears what from us depends on who is a relay.
+    for (auto& [node, member] : members_) {
+        for (auto& [key, link] : member->links)
+            speaker_.set_announce(link.id, announce_to(*member), time);
     }
     std::vector<RelayMember> everybody;
     for (const config::Member& info : network_.members) {
         if (self_)
             everybody.push_back({config::node_address(authority_, info.public_key), info.relay});
     }
+    tell_clients(time);
     relays_.set_members(everybody, time);
     relays_.set_serving(self_ && self_->relay);
     settle_relays(now);
+    settle_exchanges(now);
     speaker_.on_policy_changed(time);
     next_review_ = time;
+}
+
+std::set<std::string> Mesh::hosts() const {
+    std::set<std::string> result;
+    for (const auto& [node, member] : members_) {
+        for (const config::MemberEndpoint& endpoint : member->info.endpoints) {
+            if (!endpoint.host.empty())
+                result.insert(endpoint.host);
+        }
+    }
+    return result;
+}
+
+// Links to addresses that the name no longer has stay as long as they work.
+void Mesh::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
+                         const Now& now) {
+    addresses_[host] = addresses;
+    for (auto& [node, member] : members_)
+        make_links(*member, time_of(now));
+}
+
+void Mesh::tell_clients(Time now) {
+    std::map<std::string, IpAddress> nodes;
+    std::vector<IpAddress> members;
+    for (const config::Member& info : network_.members) {
+        members.push_back(config::node_address(authority_, info.public_key));
+        nodes[info.name] = members.back();
+    }
+    std::vector<ClientRule> rules;
+    for (const config::Client& client : network_.clients) {
+        ClientRule& rule = rules.emplace_back();
+        rule.key = client.public_key;
+        for (const std::string& box : client.boxes)
+            rule.boxes.push_back(nodes.at(box));
+    }
+    clients_.set_network(rules, members, now);
 }
 
 void Mesh::add_member(const config::Member& info, const Now& now) {
@@ -258,7 +296,7 @@ bool Mesh::wants_session(const Member& member) const {
 void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) {
     Member* member = member_of(keypair.peer);
     if (member == nullptr)
-        return;
+        return on_client_keypair(keypair.peer, now);
     member->keypairs[keypair.local_index] = keypair.remote_index;
     if (handshake_from_.port != kNoPort && handshake_from_.remote.port != 0) {
         const LinkKey key{handshake_from_.port, handshake_from_.remote};
@@ -279,7 +317,7 @@ void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) 
 void Mesh::on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now) {
     Member* member = member_of(peer);
     if (member == nullptr)
-        return;
+        return on_client_keypair_removed(peer, time_of(now));
     if (const auto keypair = member->keypairs.find(local_index);
         keypair != member->keypairs.end()) {
         relays_.close(keypair->second, time_of(now));
@@ -312,12 +350,16 @@ void Mesh::tick(const Now& now) {
     settle_babel(now);
     relays_.tick(time);
     settle_relays(now);
+    files_.tick(time);
+    clients_.tick(time);
+    settle_exchanges(now);
 }
 
 Time Mesh::next_deadline() const {
     if (shut_down_)
         return kNever;
-    return std::min({next_review_, speaker_.next_deadline(), relays_.next_deadline()});
+    return std::min({next_review_, speaker_.next_deadline(), relays_.next_deadline(),
+                     files_.next_deadline(), clients_.next_deadline()});
 }
 
 void Mesh::review(const Now& now) {
@@ -356,8 +398,6 @@ void Mesh::review_member(Member& member, const Now& now) {
         if (link.heard && time - *link.heard < 5s)
             tell_seen(member, link, now);
     }
-    if (time >= member.next_state && send(member, State{network_.version}))
-        member.next_state = time + kStateInterval;
     look_for_direct(member, now);
     forgive(member, time);
     probe_path(member, now);

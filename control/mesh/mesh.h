@@ -11,10 +11,13 @@
 
 #include "config/model.h"
 #include "config/network.h"
+#include "config/network_file.h"
 #include "control/api/views.h"
 #include "control/babel/speaker.h"
 #include "control/clock.h"
 #include "control/log.h"
+#include "control/mesh/clients.h"
+#include "control/mesh/file_exchange.h"
 #include "control/mesh/link_table.h"
 #include "control/mesh/member.h"
 #include "control/mesh/mesh_peers.h"
@@ -49,18 +52,27 @@ struct MeshParts {
 // thread only; nothing here waits.
 //
 // mesh.cc (members, timers), mesh_babel.cc (links and the speaker), mesh_paths.cc (which way),
-// mesh_relays.cc (relays), mesh_control.cc (messages between boxes), mesh_view.cc (what can be
-// seen).
+// mesh_relays.cc (relays), mesh_control.cc (messages between boxes), mesh_exchange.cc (the network
+// file), mesh_clients.cc, mesh_view.cc (what can be seen).
 class Mesh : public MeshPeers, private babel::Policy, private Ways, private Entries {
 public:
     Mesh(MeshParts parts, const config::AuthorityKey& authority, const config::Model& box);
     ~Mesh() override;
 
     // Takes a network, verified and newer than the present one. Members that stay lose nothing.
-    void apply(config::Network network, const Now& now);
+    void apply(config::Network network, const config::SignedNetwork& file, const Now& now);
+    // Network files that neighbours handed over: nothing of them is known to be true. Each is to be
+    // applied, or refused.
+    std::vector<FileCandidate> take_candidates() { return files_.take_candidates(); }
+    void refuse(const FileCandidate& candidate, const std::string& why, const Now& now);
     // After a snapshot without the prefixes of those that went was published.
     void forget_departed();
     const config::Network& network() const noexcept { return network_; }
+
+    // Names in endpoints of members, to be looked up; and what came of it.
+    std::set<std::string> hosts() const;
+    void set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
+                       const Now& now);
 
     // The box's side.
     void set_ports(std::vector<UnderlayPort> ports, const config::Model& box, const Now& now);
@@ -70,8 +82,13 @@ public:
     std::vector<control::PeerPrefixes> prefixes() const;
     // Whether a client of the network file may connect to this box.
     bool serves(const config::Client& client) const;
+    // A client of the network file that may connect here has this slot; or has it no longer.
+    void add_client(PeerId peer, const PublicKey& key) { client_peers_[peer] = {key, 0}; }
+    void remove_client(PeerId peer) { client_peers_.erase(peer); }
     // The box where a client is; nothing when it is here, or nowhere.
     std::optional<PeerId> peer_of_client(const PublicKey& client) const;
+    // True once after a client moved: routes are to be made anew.
+    bool take_routes_changed() noexcept { return std::exchange(routes_changed_, false); }
     const IpAddress& node() const noexcept { return node_; }
     const config::AuthorityKey& authority() const noexcept { return authority_; }
 
@@ -109,6 +126,7 @@ public:
 
 private:
     // mesh.cc
+    void tell_clients(Time now);
     void add_member(const config::Member& info, const Now& now);
     void remove_member(Member& member, const Now& now);
     void review(const Now& now);
@@ -129,6 +147,7 @@ private:
     // mesh_babel.cc
     bool may_announce(const babel::NeighborId& neighbor, const Prefix& prefix) const override;
     bool may_export(babel::InterfaceId interface, const Prefix& prefix, bool own) const override;
+    std::vector<Endpoint> endpoints_of(const Member& member) const;
     void make_links(Member& member, Time now);
     MemberLink* add_link(Member& member, const LinkKey& key, LinkOrigin origin, Time now);
     void remove_link(Member& member, const LinkKey& key, Time now);
@@ -138,6 +157,7 @@ private:
     void receive_babel(Packet& packet, Member& member, const Now& now);
     void settle_babel(const Now& now);
     void send_babel(const babel::Outgoing& packet);
+    babel::Announce announce_to(const Member& member) const;
     void find_used_links(Time now);
     void on_link_up(LinkId id, Time now);
     void seal(Member& member, Packet packet, LinkId link);
@@ -172,6 +192,12 @@ private:
     void forgive(Member& member, Time now);
     void probe_path(Member& member, const Now& now);
 
+    // mesh_exchange.cc, mesh_clients.cc
+    void set_neighbors(std::set<IpAddress> neighbors, Time now);
+    void settle_exchanges(const Now& now);
+    void on_client_keypair(PeerId peer, const Now& now);
+    void on_client_keypair_removed(PeerId peer, Time now);
+
     // mesh_control.cc
     void receive_control(Packet& packet, Member& member, const Now& now);
     bool send(Member& member, const Message& message, LinkId link = kNoLink);
@@ -184,6 +210,9 @@ private:
     void look_for_direct(Member& member, const Now& now);
     void on_message(Member& member, const State& state, const LinkKey& from, const Now& now);
     void on_message(Member& member, const Handshake& message, const LinkKey& from, const Now& now);
+    void on_message(Member& member, const FileRequest& request, const LinkKey&, const Now& now);
+    void on_message(Member& member, const FilePiece& piece, const LinkKey&, const Now& now);
+    void on_message(Member& member, const ClientAt& said, const LinkKey&, const Now& now);
     void on_message(Member& member, const Seen& seen, const LinkKey& from, const Now& now);
     void on_message(Member& member, const Candidates& candidates, const LinkKey& from,
                     const Now& now);
@@ -192,8 +221,6 @@ private:
     void on_message(Member& member, const RelayOpen& open, const LinkKey& from, const Now& now);
     void on_message(Member& member, const RelayReply& reply, const LinkKey& from, const Now& now);
     void on_message(Member& member, const RelayClose& close, const LinkKey& from, const Now& now);
-    template <typename Other>
-    void on_message(Member& member, const Other& other, const LinkKey& from, const Now& now);
 
     MeshParts parts_;
     config::AuthorityKey authority_;
@@ -214,6 +241,16 @@ private:
     LinkTable links_;
     babel::Speaker speaker_;
     Relays relays_;
+    FileExchange files_;
+    Clients clients_;
+    struct ClientPeer {
+        PublicKey key;
+        unsigned nb_keypairs = 0;
+    };
+    std::map<PeerId, ClientPeer> client_peers_;
+    std::map<std::string, std::vector<IpAddress>> addresses_;  // by host name
+    std::set<IpAddress> neighbors_;  // members with a link that is up
+    bool routes_changed_ = false;
     std::map<IpAddress, std::unique_ptr<Member>> members_;
     std::unordered_map<PeerId, Member*> by_peer_;
     std::unordered_map<LinkId, Member*> by_link_;

@@ -63,12 +63,25 @@ babel::CostOptions Mesh::cost_of(const LinkKey& key) const {
 void Mesh::make_links(Member& member, Time now) {
     if (!self_ || !(is_eager(member) || member.has_session() || is_active(member, now)))
         return;
-    for (const config::MemberEndpoint& endpoint : member.info.endpoints) {
-        if (!endpoint.literal)
-            continue;
+    for (const Endpoint& endpoint : endpoints_of(member)) {
         for (const UnderlayPort& port : links_.ports())
-            add_link(member, {port.id, *endpoint.literal}, LinkOrigin::network_file, now);
+            add_link(member, {port.id, endpoint}, LinkOrigin::network_file, now);
     }
+}
+
+// Of the network file, names as far as they are known.
+std::vector<Endpoint> Mesh::endpoints_of(const Member& member) const {
+    std::vector<Endpoint> result;
+    for (const config::MemberEndpoint& endpoint : member.info.endpoints) {
+        if (endpoint.literal)
+            result.push_back(*endpoint.literal);
+        const auto found = addresses_.find(endpoint.host);
+        if (endpoint.literal || found == addresses_.end())
+            continue;
+        for (const IpAddress& address : found->second)
+            result.push_back({address, endpoint.port});
+    }
+    return result;
 }
 
 MemberLink* Mesh::add_link(Member& member, const LinkKey& key, LinkOrigin origin, Time now) {
@@ -110,17 +123,21 @@ void Mesh::remove_link(Member& member, const LinkKey& key, Time now) {
 // has no way there.
 void Mesh::remove_stale_links(Member& member, Time now) {
     std::vector<LinkKey> stale;
+    const std::vector<Endpoint> in_file = endpoints_of(member);
     for (const auto& [key, link] : member.links) {
-        const bool in_file = std::ranges::any_of(member.info.endpoints, [&](const auto& endpoint) {
-            return endpoint.literal == key.remote;
-        });
         const bool silent = now - link.heard.value_or(link.added) > kLinkLife;
         const bool unwanted = !is_eager(member) && !member.has_session() && !is_active(member, now);
-        if (!links_.has_way(key) || unwanted || (!in_file && silent))
+        if (!links_.has_way(key) || unwanted || (silent && std::ranges::count(in_file, key.remote) == 0))
             stale.push_back(key);
     }
     for (const LinkKey& key : stale)
         remove_link(member, key, now);
+}
+
+babel::Announce Mesh::announce_to(const Member& member) const {
+    if (!self_ || !self_->relay)
+        return babel::Announce::own_only;
+    return member.info.relay ? babel::Announce::everything : babel::Announce::aggregates;
 }
 
 void Mesh::set_probing(Member& member, MemberLink& link, bool on, Time now) {
@@ -132,10 +149,8 @@ void Mesh::set_probing(Member& member, MemberLink& link, bool on, Time now) {
         steering_due_ = true;
         return;
     }
-    auto announce = babel::Announce::own_only;
-    if (self_ && self_->relay)
-        announce = member.info.relay ? babel::Announce::everything : babel::Announce::aggregates;
-    auto options = babel::InterfaceOptions::tunnel(link_local_, member.link_local, announce);
+    auto options =
+        babel::InterfaceOptions::tunnel(link_local_, member.link_local, announce_to(member));
     options.cost = cost_of(links_.key_of(link.id));
     options.hello_interval = kProbeInUse;
     link.interval = kProbeInUse;
@@ -165,10 +180,15 @@ void Mesh::set_intervals(Member& member, Time now) {
 // Links that carry users' packets: to where they go now, and those relayed.
 void Mesh::find_used_links(Time now) {
     fast_for_them_.clear();
+    std::set<IpAddress> up;
     for (const babel::NeighborView& neighbor : speaker_.neighbors()) {
+        if (const auto member = by_link_.find(neighbor.id.interface);
+            neighbor.up && member != by_link_.end())
+            up.insert(member->second->node);
         if (neighbor.hello_interval > Duration{} && neighbor.hello_interval < kProbeForThem)
             fast_for_them_.insert(neighbor.id.interface);
     }
+    set_neighbors(std::move(up), now);
     used_links_.clear();
     for (const auto& [node, member] : members_) {
         if (member->steering && member->last_user && now - *member->last_user < kInUseFor)

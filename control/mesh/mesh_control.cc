@@ -169,10 +169,6 @@ void Mesh::receive_control(Packet& packet, Member& member, const Now& now) {
     std::visit([&](const auto& which) { on_message(member, which, from, now); }, *message);
 }
 
-void Mesh::on_message(Member& member, const State& state, const LinkKey&, const Now&) {
-    member.network_version = state.network_version;
-}
-
 void Mesh::on_message(Member&, const Handshake& message, const LinkKey&, const Now& now) {
     if (message.to != node_) {
         if (self_ && self_->relay && member_at(message.from) != nullptr)
@@ -210,10 +206,6 @@ void Mesh::on_message(Member& member, const Candidates& candidates, const LinkKe
 void Mesh::on_message(Member& member, const Probe& probe, const LinkKey&, const Now&) {
     send(member, ProbeReply{probe.id});
 }
-
-// What is asked of this box and not answered yet by any part of it.
-template <typename Other>
-void Mesh::on_message(Member&, const Other&, const LinkKey&, const Now&) {}
 
 void Mesh::receive(Packet packet, const Now& now) {
     Member* member = member_of(packet.info().peer);
