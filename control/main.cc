@@ -15,8 +15,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <span>
+#include <utility>
 
 #include "config/load.h"
 #include "config/network_file.h"

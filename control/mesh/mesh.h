@@ -194,6 +194,7 @@ private:
 
     // mesh_exchange.cc, mesh_clients.cc
     void set_neighbors(std::set<IpAddress> neighbors, Time now);
+    void greet(const Member& member, Time now);
     void settle_exchanges(const Now& now);
     void on_client_keypair(PeerId peer, const Now& now);
     void on_client_keypair_removed(PeerId peer, Time now);
@@ -249,7 +250,7 @@ private:
     };
     std::map<PeerId, ClientPeer> client_peers_;
     std::map<std::string, std::vector<IpAddress>> addresses_;  // by host name
-    std::set<IpAddress> neighbors_;  // members with a link that is up
+    std::set<IpAddress> neighbors_;                            // members with a link that is up
     bool routes_changed_ = false;
     std::map<IpAddress, std::unique_ptr<Member>> members_;
     std::unordered_map<PeerId, Member*> by_peer_;

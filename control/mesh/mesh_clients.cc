@@ -42,6 +42,7 @@ void Mesh::on_client_keypair_removed(PeerId peer, Time now) {
 }
 
 void Mesh::on_message(Member& member, const ClientAt& said, const LinkKey&, const Now& now) {
+    greet(member, time_of(now));
     clients_.receive(member.node, said, time_of(now));
     settle_exchanges(now);
 }

@@ -24,6 +24,14 @@ void Mesh::set_neighbors(std::set<IpAddress> neighbors, Time now) {
     neighbors_ = std::move(neighbors);
 }
 
+// One end sees the link up before the other does, and speaks at once.
+void Mesh::greet(const Member& member, Time now) {
+    if (!neighbors_.insert(member.node).second)
+        return;
+    files_.add_neighbor(member.node, now);
+    clients_.add_neighbor(member.node, now);
+}
+
 void Mesh::settle_exchanges(const Now& now) {
     for (auto& messages : {files_.take_messages(), clients_.take_messages(time_of(now))}) {
         for (const Outgoing& outgoing : messages) {
@@ -45,6 +53,7 @@ void Mesh::refuse(const FileCandidate& candidate, const std::string& why, const 
 }
 
 void Mesh::on_message(Member& member, const State& state, const LinkKey&, const Now& now) {
+    greet(member, time_of(now));
     member.network_version = state.network_version;
     files_.receive(member.node, state, time_of(now));
     settle_exchanges(now);
