@@ -36,7 +36,7 @@ LoadResult load_text(std::string_view text, const std::string& file_name,
 // readable by group or others, is too long, or is no key. Never quotes the contents.
 Result<SecretKey> load_secret_key(const std::string& path);
 
-// docs/configure.md: every key, from the table that also drives the parser.
+// docs/configure.md: every key of both files, from the tables that also drive the parser.
 std::string reference_markdown();
 
 }  // namespace meshgate::config

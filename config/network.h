@@ -108,7 +108,4 @@ struct NetworkDiff {
 
 NetworkDiff diff(const Network& before, const Network& after);
 
-// docs/configure.md: every key of the network file.
-std::string network_reference_markdown();
-
 }  // namespace meshgate::config

@@ -12,25 +12,29 @@ _meshgate() {
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --socket|--timeout|--format) ((i++)) ;;
+            --socket|--timeout|--format|--key|--authority) ((i++)) ;;
             -*) ;;
             *) if [[ -z $verb ]]; then verb=${COMP_WORDS[i]}; elif [[ -z $noun ]]; then noun=${COMP_WORDS[i]}; fi ;;
         esac
     done
     case $before in
-        --socket) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --socket|--key) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text gcc json' -- "$word"); return ;;
-        --timeout) return ;;
+        --timeout|--authority) return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--json --socket --timeout --no-color --help --version --all --format' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--json --socket --timeout --no-color --help --version --all --format --key --authority --force' -- "$word")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'status show reload check genkey pubkey genpsk' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'status show explain reload check network genkey pubkey genpsk' -- "$word")
     elif [[ $verb == show && -z $noun ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'peers routes ports drops workers' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'peers routes ports drops workers links paths members relays' -- "$word")
     elif [[ $verb == show ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_meshgate_names "$noun")" -- "$word")
-    elif [[ $verb == check ]]; then
+    elif [[ $verb == explain ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_meshgate_names members)" -- "$word")
+    elif [[ $verb == network && -z $noun ]]; then
+        mapfile -t COMPREPLY < <(compgen -W 'keygen sign verify show push' -- "$word")
+    elif [[ $verb == check || $verb == network ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi
 }

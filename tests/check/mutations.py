@@ -31,6 +31,8 @@ PROGRAMS = {
     "unit_babel": ("tests/unit/unit_babel", []),
     "unit_dataplane_leaf": ("tests/unit/unit_dataplane_leaf", []),
     "unit_dataplane_facade": ("tests/unit/unit_dataplane_facade", []),
+    "unit_config": ("tests/unit/unit_config", []),
+    "unit_api": ("tests/unit/unit_api", []),
     "packet_cases": ("tests/packet/packet_cases", ["tests/packet"]),
 }
 
@@ -437,6 +439,54 @@ ROWS = [
      "is_ipv4(ae) ? next_hop_v4_ : next_hop_v6_;", "unit_babel:BabelTlv*"),
     ("RFC 9616", BABEL + "receive.cc", "neighbor->rtt.sample(int64_t{away} - kept);",
      "neighbor->rtt.sample(int64_t{away});", "unit_babel:BabelNeighbor*"),
+    # The network file, and how it comes to the daemon.
+    ("network", "config/network_file.cc", "if (!verify(candidate, authority)) {", "if (false) {",
+     "unit_config:*Network*"),
+    ("network", "config/network_file.cc", "return crypto_sign_verify_detached(network.signature.data(), "
+     "text, network.text.size(),", "return crypto_sign_verify_detached(network.signature.data(), text, "
+     "network.text.size() - 1,", "unit_config:Network.*"),
+    ("network", "config/authority.cc", " || crypto_core_ed25519_is_valid_point(key->bytes.data()) != 1",
+     "", "unit_config:HostileNetworks.*"),
+    ("network", "config/authority.cc", "address.begin() + kNetworkLen);", "address.begin() + 5);",
+     "unit_config:Network.*"),
+    ("network", "config/network_file.cc", "    const auto contents = read_file(path, "
+     "std::tuple_size_v<Signature> + kMaxNetworkBytes);", "    const auto contents = read_file(path, "
+     "kMaxNetworkBytes * 2);", "unit_config:NetworkFile.*"),
+    ("network", "config/network_file.cc", "        ::unlink(temporary.c_str());\n", "",
+     "unit_config:NetworkFile.*"),
+    ("network", "config/network_file.cc", "O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY",
+     "O_RDONLY | O_CLOEXEC | O_NOCTTY", "unit_config:NetworkFile.*"),
+    ("network", "config/validate_network.cc", "if (outer.prefix.len == 0 || (outer.kind == inner.kind",
+     "if ((outer.kind == inner.kind", "unit_config:Network.*"),
+    ("network", "config/validate_network.cc",
+     "return outer.kind != Claim::Kind::member || inner.kind != Claim::Kind::client;", "return true;",
+     "unit_config:Network.*"),
+    ("network", "config/validate_network.cc", "        if (authority)\n", "        if (false)\n",
+     "unit_config:Network.*"),
+    ("network", "config/validate_network.cc", "} else if (!network_.members[*relay].relay) {",
+     "} else if (false) {", "unit_config:*WrongNetwork*"),
+    ("network", "config/network_values.cc", "!special->overlaps(prefix)", "true",
+     "unit_config:*WrongNetwork*"),
+    ("network", "config/network_keys.cc", 'if (key.text == "policy") {', "if (false) {",
+     "unit_config:*WrongNetwork*"),
+    ("network", "config/overlaps.h", "            around.pop_back();\n", "            break;\n",
+     "unit_config:*"),
+    ("network", "config/network.cc", "change.prefixes = !same_set(before.prefixes, after.prefixes);",
+     "change.prefixes = before.prefixes != after.prefixes;", "unit_config:NetworkDiff.*"),
+    ("network", "config/network.cc", "                const bool left_over = outer.prefix.len == 0 && "
+     "inner.prefix.len != 0;", "                const bool left_over = false;",
+     "unit_config:BoxInNetwork.*"),
+    ("network", "config/key_file.cc", "    if (marked != (kind == KeyKind::authority))",
+     "    if (false)", "unit_config:NetworkFile.*"),
+    ("network", "control/api/upload.h", "return std::exchange(bytes_, {});", "return bytes_;",
+     "unit_api:Mesh*"),
+    ("network", "control/api/answer.cc", "    if (connection.access != Access::full)",
+     "    if (request.verb == \"reload\" && connection.access != Access::full)", "unit_api:Mesh*"),
+    ("network", "control/api/answer.cc",
+     "upload.size() + piece->size() > config::kMaxNetworkBytes", "false", "unit_api:Mesh*"),
+    ("network", "control/api/upload.h", "~Upload() { take(); }", "~Upload() {}", "unit_api:Mesh*"),
+    ("network", "control/api/metrics_mesh.cc", "without_doubles(state.links())", "state.links()",
+     "unit_api:Metrics*"),
 ]
 
 

@@ -24,6 +24,13 @@ from lab import BUILD, ROOT, LabError, run
 HOSTS = ("berlin", "munich", "laptop", "h-berlin", "h-munich")
 BLOCK_SECONDS = 60
 RUN_TOGETHER = ("start.md", "operate.md")  # in this order, on the same hosts
+RUN_ALONE = ("mesh.md",)
+# The hosts of the lab share a file system, but have an /etc each.
+SCP = """#!/bin/sh
+for last; do :; done
+host=${last#*@} && host=${host%%:*}
+while [ $# -gt 1 ]; do cp "$1" "@DIR@/files-$host/${last#*:}" || exit 1; shift; done
+"""
 
 # Commands for the source tree, and where each is run.
 TREE_COMMANDS = {
@@ -66,7 +73,11 @@ class Shell:
         script = (f"mkdir -p {folder}/etc && cp -a /etc/. {folder}/etc && "
                   f"mount --bind {folder}/etc /etc && mount -t tmpfs tmpfs /run && cd {folder} "
                   "&& set -e")
-        path = f"{BUILD}/control:{BUILD}/control/cli:{BUILD}/control/web:{os.environ['PATH']}"
+        scp = lab.dir / "bin/scp"
+        scp.parent.mkdir(exist_ok=True)
+        scp.write_text(SCP.replace("@DIR@", str(lab.dir)))
+        scp.chmod(0o755)
+        path = f"{scp.parent}:{BUILD}/control:{BUILD}/control/cli:{BUILD}/control/web:{os.environ['PATH']}"
         self.log = lab.dir / f"shell-{host.name}.log"
         with open(self.log, "wb") as out:
             self.bash = subprocess.Popen(
@@ -133,12 +144,17 @@ def test_start_and_operate(lab):
     run_documents(lab, *(ROOT / "docs" / name for name in RUN_TOGETHER))
 
 
+def test_mesh(lab):
+    """A network of boxes: authority, signed file, a new version pushed to one of them."""
+    run_documents(lab, ROOT / "docs/mesh.md")
+
+
 def test_every_block_is_run_somewhere(_lab):
     unknown = []
     for path in documents():
         for info, text in blocks(path):
             if "on=" in info:
-                assert path.name in RUN_TOGETHER, f"{path}: no test runs this document"
+                assert path.name in RUN_TOGETHER + RUN_ALONE, f"{path}: no test runs this document"
                 continue
             unknown += [f"{path.name}: {line}" for line in text.splitlines()
                         if line.strip() and line not in TREE_COMMANDS]

@@ -285,6 +285,15 @@ TEST_F(NetworkFile, HasASignatureOfOneForm) {
     EXPECT_FALSE(read_signature_file(path("n.sig")).has_value());
 }
 
+TEST_F(NetworkFile, OfASecretIsTakenForNoOtherKey) {
+    ASSERT_TRUE(write_authority_secret(path("authority.key"), secret_).has_value());
+    EXPECT_TRUE(load_authority_secret(path("authority.key"))->equals(secret_));
+    EXPECT_FALSE(load_secret_key(path("authority.key")).has_value());
+    EXPECT_FALSE(load_authority_secret(path("berlin.key")).has_value());
+    EXPECT_FALSE(write_authority_secret(path("authority.key"), secret_).has_value());
+    EXPECT_FALSE(write_authority_secret("/dev/full", secret_).has_value());
+}
+
 class BoxInNetwork : public NetworkFile {
 protected:
     // The box file of a member, with the key that the good network gives to munich.
