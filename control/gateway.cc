@@ -197,6 +197,16 @@ bool Gateway::workers_refuse_handshakes() {
     return nb_refused != std::exchange(nb_refused_handshakes_, nb_refused);
 }
 
+// Those that are for somebody else, by their mac1 or their index.
+uint64_t Gateway::nb_strange_handshakes() const {
+    using wireguard::HandshakeEvent;
+    uint64_t sum = 0;
+    for (const auto event : {HandshakeEvent::bad_mac1, HandshakeEvent::stale_response,
+                             HandshakeEvent::stale_cookie_reply})
+        sum += device_.counters()[static_cast<size_t>(event)];
+    return sum;
+}
+
 void Gateway::answer_handshakes() {
     if (handshakes_.empty())
         return;
@@ -208,10 +218,13 @@ void Gateway::answer_handshakes() {
             return;
         const QueuedHandshake queued = handshakes_.front();
         handshakes_.pop_front();
+        const auto bytes = std::span{queued.bytes}.first(queued.len);
         if (mesh_)
             mesh_->on_handshake_from(queued.from);
-        device_.receive(std::span{queued.bytes}.first(queued.len), queued.from,
-                        std::max(handshakes_.size(), nb_least), now);
+        const uint64_t nb_strange = nb_strange_handshakes();
+        device_.receive(bytes, queued.from, std::max(handshakes_.size(), nb_least), now);
+        if (mesh_ && nb_strange != nb_strange_handshakes())
+            mesh_->on_strange_handshake(bytes, queued.from, now);
         sessions_.carry_out(now);
     }
 }

@@ -131,6 +131,7 @@ private:
     void handle(Packet packet, const Now& now);
     void queue_handshake(const Packet& packet);
     bool workers_refuse_handshakes();
+    uint64_t nb_strange_handshakes() const;
     void answer_handshakes();
     void answer_echo(Packet packet, Time now);
     void handle(const Note& note, const Now& now);

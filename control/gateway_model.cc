@@ -145,6 +145,8 @@ void Gateway::make_mesh(const Now& now) {
                         .neighbors = next_hops_.table(),
                         .log = parts_.log,
                         .clock = parts_.clock,
+                        .send_as_is = [this](const wireguard::SendMessage& message,
+                                             const Now& at) { paths_.send(message, time_of(at)); },
                         .set_name =
                             [this](PeerId peer, const std::string& name) {
                                 if (name.empty())

@@ -93,6 +93,11 @@ void LinkTable::remove(LinkId id) {
     links_.erase(found);
 }
 
+LinkId LinkTable::id_of(const LinkKey& key) const {
+    const auto found = ids_.find(key);
+    return found == ids_.end() ? kNoLink : found->second;
+}
+
 const Link* LinkTable::find(LinkId id) const {
     const auto found = links_.find(id);
     return found == links_.end() ? nullptr : found->second.link.get();

@@ -49,6 +49,8 @@ public:
     LinkId add(const LinkKey& key, Time now);
     // Peers that use it have no path afterwards.
     void remove(LinkId id);
+    // kNoLink: none.
+    LinkId id_of(const LinkKey& key) const;
     const LinkKey& key_of(LinkId id) const { return links_.at(id).key; }
     // Null: not addressed yet, as the next hop has not answered.
     const Link* find(LinkId id) const;

@@ -49,7 +49,8 @@ Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config:
                 .router_id = std::nullopt,
                 .policy = this}},
       relays_{{.self = node_}, *this, *this},
-      clients_{node_, *this} {}
+      clients_{node_, *this},
+      published_{*this, *this, *this} {}
 
 Mesh::~Mesh() {
     for (auto& [node, member] : members_)
@@ -133,6 +134,7 @@ void Mesh::apply(config::Network network, const config::SignedNetwork& file, con
             everybody.push_back({config::node_address(authority_, info.public_key), info.relay});
     }
     tell_clients(time);
+    set_published();
     relays_.set_members(everybody, time);
     relays_.set_serving(self_ && self_->relay);
     settle_relays(now);
@@ -353,13 +355,15 @@ void Mesh::tick(const Now& now) {
     files_.tick(time);
     clients_.tick(time);
     settle_exchanges(now);
+    published_.tick(time);
+    settle_published(now);
 }
 
 Time Mesh::next_deadline() const {
     if (shut_down_)
         return kNever;
     return std::min({next_review_, speaker_.next_deadline(), relays_.next_deadline(),
-                     files_.next_deadline(), clients_.next_deadline()});
+                     files_.next_deadline(), clients_.next_deadline(), published_.next_deadline()});
 }
 
 void Mesh::review(const Now& now) {

@@ -22,6 +22,7 @@
 #include "control/mesh/member.h"
 #include "control/mesh/mesh_peers.h"
 #include "control/mesh/messages.h"
+#include "control/mesh/published.h"
 #include "control/mesh/relays.h"
 #include "control/publish/rib.h"
 #include "control/wireguard/device.h"
@@ -43,6 +44,8 @@ struct MeshParts {
     Neighbors& neighbors;
     Log& log;
     control::Clock clock;
+    // A handshake message that is not ours to a stock client, from where it came in.
+    std::function<void(const wireguard::SendMessage&, const Now&)> send_as_is;
     // Gives a peer's slot its name, or takes it away (empty).
     std::function<void(PeerId, const std::string&)> set_name;
 };
@@ -54,7 +57,11 @@ struct MeshParts {
 // mesh.cc (members, timers), mesh_babel.cc (links and the speaker), mesh_paths.cc (which way),
 // mesh_relays.cc (relays), mesh_control.cc (messages between boxes), mesh_exchange.cc (the network
 // file), mesh_clients.cc, mesh_view.cc (what can be seen).
-class Mesh : public MeshPeers, private babel::Policy, private Ways, private Entries {
+class Mesh : public MeshPeers,
+             private babel::Policy,
+             private Ways,
+             private Entries,
+             private ClientLinks {
 public:
     Mesh(MeshParts parts, const config::AuthorityKey& authority, const config::Model& box);
     ~Mesh() override;
@@ -98,6 +105,10 @@ public:
     bool on_path_mtu(const control::PathMtuReport& report, const Now& now);
     // Before the device sees a handshake message: by which link it came.
     void on_handshake_from(const wireguard::Addressing& from) { handshake_from_ = from; }
+    // A handshake message that the device refused for its mac1 or its index: may be for a member
+    // that is published here.
+    void on_strange_handshake(std::span<const uint8_t> bytes, const wireguard::Addressing& from,
+                              const Now& now);
     void tick(const Now& now);
     Time next_deadline() const;
     // Handshake messages that came by way of the mesh, for the device.
@@ -192,6 +203,12 @@ private:
     void forgive(Member& member, Time now);
     void probe_path(Member& member, const Now& now);
 
+    // mesh_published.cc
+    LinkId open(const ClientAddress& client) override;
+    void close(LinkId link) override;
+    void set_published();
+    void settle_published(const Now& now);
+
     // mesh_exchange.cc, mesh_clients.cc
     void set_neighbors(std::set<IpAddress> neighbors, Time now);
     void greet(const Member& member, Time now);
@@ -244,6 +261,7 @@ private:
     Relays relays_;
     FileExchange files_;
     Clients clients_;
+    Published published_;
     struct ClientPeer {
         PublicKey key;
         unsigned nb_keypairs = 0;

@@ -111,6 +111,7 @@ void Mesh::remove_link(Member& member, const LinkKey& key, Time now) {
         return;
     set_probing(member, found->second, false, now);
     relays_.on_link_gone(found->second.id, now);
+    published_.on_link_gone(found->second.id);
     by_link_.erase(found->second.id);
     if (member.steering && member.steering->link == found->second.id)
         member.steering.reset();

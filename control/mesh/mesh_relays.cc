@@ -55,6 +55,7 @@ bool Mesh::leg_ready(uint32_t remote_index, const Steering& way) const {
 
 void Mesh::on_way_changed(Member& member, const Now& now) {
     relays_.on_way_changed(member.node, time_of(now));
+    published_.on_way_changed(member.node);
 }
 
 void Mesh::settle_relays(const Now& now) {
