@@ -11,6 +11,7 @@ namespace {
 
 constexpr unsigned kRequestTries = 3;
 constexpr Duration kRequestInterval = std::chrono::seconds{2};  // doubles
+constexpr Duration kAskAgainAfter = std::chrono::seconds{1};    // the same neighbour out of turn
 constexpr size_t kMaxRequests = 4096;
 constexpr Duration kMinHold = std::chrono::seconds{10};
 // A metric that has changed by less is told with the next periodic update.
@@ -238,19 +239,42 @@ void Speaker::Impl::release_from_holds(const NeighborId& neighbor) {
 
 // ---- requests for a newer seqno (RFC 8966 section 3.8.2) ----
 
+bool Speaker::Impl::Request::asks_again(const NeighborId& neighbor, Time now) {
+    const auto [at, is_new] = asked.try_emplace(neighbor, now);
+    if (!is_new && now < at->second + kAskAgainAfter)
+        return false;
+    at->second = now;
+    return true;
+}
+
+SeqnoRequest Speaker::Impl::seqno_request(const Source& source, const Request& request) {
+    return {.prefix = source.prefix,
+            .seqno = request.seqno,
+            .hop_count = kRequestHopCount,
+            .router_id = source.router_id};
+}
+
 void Speaker::Impl::request_seqno(const Source& source, uint16_t wanted_seqno, Neighbor* target,
                                   Time now) {
     const auto known = requests.find(source);
     if (known != requests.end() && !seqno_less(known->second.seqno, wanted_seqno) &&
-        (!known->second.target || target != nullptr))
-        return;  // asked already
+        (!known->second.target || target != nullptr)) {
+        // Asked already; but whoever has the route only since then was not, or had nobody to pass
+        // it on to, and the next try may be 8 s off.
+        if (target != nullptr && known->second.asks_again(target->id, now))
+            queue(*target, seqno_request(source, known->second), flush_time(now));
+        return;
+    }
     if (known == requests.end() && requests.size() >= kMaxRequests)
         return;
     requests[source] = {.seqno = wanted_seqno,
                         .tries_left = kRequestTries,
                         .next = now,
                         .interval = kRequestInterval,
-                        .target = target != nullptr ? std::optional{target->id} : std::nullopt};
+                        .target = target != nullptr ? std::optional{target->id} : std::nullopt,
+                        .asked = {}};
+    if (target != nullptr)
+        requests[source].asks_again(target->id, now);
     send_request(source, now);
 }
 
@@ -259,10 +283,7 @@ void Speaker::Impl::send_request(const Source& source, Time now) {
     --request.tries_left;
     request.next = now + request.interval;
     request.interval *= 2;
-    const SeqnoRequest tlv{.prefix = source.prefix,
-                           .seqno = request.seqno,
-                           .hop_count = kRequestHopCount,
-                           .router_id = source.router_id};
+    const SeqnoRequest tlv = seqno_request(source, request);
     if (request.target) {
         Interface* interface = find_interface(request.target->interface);
         Neighbor* target =

@@ -102,7 +102,12 @@ public:
         Time next{};
         Duration interval{};
         std::optional<NeighborId> target;
+        std::map<NeighborId, Time> asked;  // alone, and when last
+
+        // Whether this neighbour may be asked out of turn; then it counts as asked.
+        bool asks_again(const NeighborId& neighbor, Time now);
     };
+    static SeqnoRequest seqno_request(const Source& source, const Request& request);
     struct Forwarded {
         uint16_t seqno = 0;
         std::set<InterfaceId> requesters;

@@ -642,6 +642,31 @@ TEST(BabelRequest, StarvedRouterAsksThreeTimesEverMoreSeldom) {  // section 3.8.
     EXPECT_LE(times[2] - times[1], 5100ms);
 }
 
+TEST(BabelRequest, StarvedRouterAsksWhoeverComesByTheRouteAtOnce) {
+    Two router;
+    router.announce(*router.a, {.prefix = kRemote, .metric = 100});
+    router.run_for(100ms);
+    router.retract(*router.a, kRemote);
+    router.run_for(3s);  // asked twice; the next time would be 4 s later
+    router.take();
+    const auto nb_asked = [&router] {
+        const auto sent = router.take();
+        return std::count_if(sent.begin(), sent.end(), [&router](const Router::Sent& one) {
+            const auto* request = std::get_if<SeqnoRequest>(&one.tlv);
+            return request && request->seqno == 11 && one.destination == router.b->address;
+        });
+    };
+    router.announce(*router.b, {.prefix = kRemote, .metric = 196});
+    router.run_for(200ms);
+    EXPECT_EQ(nb_asked(), 1);
+    for (int i = 0; i < 5; ++i)  // and not as often as it likes
+        router.announce(*router.b, {.prefix = kRemote, .metric = 196});
+    router.run_for(200ms);
+    EXPECT_EQ(nb_asked(), 0);
+    router.announce(*router.b, {.prefix = kRemote, .seqno = 11, .metric = 196});
+    EXPECT_TRUE(router.selected(kRemote));
+}
+
 TEST(BabelRequest, NewNeighbourIsAskedForEverything) {
     Router router;
     router.lan(1);
