@@ -26,7 +26,8 @@ std::optional<NetworkView> StateView::network() {
                        .version = network.version,
                        .authority = to_string(mesh->authority()),
                        .members = network.members.size(),
-                       .clients = network.clients.size()};
+                       .clients = network.clients.size(),
+                       .alarms = mesh->nb_alarms()};
 }
 
 std::vector<LinkView> StateView::links() {

@@ -96,6 +96,10 @@ void write_mesh(const Writer& writer, StateProvider& state) {
         return;
     writer.gauge("meshgate_network_info", "The network that the box is a member of.")
         .add({{"network", network->name}, {"authority", network->authority}}, 1);
+    writer
+        .counter("meshgate_network_alarms_total",
+                 "Announcements and network files of members that they had no right to.")
+        .add({}, network->alarms);
     writer.single("meshgate_network_version", "Version of the network file in force.",
                   network->version);
     write_members(writer, state.members());

@@ -152,6 +152,7 @@ struct NetworkView {
     uint64_t version = 0;
     std::string authority;  // base64
     size_t members = 0, clients = 0;
+    uint64_t alarms = 0;  // announcements and files that members had no right to
 };
 
 // A direct way to a member: one of our wan ports and one of its endpoints.

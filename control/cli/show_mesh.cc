@@ -78,7 +78,7 @@ std::string relays_text(const Json& result) {
         const std::string via = relay.at("via").get<std::string>();
         table.add({text_of(relay.at("role")), text_of(relay.at("from")), text_of(relay.at("to")),
                    index.data(), via.empty() ? "-" : via, text_of(relay.at("state")),
-                   age(relay.at("expires_s"))});
+                   text_of(relay.at("role")) == "using" ? "-" : age(relay.at("expires_s"))});
     }
     return table.empty() ? "no relay entries\n" : table.text();
 }

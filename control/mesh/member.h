@@ -82,6 +82,7 @@ struct Member {
     std::optional<LinkKey> greeted_by;
     Time greeted_until{};
     Time next_greeting{};
+    bool greeted = false;
 
     // End-to-end probes over relays
     uint32_t probe_id = 0;

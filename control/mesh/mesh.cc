@@ -21,6 +21,7 @@ constexpr auto kReviewInterval = 100ms;
 // A member without traffic for so long is idle: its links are no longer probed, its session ends.
 constexpr auto kIdleAfter = 60s;
 constexpr auto kGreetingInterval = 1s;
+constexpr unsigned kGreetingsPerReview = 50;
 constexpr auto kGreetingLife = 5s;
 
 }  // namespace
@@ -94,6 +95,7 @@ void Mesh::apply(config::Network network, const config::SignedNetwork& file, con
             "our key is not in version " + std::to_string(network_.version) +
                 " of the network file",
             now);
+    has_relays_ = std::ranges::any_of(network_.members, &config::Member::relay);
     std::map<IpAddress, const config::Member*> wanted;
     for (const config::Member& info : network_.members) {
         if (self_ && info.public_key != public_key_)
@@ -280,19 +282,21 @@ bool Mesh::has_session(const Member& member) const {
 
 // Boxes that keep a session whatever the traffic: relays with everybody; without relays, all.
 bool Mesh::is_eager(const Member& member) const {
-    if (!self_)
-        return false;
-    if (self_->relay || member.info.relay)
-        return true;
-    return std::ranges::none_of(network_.members, &config::Member::relay);
+    return self_ && (self_->relay || member.info.relay || !has_relays_);
 }
 
 bool Mesh::is_active(const Member& member, Time now) const {
     return member.last_user && now - *member.last_user < kIdleAfter;
 }
 
-bool Mesh::wants_session(const Member& member) const {
-    return is_eager(member) && !member.links.empty();
+// Leaves greet relays, again and again. A relay greets a leaf once, when it starts or learns of it:
+// then the leaf need not first find out that the relay was gone.
+bool Mesh::greets(Member& member, Time now) {
+    if (!is_eager(member) || member.links.empty() || now < member.next_greeting)
+        return false;
+    member.next_greeting = now + kGreetingInterval;
+    const bool ours = member.info.relay || !has_relays_;
+    return ours || !std::exchange(member.greeted, true);
 }
 
 void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) {
@@ -369,6 +373,7 @@ Time Mesh::next_deadline() const {
 void Mesh::review(const Now& now) {
     links_.tick(time_of(now));
     find_used_links(time_of(now));
+    nb_greetings_ = 0;
     std::erase_if(stranded_,
                   [&](const auto& entry) { return entry.second.expires <= time_of(now); });
     for (auto& [node, member] : members_)
@@ -384,8 +389,8 @@ void Mesh::review_member(Member& member, const Now& now) {
     else if (is_eager(member))
         make_links(member, time);
     remove_stale_links(member, time);
-    if (wants_session(member) && !member.has_session() && time >= member.next_greeting) {
-        member.next_greeting = time + kGreetingInterval;
+    if (!member.has_session() && nb_greetings_ < kGreetingsPerReview && greets(member, time)) {
+        ++nb_greetings_;
         parts_.device.on_no_session(member.peer, now);
     }
     if (!member.has_session())

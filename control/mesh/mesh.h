@@ -96,6 +96,7 @@ public:
     std::optional<PeerId> peer_of_client(const PublicKey& client) const;
     // True once after a client moved: routes are to be made anew.
     bool take_routes_changed() noexcept { return std::exchange(routes_changed_, false); }
+    uint64_t nb_alarms() const noexcept { return nb_alarms_; }
     const IpAddress& node() const noexcept { return node_; }
     const config::AuthorityKey& authority() const noexcept { return authority_; }
 
@@ -143,7 +144,7 @@ private:
     void review(const Now& now);
     void review_member(Member& member, const Now& now);
     void watch_traffic(Member& member, Time now);
-    bool wants_session(const Member& member) const;
+    bool greets(Member& member, Time now);
     bool is_active(const Member& member, Time now) const;
     bool is_eager(const Member& member) const;
     bool has_session(const Member& member) const;
@@ -171,6 +172,7 @@ private:
     babel::Announce announce_to(const Member& member) const;
     void find_used_links(Time now);
     void on_link_up(LinkId id, Time now);
+    bool neighbor_is_up(const IpAddress& node) const;
     void seal(Member& member, Packet packet, LinkId link);
     std::string describe(const LinkKey& key) const;  // "wan0 -> 192.0.2.1:51820"
     babel::CostOptions cost_of(const LinkKey& key) const;
@@ -282,6 +284,8 @@ private:
     wireguard::Addressing handshake_from_;
     Time next_review_{};
     bool steering_due_ = false;
+    bool has_relays_ = false;    // the network
+    unsigned nb_greetings_ = 0;  // in this review
     uint64_t nb_alarms_ = 0;
     uint64_t nb_undecodable_ = 0;
     std::vector<std::unique_ptr<Member>> departed_;  // still in the snapshot

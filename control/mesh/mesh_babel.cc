@@ -241,6 +241,9 @@ void Mesh::settle_babel(const Now& now) {
                 steering_due_ = true;
                 if (up)
                     on_link_up(event.neighbor.interface, time_of(now));
+                // It may have restarted, and our session with it be worth nothing.
+                if (!up && member->info.relay && !neighbor_is_up(member->node))
+                    parts_.device.on_no_session(member->peer, now);
                 if (up && member->info.relay)
                     on_relay_back(*member, now);
                 log(Log::Level::info, up ? "mesh-link-up" : "mesh-link-down", name,
@@ -265,6 +268,13 @@ void Mesh::settle_babel(const Now& now) {
     }
     if (std::exchange(steering_due_, false))
         steer_all(now);
+}
+
+bool Mesh::neighbor_is_up(const IpAddress& node) const {
+    return std::ranges::any_of(speaker_.neighbors(), [&](const babel::NeighborView& neighbor) {
+        const auto member = by_link_.find(neighbor.id.interface);
+        return neighbor.up && member != by_link_.end() && member->second->node == node;
+    });
 }
 
 void Mesh::on_link_up(LinkId id, Time now) {
