@@ -135,6 +135,47 @@ def test_wrong_configuration_does_not_start(lab):
     assert "box.key" in daemon.output() and road.box.private_key not in daemon.output()
 
 
+def test_a_wrong_network_file_does_not_start(lab):
+    """The signature is checked before anything else of the file; `check` says the same."""
+    road = Road(lab, start=False)
+    box = road.box
+    authority = box.meshgate("network", "keygen", box.dir / "authority.key").stdout.strip()
+    network = box.dir / "network.yaml"
+    box.config["network"] = {"file": "network.yaml", "authority": authority}
+
+    def refused(*expected):
+        box.write()
+        check = box.meshgate("check", box.config_file, check=False)
+        daemon = box.spawn(*box.daemon_command())
+        daemon.popen.wait(10)
+        secret = (box.dir / "authority.key").read_text().strip()
+        for output, status in ((check.stdout, check.returncode),
+                               (daemon.output(), daemon.popen.returncode)):
+            assert status == 78, (status, output)
+            assert all(word in output for word in expected), output
+            assert secret[8:] not in output
+
+    refused("unreadable", "network.yaml")
+    good = f"""version: 1
+name: lab
+members:
+  - {{name: box, public_key: "{box.public_key}"}}
+"""
+    sign = ("network", "sign", network, "--key", box.dir / "authority.key")
+    network.write_text(good)
+    box.meshgate(*sign)
+    network.write_text(good + "# one more line\n")
+    refused("bad-signature", authority)
+    network.write_text(good)
+    box.config["peers"][0]["name"] = "box"
+    refused("name-of-member")
+    box.config["peers"][0]["name"] = "client"
+    box.write()
+    assert box.meshgate("check", box.config_file).stdout.endswith("no errors\n")
+    box.start()
+    assert box.status()["network"]["version"] == 1
+
+
 def test_packets_in_a_long_run_leave_no_memory_behind(lab):
     road = Road(lab).up()
     traffic.udp(road.host, road.client, CLIENT[0], rate=20000, seconds=1)
