@@ -4,17 +4,17 @@ r"""meshgated as a Babel router beside Debian's, on a lan port and inside a stoc
     host ---- lan0 [box] lan1 ---- eth0 [theirs] lo
     10.1.0.10           10.1.2.1   10.1.2.2      10.6.0.1/32
     fd10:1::10          fd10:2::1                fd06::1/128
-                  wan0 ---- eth0 [client]
-                  192.0.2.1      192.0.2.2, wireguard-go
+                  wan0 ---- eth0 [theirs], in place of lan1
+                  192.0.2.1      192.0.2.2, wireguard-go: the peer "client"
 """
 
-
+import re
 
 from babel_test import KEY, THEIRS, Wire, babeld, bird, frr
 from box import Box
 from lab import wait_for
 from topology import HOST
-from wireguard_go import WireGuardGo
+from wireguard_go import WireGuardGo, new_key, public_key
 
 OURS = ("10.1.0.0/24", "fd10:1::/64")
 
@@ -22,7 +22,7 @@ OURS = ("10.1.0.0/24", "fd10:1::/64")
 class Site(Wire):
     """A box with a host at lan0; `theirs` is at lan1, or behind the tunnel of the peer client."""
 
-    def __init__(self, lab, ipv4=True, tunnel=False, **entry):
+    def __init__(self, lab, ipv4=True, tunnel=False, start=True, **entry):
         self.lab = lab
         self.box, self.host, self.theirs = Box(lab, "box"), lab.host("host"), lab.host("theirs")
         self.interfaces = [None, "eth0"]
@@ -41,6 +41,10 @@ class Site(Wire):
         self.box.config["babel"] = [self.entry]
         self.theirs.address("lo", *THEIRS)
         self.theirs.forward()
+        if start:
+            self.start()
+
+    def start(self):
         self.box.start()
         self.host.address("eth0", f"{HOST[0]}/24", f"{HOST[1]}/64")
         self.host.route("default", "via", "10.1.0.1")
@@ -102,4 +106,100 @@ def test_babeld_on_a_lan_port(lab):
     assert site.box.stop() == 0
     site.wait_theirs(present=False, seconds=3)
     site.box.start()
+    site.wait_both()
+
+
+def test_bird_on_a_lan_port(lab):
+    site = Site(lab)
+    process = bird(site)
+    site.wait_both()
+    assert process.stop() == 0  # it says goodbye
+    site.wait_ours(state="gone", seconds=5)
+    bird(site)
+    site.wait_both()
+    assert site.box.stop() == 0
+    site.wait_theirs(present=False, seconds=3)
+
+
+def test_frr_on_a_lan_port(lab):
+    site = Site(lab)
+    processes = frr(site)
+    site.wait_both()
+    for process in processes:  # not asked to end: it would write a state file into /var
+        process.stop(how=9)
+    site.wait_ours(state="gone")
+
+
+def test_ipv4_over_ipv6_next_hops(lab):
+    """Nobody on the cable has an IPv4 address (RFC 9229)."""
+    site = Site(lab, ipv4=False)
+    babeld(site, "v4-via-v6 true")
+    site.wait_both()
+    assert site.our_route(THEIRS[0])[1].startswith("fe80::"), site.our_route(THEIRS[0])
+    assert re.search(r"10\.1\.0\.0/24 via inet6 fe80::", site.their_routes()), site.their_routes()
+
+
+def test_loss_of_the_link_and_reload(lab):
+    site = Site(lab)
+    babeld(site)
+    site.wait_both()
+    # A silent cut elsewhere on the segment would take three Hellos; the port's own link is seen.
+    site.cut(down=True)
+    site.wait_ours(state="gone", seconds=2)
+    site.cut(down=False)
+    site.wait_both()
+    downs = site.box.process.output().count("babel-neighbor-down")
+    site.entry.update(accept=["10.6.0.0/16"], announce=["10.0.0.0/8"], hello="400ms")
+    changes = site.box.reload().stdout
+    assert "babel[port lan1].accept" in changes, changes
+    site.wait_ours(THEIRS[1:], "gone", seconds=2)
+    site.wait_theirs(OURS[1:], present=False, seconds=2)
+    assert site.our_route(THEIRS[0])[0] == "reachable"
+    assert site.box.process.output().count("babel-neighbor-down") == downs, "disturbed"
+    site.box.config["babel"] = []
+    site.box.reload()
+    site.wait_ours(state="gone", seconds=2)
+
+
+def test_refused_prefix_raises_an_alarm(lab):
+    site = Site(lab, accept=["0.0.0.0/0", "::/0"])
+    site.box.peer("alice", public_key(new_key()), [THEIRS[0]])
+    site.box.reload()
+    babeld(site)
+    site.wait_ours(THEIRS[1:])
+    site.box.process.wait_output(f"may not announce {THEIRS[0]}: it is peer alice's", seconds=1)
+    assert site.our_route(THEIRS[0]) is None
+    # Nor does it stay when it becomes somebody's.
+    site.box.peer("bob", public_key(new_key()), [THEIRS[1]])
+    site.box.reload()
+    site.box.process.wait_output(f"may not announce {THEIRS[1]}: it is peer bob's")
+    assert site.our_route(THEIRS[1]) is None
+
+
+def test_mac_authentication(lab):
+    site = Site(lab, start=False)
+    site.entry["key_file"] = site.box.secret("lan.mac", KEY)
+    site.start()
+    babeld(site, "key one", first=(f"key id one type hmac-sha256 value {KEY}",))
+    site.wait_both()
+    # Another key is a segment of strangers: nothing of theirs stays.
+    site.box.secret("lan.mac", KEY[::-1])
+    assert "other contents" in site.box.reload().stdout
+    site.wait_ours(state="gone", seconds=3)
+    site.box.process.wait_output("babel-sender-refused")
+    site.box.secret("lan.mac", KEY)
+    site.box.reload()
+    site.wait_both()
+
+
+def test_babeld_inside_a_tunnel(lab):
+    site = Site(lab, tunnel=True)
+    with site.theirs.capture("eth0") as seen:
+        babeld(site)
+        site.wait_both()  # what it announces it may also send from
+    assert seen.frames and not any(b"\x1a\x28\x1a\x28" in frame for _, frame in seen.frames)
+    assert site.our_route(THEIRS[0])[1] == "client"
+    site.cut(down=True)
+    site.wait_ours(state="gone", seconds=10)
+    site.cut(down=False)
     site.wait_both()
