@@ -24,6 +24,7 @@ public:
     std::vector<WorkerView> workers() override;
     ReloadReport reload(const Caller& caller) override { return reload_.run(caller); }
 
+    BabelView babel() override;
     std::optional<NetworkView> network() override;
     std::vector<LinkView> links() override;
     std::vector<MeshPathView> paths() override;

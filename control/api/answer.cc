@@ -166,6 +166,18 @@ Outcome<Json> restrict_access(const Request& request, ApiConnection& connection)
     return Json{{"access", "read"}};
 }
 
+// A name is that of a port or a peer.
+Outcome<Json> show_babel(const Request& request, StateProvider& state) {
+    BabelView view = state.babel();
+    if (request.name) {
+        std::erase_if(view.places,
+                      [&](const BabelPlaceView& place) { return place.name != *request.name; });
+        if (view.places.empty())
+            return refuse("not-found", "Babel is not spoken at " + in_quotes(*request.name));
+    }
+    return to_json(view);
+}
+
 Outcome<Json> show_links(const Request& request, StateProvider& state) {
     return listing("links", "link to", state.links(), request.name,
                    [](const LinkView& link, const std::string& name) { return link.peer == name; });
@@ -257,13 +269,14 @@ struct ReadingVerb {
     Outcome<Json> (*answer)(const Request& request, StateProvider& state);
 };
 
-constexpr std::array<ReadingVerb, 12> kReadingVerbs = {{
+constexpr std::array<ReadingVerb, 13> kReadingVerbs = {{
     {"status", show_status},
     {"show peers", show_peers},
     {"show routes", show_routes},
     {"show ports", show_ports},
     {"show drops", show_drops},
     {"show workers", show_workers},
+    {"show babel", show_babel},
     {"show links", show_links},
     {"show paths", show_paths},
     {"show members", show_members},

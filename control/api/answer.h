@@ -11,7 +11,7 @@
 namespace meshgate::control {
 
 // The API without its socket: a request line in, an answer line out. The requests are
-//   {"verb": "status" | "show peers|routes|ports|drops|workers|links|paths|members|relays" |
+//   {"verb": "status" | "show peers|routes|ports|drops|workers|babel|links|paths|members|relays" |
 //            "explain" | "metrics" | "reload"}
 // with "name" to choose one of what is shown, and {"verb": "restrict", "to": "read"}, after which
 // the connection may only read, and may stay open in silence. A network file comes in pieces:

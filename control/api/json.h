@@ -21,6 +21,7 @@ nlohmann::ordered_json to_json(const PortStatusView& port);
 nlohmann::ordered_json to_json(const DropsView& drops);
 nlohmann::ordered_json to_json(const WorkerView& worker);
 nlohmann::ordered_json to_json(const ReloadReport& report);
+nlohmann::ordered_json to_json(const BabelView& babel);
 nlohmann::ordered_json to_json(const std::optional<NetworkView>& network);
 nlohmann::ordered_json to_json(const LinkView& link);
 nlohmann::ordered_json to_json(const MeshPathView& path);

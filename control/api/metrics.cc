@@ -195,6 +195,7 @@ std::string metrics_text(StateProvider& state) {
     write_drops(writer, state.drops());
     write_ports(writer, state.ports());
     write_workers(writer, state.workers());
+    write_babel(writer, state.babel());
     write_mesh(writer, state);
     return out.str();
 }

@@ -79,6 +79,8 @@ struct Writer {
 
 // The families of the mesh.
 void write_mesh(const Writer& writer, StateProvider& state);
+// Those of routers of other makes.
+void write_babel(const Writer& writer, const BabelView& babel);
 // How each peer's datagrams travel: peers of the box file and members alike.
 void write_peer_paths(const Writer& writer, const std::vector<PeerView>& peers,
                       const std::vector<MeshPathView>& paths);

@@ -28,6 +28,9 @@ public:
     virtual DropsView drops() = 0;
     virtual std::vector<WorkerView> workers() = 0;
 
+    // Routers of other makes; a box without entries of `babel` has no places.
+    virtual BabelView babel() { return {}; }
+
     // The mesh; a box without a network has nothing of it.
     virtual std::optional<NetworkView> network() { return std::nullopt; }
     virtual std::vector<LinkView> links() { return {}; }

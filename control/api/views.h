@@ -146,6 +146,41 @@ struct WorkerView {
     std::vector<StageView> stages;
 };
 
+// A router of another make that Babel is spoken with.
+struct BabelNeighborView {
+    IpAddress address;  // link-local
+    bool up = false;    // hears us, and we hear it
+    uint32_t hello_interval_ms = 0;
+    double loss = 0;  // of its Hellos, 0..1
+    std::optional<double> rtt_p50_ms, jitter_ms;
+    uint16_t rxcost = 65535, txcost = 65535, cost = 65535;  // what we tell it, what it tells us
+    double age_s = 0;                                       // since it was heard
+    size_t routes = 0;
+};
+
+// An entry of `babel` in the box file.
+struct BabelPlaceView {
+    std::string name;  // of the port or peer
+    std::string kind;  // "port", "peer"
+    bool up = true;    // the port's link
+    IpAddress address;
+    bool authenticated = false;
+    uint64_t prefixes_refused = 0;
+    std::optional<Prefix> last_refused;
+    std::string last_reason;
+    std::vector<BabelNeighborView> neighbors;
+};
+
+struct BabelView {
+    std::string router_id;  // hexadecimal
+    uint16_t seqno = 0;
+    size_t routes = 0;       // learned, reachable
+    size_t unreachable = 0;  // lost, and their packets dropped for a while
+    std::vector<BabelPlaceView> places;
+    std::vector<ResultCount> refused;   // prefixes, by reason: "member"
+    std::vector<ResultCount> counters;  // of packets and TLVs, by what became of them
+};
+
 // The network that the box is a member of, as it is in force.
 struct NetworkView {
     std::string name;

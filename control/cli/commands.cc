@@ -25,6 +25,8 @@ std::string text_for(const Options& options, const std::string& noun, const std:
         return routes_text(result);
     if (noun == "ports")
         return ports_text(result);
+    if (noun == "babel")
+        return babel_text(result);
     if (noun == "links")
         return links_text(result);
     if (noun == "paths")

@@ -22,8 +22,8 @@ struct Options {
 // Each asks the daemon, prints the answer to stdout or what went wrong to stderr, and says which
 // status to exit with.
 ExitCode show_status(const Options& options);
-// `noun`: peers, routes, ports, drops, workers, links, paths, members or relays. `name` may be
-// empty: all.
+// `noun`: peers, routes, ports, drops, workers, babel, links, paths, members or relays. `name` may
+// be empty: all.
 ExitCode show(const Options& options, const std::string& noun, const std::string& name);
 // Why packets to this peer go where they go.
 ExitCode explain(const Options& options, const std::string& peer);

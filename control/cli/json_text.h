@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "control/cli/table.h"
 
 namespace meshgate::cli {
 
@@ -38,6 +39,18 @@ inline std::string decimal(double value, const char* format) {
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), format, value);
     return text.data();
+}
+
+inline std::string milliseconds(const nlohmann::ordered_json& value) {
+    return value.is_null() ? "-" : decimal(value.get<double>(), "%.1f ms");
+}
+
+// Probes come several times a second, so what was heard just now has tenths.
+inline std::string age(const nlohmann::ordered_json& value) {
+    if (value.is_null())
+        return "never";
+    const double age_s = value.get<double>();
+    return age_s < 10 ? decimal(age_s, "%.1f s") : human_duration(static_cast<int64_t>(age_s));
 }
 
 // A diagnostic has several lines.

@@ -21,8 +21,8 @@ constexpr std::array<std::string_view, 9> kVerbs = {
     "status", "show", "explain", "reload", "check", "network", "genkey", "pubkey", "genpsk"};
 constexpr std::array<std::string_view, 5> kNetworkVerbs = {"keygen", "sign", "verify", "show",
                                                            "push"};
-constexpr std::array<std::string_view, 9> kNouns = {
-    "peers", "routes", "ports", "drops", "workers", "links", "paths", "members", "relays"};
+constexpr std::array<std::string_view, 10> kNouns = {
+    "peers", "routes", "ports", "drops", "workers", "babel", "links", "paths", "members", "relays"};
 
 // What the words on the command line mean.
 struct Arguments {
@@ -93,9 +93,10 @@ void add_network_verbs(CLI::App& app, Arguments& arguments) {
 void add_verbs(CLI::App& app, Arguments& arguments) {
     app.add_subcommand("status", "One screen: health, ports, peers; exit 1 when not healthy");
     CLI::App* show = app.add_subcommand(
-        "show", "Tables of peers, routes, ports, drops, workers, links, paths, members, relays");
+        "show",
+        "Tables of peers, routes, ports, drops, workers, babel, links, paths, members, relays");
     show->add_option("WHAT", arguments.noun,
-                     "peers, routes, ports, drops, workers, links, paths, members or relays")
+                     "peers, routes, ports, drops, workers, babel, links, paths, members or relays")
         ->required();
     show->add_option("NAME", arguments.name,
                      "Only this one: a name, a prefix, an address, a reason, a number");

@@ -27,7 +27,7 @@ _meshgate() {
     elif [[ -z $verb ]]; then
         mapfile -t COMPREPLY < <(compgen -W 'status show explain reload check network genkey pubkey genpsk' -- "$word")
     elif [[ $verb == show && -z $noun ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'peers routes ports drops workers links paths members relays' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'peers routes ports drops workers babel links paths members relays' -- "$word")
     elif [[ $verb == show ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_meshgate_names "$noun")" -- "$word")
     elif [[ $verb == explain ]]; then

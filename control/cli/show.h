@@ -26,6 +26,7 @@ std::string routes_text(const nlohmann::ordered_json& result);
 std::string ports_text(const nlohmann::ordered_json& result);
 std::string drops_text(const nlohmann::ordered_json& result, Zeros zeros);
 std::string workers_text(const nlohmann::ordered_json& result);
+std::string babel_text(const nlohmann::ordered_json& result);
 std::string reload_text(const nlohmann::ordered_json& result);
 
 }  // namespace meshgate::cli

@@ -9,18 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string milliseconds(const Json& value) {
-    return value.is_null() ? "-" : decimal(value.get<double>(), "%.1f ms");
-}
-
-// Probes come several times a second, so what was heard just now has tenths.
-std::string age(const Json& value) {
-    if (value.is_null())
-        return "never";
-    const double age_s = value.get<double>();
-    return age_s < 10 ? decimal(age_s, "%.1f s") : human_duration(static_cast<int64_t>(age_s));
-}
-
 std::string yes_or_dash(const Json& value) {
     return value.get<bool>() ? "yes" : "-";
 }

@@ -76,6 +76,9 @@ class Site(Wire):
     def wait_theirs(self, prefixes=OURS, present=True, seconds=30):
         super().wait_theirs(prefixes, present, seconds)
 
+    def neighbors(self):
+        return self.box.show("show", "babel")["places"][0]["neighbors"]
+
     def wait_both(self):
         self.wait_ours()
         self.wait_theirs()
@@ -95,6 +98,10 @@ def test_babeld_on_a_lan_port(lab):
     site = Site(lab)
     process = babeld(site, "enable-timestamps true")
     site.wait_both()
+    neighbor = wait_for(lambda: [n for n in site.neighbors() if n["rtt_p50_ms"]],
+                        lambda: f"a round-trip time: {site.neighbors()}")[0]
+    assert neighbor["state"] == "up" and neighbor["rtt_p50_ms"] < 100, neighbor
+    assert neighbor["cost"] == 96 and neighbor["routes"] >= len(THEIRS), neighbor
     # It goes without a word, and comes back.
     process.stop(how=9)
     site.wait_ours(state="gone", seconds=20)
@@ -169,6 +176,7 @@ def test_refused_prefix_raises_an_alarm(lab):
     site.wait_ours(THEIRS[1:])
     site.box.process.wait_output(f"may not announce {THEIRS[0]}: it is peer alice's", seconds=1)
     assert site.our_route(THEIRS[0]) is None
+    assert site.box.show("show", "babel")["refused"]["peer"] == 1
     # Nor does it stay when it becomes somebody's.
     site.box.peer("bob", public_key(new_key()), [THEIRS[1]])
     site.box.reload()

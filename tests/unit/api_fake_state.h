@@ -22,6 +22,7 @@ struct FakeState final : StateProvider {
     DropsView drops() override { return drops_view; }
     std::vector<WorkerView> workers() override { return worker_views; }
     std::optional<NetworkView> network() override { return network_view; }
+    BabelView babel() override { return babel_view; }
     std::vector<LinkView> links() override { return link_views; }
     std::vector<MeshPathView> paths() override { return path_views; }
     std::vector<MemberView> members() override { return member_views; }
@@ -51,6 +52,7 @@ struct FakeState final : StateProvider {
     DropsView drops_view;
     std::vector<WorkerView> worker_views;
     std::optional<NetworkView> network_view;
+    BabelView babel_view;
     std::vector<LinkView> link_views;
     std::vector<MeshPathView> path_views;
     std::vector<MemberView> member_views;

@@ -81,10 +81,39 @@ TEST_F(Cli, ShowsTables) {
     EXPECT_TRUE(contains(meshgate("show ports wan0"), "af_packet:eth0"));
 }
 
+TEST_F(Cli, ShowsNeighborsOfBabel) {
+    EXPECT_EQ(meshgate("show babel"),
+              "Babel is not spoken: the box file has no entry of babel\nexit 0");
+    control::BabelNeighborView neighbor;
+    neighbor.address = *parse_address("fe80::7");
+    neighbor.rtt_p50_ms = 0.5;
+    neighbor.age_s = 1.25;
+    neighbor.routes = 3;
+    control::BabelPlaceView lan;
+    lan.name = "lan\x1b[2J0";
+    lan.prefixes_refused = 2;
+    lan.last_refused = *parse_prefix("10.2.0.0/16");
+    lan.last_reason = "it is member munich's";
+    lan.neighbors = {neighbor};
+    control::BabelPlaceView down;
+    down.name = "lan1";
+    down.up = false;
+    state.babel_view.places = {lan, down};
+    state.babel_view.routes = 3;
+    EXPECT_EQ(meshgate("show babel"),
+              "PLACE        NEIGHBOR      STATE  COST  RTT     LOSS  HEARD  ROUTES\n"
+              "lan\\x1b[2J0  fe80::7       down   -     0.5 ms  0.0%  1.2 s  3\n"
+              "lan1         link is down  -      -     -       -     -      -\n"
+              "\n"
+              "3 routes learned, 0 unreachable\n"
+              "refused at lan\\x1b[2J0: 2, the last 10.2.0.0/16 (it is member munich's)\n"
+              "exit 0");
+}
+
 TEST_F(Cli, GivesJsonForEveryReadingVerb) {
     for (const char* verb : {"status", "show peers", "show routes", "show ports", "show drops",
-                             "show workers", "show links", "show paths", "show members",
-                             "show relays", "show peers munich", "reload"}) {
+                             "show workers", "show babel", "show links", "show paths",
+                             "show members", "show relays", "show peers munich", "reload"}) {
         const std::string out = meshgate(std::string{verb} + " --json");
         EXPECT_EQ(json_of(out)["schema"], 1) << out;
         EXPECT_EQ(exit_of(out), "exit 0") << out;
