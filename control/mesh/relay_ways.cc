@@ -174,7 +174,11 @@ void Relays::ask(uint32_t index, Entry& entry, const Way& way, Time now) {
 void Relays::send_ask(uint32_t index, Entry& entry, Time now) {
     // When a hub dies, all it relayed is asked for elsewhere: at the pace that others take.
     if (!asks_.take(now)) {
-        entry.ask->next = now + kPaceDelay;
+        entry.ask->next = kNever;
+        if (waiting_asks_.size() >= 2 * table_.size())
+            std::erase_if(waiting_asks_, [this](const auto& one) { return !is_waiting(one); });
+        waiting_asks_.emplace_back(index, entry.ask->request);
+        next_waiting_ = std::min(next_waiting_, now + kPaceDelay);
         return;
     }
     entry.last_asked = now;
@@ -184,9 +188,32 @@ void Relays::send_ask(uint32_t index, Entry& entry, Time now) {
     send(entry.ask->way.next_hop, RelayOpen{entry.ask->request, index, entry.target});
 }
 
+// False when the request is over: cancelled, or its entry gone.
+bool Relays::is_waiting(const std::pair<uint32_t, uint32_t>& index_and_request) {
+    const Entry* entry = find(index_and_request.first);
+    return entry != nullptr && entry->ask && entry->ask->request == index_and_request.second;
+}
+
+void Relays::send_waiting(Time now) {
+    if (next_waiting_ > now)
+        return;
+    next_waiting_ = kNever;
+    for (size_t left = waiting_asks_.size(); left > 0 && next_waiting_ == kNever; --left) {
+        const auto next = waiting_asks_.front();
+        waiting_asks_.pop_front();
+        if (!is_waiting(next))
+            continue;
+        const uint32_t index = next.first;
+        send_ask(index, *find(index),
+                 now);  // puts itself back, and sets the time, if it is too early
+        finish(index, now);
+    }
+}
+
 void Relays::cancel_ask(uint32_t index, Entry& entry) {
     const auto ask = std::exchange(entry.ask, std::nullopt);
-    if (ask && (!entry.way || entry.way->next_hop != ask->way.next_hop))
+    const bool was_sent = ask && ask->nb_tries > 0;
+    if (was_sent && (!entry.way || entry.way->next_hop != ask->way.next_hop))
         send(ask->way.next_hop, RelayClose{index});
 }
 

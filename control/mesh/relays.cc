@@ -276,6 +276,7 @@ void Relays::receive(const IpAddress& from, const RelayClose& close, Time now) {
 
 void Relays::tick(Time now) {
     close_delayed(now);
+    send_waiting(now);
     while (!due_.empty() && due_.begin()->first <= now) {
         const uint32_t index = due_.begin()->second;
         on_due(index, *find(index), now);
@@ -287,7 +288,7 @@ void Relays::tick(Time now) {
 
 Time Relays::next_deadline() const noexcept {
     const Time close = delayed_closes_.empty() ? kNever : delayed_closes_.front().at;
-    return std::min(close, due_.empty() ? kNever : due_.begin()->first);
+    return std::min({close, next_waiting_, due_.empty() ? kNever : due_.begin()->first});
 }
 
 std::vector<Outgoing> Relays::take_messages() {

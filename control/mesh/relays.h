@@ -183,7 +183,7 @@ private:
     static constexpr auto kMinRecheck = std::chrono::milliseconds{200};
     static constexpr auto kMinPassedOn = std::chrono::seconds{1};
     static constexpr double kAsksPerSecond = 10'000;
-    static constexpr double kAsksAtOnce = 8192;
+    static constexpr double kAsksAtOnce = 1024;
 
     struct Member {
         bool relay;
@@ -200,7 +200,7 @@ private:
         Way way;
         uint32_t request;
         unsigned nb_tries;
-        Time next;
+        Time next;  // kNever while it waits in waiting_asks_
     };
     struct Entry {
         IpAddress target;
@@ -253,6 +253,8 @@ private:
     void finish(uint32_t index, Time now);
     void erase(uint32_t index);
     void close_delayed(Time now);
+    void send_waiting(Time now);
+    bool is_waiting(const std::pair<uint32_t, uint32_t>& index_and_request);
     bool forget_non_members(uint32_t index, Entry& entry);
 
     void answer(uint32_t index, const IpAddress& to, uint32_t request, RelayAnswer reason);
@@ -273,6 +275,8 @@ private:
     std::deque<DelayedClose> delayed_closes_;
     size_t nb_owned_ = 0;  // of all members
     control::TokenBucket asks_;
+    std::deque<std::pair<uint32_t, uint32_t>> waiting_asks_;  // index, request; some are over
+    Time next_waiting_ = kNever;
     uint32_t next_request_ = 1;
     std::vector<Outgoing> messages_;
     std::vector<RelayChange> changes_;

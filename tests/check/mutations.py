@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WG = "control/wireguard/"
 BABEL = "control/babel/"
+MESH = "control/mesh/"
 READY = "    options.fill_random = or_libsodium("
 
 
@@ -28,6 +29,7 @@ def timing(statement, change, tests):
 # Where a program lies in the build folder, and what it needs besides a filter.
 PROGRAMS = {
     "unit_wireguard": ("tests/unit/unit_wireguard", []),
+    "unit_mesh": ("tests/unit/unit_mesh", []),
     "unit_babel": ("tests/unit/unit_babel", []),
     "unit_dataplane_leaf": ("tests/unit/unit_dataplane_leaf", []),
     "unit_dataplane_facade": ("tests/unit/unit_dataplane_facade", []),
@@ -313,6 +315,38 @@ ROWS = [
     ("W30", "dataplane/seal.cc", "block.serial != keypair.serial || ",
      "", "packet_cases:*w30*"),
     # What the dataplane does for the mesh
+    ("mesh", MESH + "cbor.cc", "if (major != kSimple && value < least_for(nb_bytes))",
+     "if (major == kSimple && value == 0)", "unit_mesh:MeshMessages*"),
+    ("mesh", MESH + "messages.cc", "(last_key && *key <= *last_key)",
+     "(last_key && *key < *last_key)", "unit_mesh:MeshMessages*"),
+    ("mesh", MESH + "messages.cc", "bytes.size() == kLengths[bytes[0]]",
+     "bytes.size() >= kLengths[bytes[0]]", "unit_mesh:MeshMessages*"),
+    ("mesh", MESH + "relays.cc", "if (entry != nullptr && entry->target != open.target) {",
+     "if (false) {", "unit_mesh:MeshRelays*"),
+    ("mesh", MESH + "relays.cc", "if (entry != nullptr && owner_in(*entry, from) != nullptr) {\n"
+     "        drop_owner", "if (entry != nullptr) {\n        drop_owner", "unit_mesh:MeshRelays*"),
+    ("mesh", MESH + "relays.cc", "    if (!way || way->next_hop == from)\n", "    if (!way)\n",
+     "unit_mesh:MeshRelays*"),
+    ("mesh", MESH + "relays.cc", "owner.expires = now + kRelayLifetime;",
+     "owner.expires = now + 2 * kRelayLifetime;", "unit_mesh:MeshRelays*"),
+    ("mesh", MESH + "relay_ways.cc", "    if (members_.contains(to) && to != options_.self)\n", "",
+     "unit_mesh:MeshRelays*"),
+    ("mesh", MESH + "relay_ways.cc", "    ask(index, entry, *way, now);\n}\n\n// Datagrams go",
+     "    entry.way = way;\n    sync(index, entry);\n    ask(index, entry, *way, now);\n}\n\n"
+     "// Datagrams go", "unit_mesh:MeshRelays*"),
+    ("mesh", MESH + "file_exchange.cc", "constexpr size_t kMaxDownloads = 3;",
+     "constexpr size_t kMaxDownloads = 1;", "unit_mesh:MeshFile*"),
+    ("mesh", MESH + "file_exchange.cc", "neighbor.nb_refused + neighbor.nb_given_up",
+     "neighbor.nb_refused", "unit_mesh:MeshFile*"),
+    ("mesh", MESH + "clients.cc", "return box != self_ && way && way->next_hop == from;",
+     "return box != self_;", "unit_mesh:MeshClients*"),
+    ("mesh", MESH + "clients.cc",
+     "std::chrono::ceil<std::chrono::seconds>(now - claim.said).count();", "0;",
+     "unit_mesh:MeshClients*"),
+    ("mesh", MESH + "published.cc", "    waiting.budget -= message.size();\n", "",
+     "unit_mesh:MeshPublished*"),
+    ("mesh", MESH + "published.cc", "sessions_.contains(index) || ", "",
+     "unit_mesh:MeshPublished*"),
     ("relay", "dataplane/relay.cc", "carried.hop_limit <= 1", "carried.hop_limit == 0",
      "packet_cases:*relay*"),
     ("relay", "dataplane/relay.cc", "    ip->time_to_live = carried.hop_limit - 1;",

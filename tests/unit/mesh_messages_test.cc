@@ -84,6 +84,19 @@ TEST(MeshMessages, EachIsReadAsItWasWritten) {
     }
 }
 
+// As in the table of docs/architecture.md.
+TEST(MeshMessages, SizesAreAsDocumented) {
+    constexpr std::pair<size_t, size_t> kSizes[] = {{7, 15},  {11, 24}, {80, 1055}, {27, 35},
+                                                    {11, 19}, {7, 11},  {110, 194}, {13, 27},
+                                                    {9, 345}, {7, 11},  {7, 11},    {7, 1117}};
+    const auto smallest = smallest_messages();
+    const auto largest = largest_messages();
+    for (size_t i = 0; i < largest.size(); ++i) {
+        EXPECT_EQ(encode(smallest[i]).size(), kSizes[i].first) << name_of(smallest[i]);
+        EXPECT_EQ(encode(largest[i]).size(), kSizes[i].second) << name_of(largest[i]);
+    }
+}
+
 // The bytes on the wire are a promise to other versions.
 TEST(MeshMessages, TheBytesAreThese) {
     struct Case {

@@ -763,7 +763,7 @@ TEST_F(MeshRelays, AMassMoveIsPaced) {
     const size_t at_once = sent().size();
     EXPECT_LT(at_once, kMany);
     size_t total = at_once;
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 25; ++i) {
         pass(100ms);
         for (const Outgoing& one : sent()) {
             const auto* open = std::get_if<RelayOpen>(&one.message);
