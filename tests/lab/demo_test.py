@@ -18,6 +18,18 @@ def test_every_flow_of_the_demo_arrives(_lab):
         assert flow["bytes"] > 0 and flow["arrived"], flow
 
 
+def test_the_mesh_demo(_lab):
+    """Links, relays and members go, and what stays flows."""
+    done = run("/usr/bin/python3", DEMO, "mesh", "--json", check=False, timeout=200)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-8000:]
+    nothing, cut, killed, revoked = json.loads(done.stdout)
+    for event in (nothing, cut, killed, revoked):
+        assert {"event", "lost", "offered", "outage_ms"} <= set(event), event
+        assert event["lost"] < event["offered"] / 4, event
+    assert nothing["lost"] == 0 and revoked["lost"] == 0, (nothing, revoked)
+    assert "cut" in cut["event"] and "killed" in killed["event"], (cut, killed)
+
+
 def test_kept_and_ended(_lab):
     """--keep leaves it running and says how to enter each host; --end leaves nothing."""
     done = run("/usr/bin/python3", DEMO, "--keep", "--seconds", "0.2", check=False, timeout=110)

@@ -11,12 +11,18 @@ Times that a busy machine stretches are bounded loosely here; the demo and ./run
 them.
 """
 
+import base64
+import os
 import random
+import signal
 import time
 
-from mesh import Mesh, Underlay
+from lab import wait_for
+from mesh import Authority, Mesh, Underlay
 from rogue import (CLIENT_AT, FILE_PIECE, FILE_REQUEST, HANDSHAKE, RELAY_OPEN, STATE, Rogue, message,
                    node_address)
+from topology import endpoint
+from wireguard_go import WireGuardGo
 
 OUTAGE_MS = 5000  # a silent loss is repaired after three probes, 0.2 s apart
 
@@ -137,6 +143,44 @@ def test_a_lossy_link_loses_to_a_clean_relay(lab):
     assert "lost" in words and "relay" in words, words
 
 
+def test_relays_leave_and_come(lab):
+    mesh, a, b, c, d = square(lab)
+    relays = {"a": a, "b": b}
+    mesh.internet.cut(c, d)
+    mesh.reach([c, d])
+    both_ways(mesh, c, d, "relay")
+    used = relays[c.path_to("d")["relay"]]
+    other = next(relay for relay in relays.values() if relay is not used)
+
+    # It relays no more by the network file, then again; then it is told to end.
+    for role in (False, True):
+        used.relay = role
+        mesh.write()
+        changed = during(mesh, lambda: (mesh.push(c), mesh.wait_version(mesh.version)))
+        assert changed.lost == 0, changed.losers()
+        if not role:
+            both_ways(mesh, c, d, "relay", relay=other.name)
+    mesh.internet.cut(other, c)
+    both_ways(mesh, c, d, "relay", relay=used.name)
+    mesh.internet.heal(other, c)
+    drained = during(mesh, used.stop, [c, d])
+    assert drained.lost == 0, drained.losers()
+    both_ways(mesh, c, d, "relay", relay=other.name)
+    used.start()
+    mesh.reach([used, c, d])
+    killed = during(mesh, lambda: (other.stop(signal.SIGKILL), mesh.reach([c, d])), [c, d])
+    assert killed.outage_ms < OUTAGE_MS, killed.losers()
+    both_ways(mesh, c, d, "relay", relay=used.name)
+    after = during(mesh, lambda: None, [c, d])
+    assert after.lost == 0, after.losers()
+
+    # It comes back while it is the only one: without its table, as fast as it is ready.
+    used.restart(how=signal.SIGKILL)
+    mesh.reach([c, d])
+    other.start()
+    mesh.reach()
+
+
 def own_index(seen, source, target):
     """The receiver index of what source itself sends to target, as on the wire."""
     indices = {payload[4:8] for payload in seen.datagrams(source.uplinks[0], target.uplinks[0])
@@ -147,8 +191,9 @@ def own_index(seen, source, target):
 
 def test_relays_in_a_row_and_relays_that_lie(lab):
     mesh, a, b, c, d = square(lab)
+    both_ways(mesh, c, d, "direct")
+    time.sleep(1)  # what was relayed meanwhile arrives
     with Underlay(mesh) as seen:
-        both_ways(mesh, c, d, "direct")
         time.sleep(1)
     own = {relay.name: own_index(seen, relay, d) for relay in (a, b)}
 
@@ -175,6 +220,115 @@ def test_relays_in_a_row_and_relays_that_lie(lab):
     mesh.reach([c, d])
     avoided = during(mesh, lambda: time.sleep(2), [c, d])
     assert avoided.lost == 0, avoided.losers()
+
+
+def refused(mesh, box, path, *words):
+    done = mesh.push(box, path, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, (done.returncode, said)
+    assert any(word in said for word in words), said
+    return said
+
+
+def test_the_network_file(lab):
+    mesh, a, b, c, d = square(lab)
+    boxes = list(mesh.boxes.values())
+
+    # What a box refuses changes nothing.
+    other = mesh.dir / "other.yaml"
+    mesh.write(path=other, version=50)
+    other.write_text(other.read_text().replace("acme", "acne"))
+    refused(mesh, a, other, "signature")
+    stranger = (mesh.dir / "stranger")
+    stranger.mkdir()
+    right, mesh.authority = mesh.authority, Authority(stranger)
+    mesh.write(path=other, version=50)
+    mesh.authority = right
+    refused(mesh, a, other, "signature")
+    mesh.write(path=other, version=mesh.version)
+    other.write_text(other.read_text() + "# another one of the same version\n")
+    mesh.authority.sign(other)
+    refused(mesh, a, other, "version")
+    for box in boxes:
+        assert mesh.version_seen_by(box) == mesh.version, box.name
+
+    # Half of c's prefix moves to d, by a file that one box is given.
+    moved = "10.3.128.0/17"
+    c.prefixes, d.prefixes = ["10.3.0.0/17"], [*d.prefixes, moved]
+    d.config["routes"] = [{"prefix": moved, "via": d.host_address}]
+    d.reload()
+    d.host.address("lo", "10.3.200.1/32")
+    mesh.write()
+    outcome = during(mesh, lambda: (mesh.push(a), mesh.wait_version(mesh.version)))
+    assert outcome.lost == 0, outcome.losers()
+    a.host.wait_ping("10.3.200.1", seconds=5)
+    c.host.wait_ping("10.3.200.1", seconds=5)
+
+    # A thousand more, of whom nobody is there.
+    c.prefixes = ["10.3.0.0/16"]
+    d.prefixes = d.prefixes[:-1]
+    thousand = [{"name": f"site{number}", "public_key": base64.b64encode(os.urandom(32)).decode(),
+                 "prefixes": [f"172.{16 + number // 256}.{number % 256}.0/24"]}
+                for number in range(1000)]
+    mesh.write(more=thousand)
+    outcome = during(mesh, lambda: (mesh.push(d), mesh.wait_version(mesh.version, seconds=20)))
+    assert outcome.lost == 0, outcome.losers()
+    assert b.member("site999")["prefixes"] == ["172.19.231.0/24"]
+    mesh.write()
+    outcome = during(mesh, lambda: (mesh.push(c), mesh.wait_version(mesh.version, seconds=20)))
+    assert outcome.lost == 0, outcome.losers()
+
+    # c is revoked while a and c are apart from the others; a hears of it when the parts meet.
+    mesh.internet.part([a, c], [b, d])
+    remaining = [a, b, d]
+    mesh.write(members=remaining)
+    mesh.push(b)
+    mesh.wait_version(mesh.version, [b, d])
+    c.host.wait_ping(a.host_address, seconds=5)
+    mesh.internet.heal()
+    mesh.wait_version(mesh.version, remaining)
+    wait_for(lambda: not any(c.host.ping(box.host_address, count=1, wait=0.3)
+                             or box.host.ping(c.host_address, count=1, wait=0.3) for box in remaining),
+             "c to be cut off", seconds=10)
+    mesh.reach(remaining)
+
+    # A box that starts anew has the last one, not that of its installation.
+    b.restart()
+    assert mesh.version_seen_by(b) == mesh.version
+    assert b.member("c") is None
+
+
+def test_clients(lab):
+    """Stock devices: one reaches a member behind a NAT at a relay's address; one moves from box to
+    box with its address."""
+    mesh = Mesh(lab)
+    a, b = (mesh.box(name, relay=True) for name in "ab")
+    d = mesh.box("d", nats=["restricted"])
+    d.published = ["a"]
+    host = lab.host("stock")
+    uplink = mesh.internet.attach(host, "eth0")
+    host.address("eth0", f"{uplink.inside}/24")
+    host.route("198.18.0.0/16", "via", uplink.gateway)
+    client = WireGuardGo(host, ["10.9.0.2/32"])
+    mesh.clients = [{"name": "stock", "public_key": client.public_key, "address": "10.9.0.2/32"}]
+    mesh.start()
+    mesh.reach()
+    with Underlay(mesh) as seen:
+        client.peer(d.public_key, ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"],
+                    endpoint=endpoint(a.uplinks[0].outside))
+        for box in (d, a, b):
+            host.wait_ping(box.host_address, seconds=10)
+            box.host.wait_ping("10.9.0.2", seconds=10)
+        host.ping(d.host_address, count=3, size=1000)
+    assert seen.check() > 10
+    for box, last in ((a, d), (b, a), (a, b)):
+        client.set("peer", last.public_key, "remove")
+        client.peer(box.public_key, ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"],
+                    endpoint=endpoint(box.uplinks[0].outside))
+        host.wait_ping(box.host_address, seconds=10)
+        for other in (a, b, d):
+            host.wait_ping(other.host_address, seconds=10)
+            other.host.wait_ping("10.9.0.2", seconds=10)
 
 
 def test_a_byzantine_member(lab):
