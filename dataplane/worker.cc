@@ -196,6 +196,7 @@ void Worker::drop(rte_mbuf* mbuf, Drop reason) noexcept {
 void Worker::punt(rte_mbuf* mbuf, Punt reason) noexcept {
     PacketInfo& info = meta_of(mbuf).info;
     info.punt = reason;
+    info.link = kNoLink;  // of a received packet it is what the mbuf was last used for
     rte_ring* ring = parts.punts;
     if (reason == Punt::mesh)
         ring = parts.mesh;
