@@ -91,6 +91,10 @@ void SnapshotBuilder::set_ports(std::span<const config::Port> ports,
                                 .networks = connected_networks(ports[i])});
     }
     parts_.icmp_source_v4 = icmp_source(ports, Family::ipv4);
+    // A box that routes IPv4 and has no IPv4 address of its own (RFC 9229, section 3).
+    if (parts_.icmp_source_v4.family == Family::none &&
+        std::ranges::any_of(ports, [](const config::Port& port) { return port.babel; }))
+        parts_.icmp_source_v4 = *parse_address("192.0.0.8");
     parts_.icmp_source_v6 = icmp_source(ports, Family::ipv6);
 }
 

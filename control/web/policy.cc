@@ -15,7 +15,7 @@ struct Entry {
     std::string_view verb;
 };
 
-constexpr std::array<Entry, 14> kEntries = {{
+constexpr std::array<Entry, 15> kEntries = {{
     {"/", Resource::page, ""},
     {"/metrics", Resource::metrics, "metrics"},
     {"/healthz", Resource::healthz, "status"},
@@ -26,6 +26,7 @@ constexpr std::array<Entry, 14> kEntries = {{
     {"/api/v1/ports", Resource::api, "show ports"},
     {"/api/v1/drops", Resource::api, "show drops"},
     {"/api/v1/workers", Resource::api, "show workers"},
+    {"/api/v1/babel", Resource::api, "show babel"},
     {"/api/v1/links", Resource::api, "show links"},
     {"/api/v1/paths", Resource::api, "show paths"},
     {"/api/v1/members", Resource::api, "show members"},
@@ -108,7 +109,8 @@ Decision decide(const RequestHead& head, std::string_view listen_host) {
     if (entry == nullptr)
         return refuse(404,
                       "there is no such thing; try /, /metrics, /healthz, /readyz or "
-                      "/api/v1/status, peers, routes, ports, drops, workers, links, paths, "
+                      "/api/v1/status, peers, routes, ports, drops, workers, babel, "
+                      "links, paths, "
                       "members, relays");
     if (head.sec_fetch_site && !may_be_fetched(*head.sec_fetch_site, entry->resource))
         return refuse(403, "requests that other sites start are refused");

@@ -107,6 +107,16 @@ TEST_F(PublishTest, LetsOwnRoutesWinOverLearnedOnes) {
     EXPECT_EQ(lookup("192.0.2.1").kind, ForwardKind::no_route);
 }
 
+TEST_F(PublishTest, ComplainsFromTheDummyAddressWhereItRoutesIpv4WithoutHavingAny) {
+    for (config::Port& port : ports_)
+        port.addresses = {*parse_prefix("fd10:1::1/64")};
+    build({}, {});
+    EXPECT_EQ(snapshot_->icmp_source_v4.family, Family::none);
+    ports_[1].babel = true;
+    build({}, {});
+    EXPECT_EQ(to_string(snapshot_->icmp_source_v4), "192.0.0.8");
+}
+
 TEST_F(PublishTest, GivesAPortThatSpeaksBabelALinkLocalAddress) {
     ports_[1].addresses = {*parse_prefix("10.1.0.1/24")};
     build({}, {});
