@@ -269,8 +269,7 @@ void Device::Impl::send_initiation(Peer& peer, Now now) {
 template <typename M>
 void Device::Impl::send_handshake(Peer& peer, M& message, const Addressing& to, Now now) {
     peer.cookies.stamp(bytes_of(message), now.monotonic_ns);
-    actions.emplace_back(
-        SendMessage{.peer = peer.id, .message = to_message(message), .to = to});
+    actions.emplace_back(SendMessage{.peer = peer.id, .message = to_message(message), .to = to});
     peer.timers.on_any_sent(now.monotonic_ns);
 }
 
