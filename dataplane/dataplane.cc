@@ -400,6 +400,7 @@ void DataplaneImpl::remove_peer(PeerId peer) {
     retired_->add_action([this, peer] {
         (*peers_)[peer].roaming_noted_tsc.store(0, std::memory_order_relaxed);
         (*peers_)[peer].path_is_fixed.store(false, std::memory_order_relaxed);
+        (*peers_)[peer].path_mtu_bytes.store(0, std::memory_order_relaxed);
         for (const ZeroedArray<PeerActivity>& of_worker : activity_) {
             PeerActivity& seen = of_worker[peer];
             for (Counter* counter : {&seen.rx_packets, &seen.rx_bytes, &seen.tx_packets,

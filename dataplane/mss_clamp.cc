@@ -19,8 +19,9 @@ constexpr uint8_t kOptionMss = 2;
 constexpr uint8_t kOptionMssLen = 4;
 
 uint16_t tunnel_mtu(const Worker& worker, PeerId peer) noexcept {
-    const Link* link = worker.shared.peers[peer].path.load(std::memory_order_acquire);
-    return link == nullptr ? UINT16_MAX : link->mtu_bytes;
+    const PeerSlot& slot = worker.shared.peers[peer];
+    const Link* link = slot.path.load(std::memory_order_acquire);
+    return link == nullptr ? UINT16_MAX : slot.mtu_of(*link);
 }
 
 // The offset of the TCP header, 0 when there is none to look at.

@@ -32,7 +32,7 @@ void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
         meta.link = meta.slot->path.load(std::memory_order_acquire);
         fetch_session(meta.slot->sending.load(std::memory_order_relaxed));
         if (meta.link != nullptr) {
-            meta.mtu_bytes = meta.link->mtu_bytes;
+            meta.mtu_bytes = meta.slot->mtu_of(*meta.link);
             return true;
         }
         meta.error = IcmpError::no_endpoint;

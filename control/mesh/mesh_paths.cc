@@ -14,6 +14,8 @@ using control::time_of;
 
 // After so long without any way, packets are refused instead of sent into the dark.
 constexpr auto kRefuseAfter = 3s;
+// Of a path over relays: what their links take that are like most, over IPv6 and an MTU of 1500.
+constexpr uint16_t kRelayedMtuBytes = 1420;
 
 }  // namespace
 
@@ -124,6 +126,9 @@ void Mesh::take_way(Member& member, const Steering& way, const Now& now) {
     member.next_probe.reset();
     member.nb_unanswered = 0;
     member.path_rtt_ms.reset();
+    parts_.dataplane.peer(member.peer)
+        .path_mtu_bytes.store(way.hop == member.node ? 0 : kRelayedMtuBytes,
+                              std::memory_order_relaxed);
     links_.use(member.peer, way.link);
     const Member* hop = member_at(way.hop);
     const std::string text = hop == &member ? "direct, " + describe(links_.key_of(way.link))

@@ -106,7 +106,7 @@ control::MeshPathView Mesh::path_view(const Member& member, const Now& now) cons
     view.metric = way.metric;
     view.since_s = seconds(time_of(now) - member.steered_at);
     if (const Link* link = links_.find(way.link))
-        view.mtu_bytes = link->mtu_bytes;
+        view.mtu_bytes = parts_.dataplane.peer(member.peer).mtu_of(*link);
     return view;
 }
 

@@ -54,6 +54,15 @@ struct alignas(64) PeerSlot {
     // Of a mesh peer: its datagrams come by many links and relays, and none of that moves its path,
     // so control is not told (no endpoint_moved). Its links are learned from Babel.
     std::atomic<bool> path_is_fixed{false};
+    // Largest inner packet that gets through where the path goes by relays: theirs are other links,
+    // and they do not answer what is too big. 0: what the link takes.
+    std::atomic<uint16_t> path_mtu_bytes{0};
+
+    // Of `link`, which is the path.
+    uint16_t mtu_of(const Link& link) const noexcept {
+        const uint16_t most = path_mtu_bytes.load(std::memory_order_relaxed);
+        return most == 0 || most > link.mtu_bytes ? link.mtu_bytes : most;
+    }
 };
 
 }  // namespace meshgate

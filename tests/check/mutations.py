@@ -414,6 +414,11 @@ ROWS = [
      "packet_cases:*flood*"),
     ("mesh", "dataplane/mesh.cc", "worker.parts.activity[meta.from_peer].mesh_paid_until_tsc",
      "worker.mesh_paid_until_tsc[0]", "packet_cases:*flood*"),
+    ("relay", "dataplane/api/path.h", " || most > link.mtu_bytes", "", "packet_cases:*mtu_of_a*"),
+    ("relay", "dataplane/path.cc", "meta.slot->mtu_of(*meta.link)", "meta.link->mtu_bytes",
+     "packet_cases:*mtu_of_a*"),
+    ("relay", "dataplane/mss_clamp.cc", "slot.mtu_of(*link)", "link->mtu_bytes",
+     "packet_cases:*mtu_of_a*"),
     ("mesh", "dataplane/decap.cc", "if (slot.path_is_fixed.load(std::memory_order_relaxed))",
      "if (false)", "packet_cases:*roam*"),
     # Babel, by section of RFC 8966 unless another is named

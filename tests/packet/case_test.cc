@@ -4,7 +4,7 @@
 //
 //   # text                     a comment; the first line says what the case shows
 //   workers 2                  before anything else; default 1
-//   let PEER path none|fixed   the peer has no endpoint, or does not roam
+//   let PEER path none|fixed|mtu=N   the peer has no endpoint, does not roam, or takes no more
 //   let PEER session none|expired|unconfirmed|counter=N|renewed (another, in the same memory)
 //   let link NAME ENDPOINT|none [MTU]     a link of wan0 (to a port MTU of 1500 if not said)
 //   let relay INDEX LINK|none             a relay entry is installed, moved or removed
@@ -362,6 +362,8 @@ void Case::let(const std::string& line) {
     Keypair& keypair = *world_->peer(peer).keypair;
     if (what == "path" && value == "fixed")
         slot.path_is_fixed.store(true);
+    else if (what == "path" && value.starts_with("mtu="))
+        slot.path_mtu_bytes.store(static_cast<uint16_t>(std::stoul(value.substr(4))));
     else if (what == "path")
         slot.path.store(nullptr);
     else if (value == "none")

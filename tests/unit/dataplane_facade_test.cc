@@ -304,11 +304,13 @@ TEST(Dataplane, GivesAPeerSlotOutAgainOnlyAfterAGracePeriod) {
     EXPECT_NE(first, second);
     EXPECT_EQ(dataplane->add_peer(), kNoPeer);
     dataplane->peer(first).path_is_fixed.store(true);
+    dataplane->peer(first).path_mtu_bytes.store(1300);
     dataplane->remove_peer(first);
     EXPECT_EQ(dataplane->add_peer(), kNoPeer) << "a worker may still count for it";
     EXPECT_EQ(dataplane->reclaim(), 0U);
     EXPECT_EQ(dataplane->add_peer(), first);
     EXPECT_FALSE(dataplane->peer(first).path_is_fixed.load());
+    EXPECT_EQ(dataplane->peer(first).path_mtu_bytes.load(), 0U);
     EXPECT_EQ(dataplane->activity(first).rx_packets, 0U);
 }
 
