@@ -151,6 +151,8 @@ std::vector<std::string> StateView::problems() const {
                                  " does not answer");
         }
     }
+    if (gateway_.mesh() != nullptr)
+        std::ranges::move(gateway_.mesh()->problems(now), std::back_inserter(result));
     if (!reload_.last_ok())
         result.emplace_back("the last reload was refused, the configuration before it is in force");
     if (gateway_.device().under_load(now))

@@ -27,7 +27,8 @@ std::optional<NetworkView> StateView::network() {
                        .authority = to_string(mesh->authority()),
                        .members = network.members.size(),
                        .clients = network.clients.size(),
-                       .alarms = mesh->nb_alarms()};
+                       .alarms = mesh->nb_alarms(),
+                       .events = mesh->events()};
 }
 
 std::vector<LinkView> StateView::links() {

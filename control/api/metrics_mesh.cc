@@ -100,6 +100,10 @@ void write_mesh(const Writer& writer, StateProvider& state) {
         .counter("meshgate_network_alarms_total",
                  "Announcements and network files of members that they had no right to.")
         .add({}, network->alarms);
+    Family events = writer.counter("meshgate_mesh_events_total",
+                                   "What the protocols between boxes did and refused.");
+    for (const ResultCount& event : network->events)
+        events.add({{"event", event.result}}, event.count);
     writer.single("meshgate_network_version", "Version of the network file in force.",
                   network->version);
     write_members(writer, state.members());

@@ -188,6 +188,7 @@ struct NetworkView {
     std::string authority;  // base64
     size_t members = 0, clients = 0;
     uint64_t alarms = 0;  // announcements and files that members had no right to
+    std::vector<ResultCount> events;  // of the protocols between boxes: "relay_opens_accepted"
 };
 
 // A direct way to a member: one of our wan ports and one of its endpoints.

@@ -68,7 +68,8 @@ struct Member {
     // Traffic of users, which is what the packet path counted less what we sent and received.
     uint64_t control_tx = 0, control_rx = 0;
     uint64_t user_tx = 0, user_rx = 0;
-    std::optional<Time> last_user, last_user_tx;
+    uint64_t data_tx_tsc = 0, data_rx_tsc = 0;
+    std::optional<Time> last_user;
 
     // Path
     std::optional<Steering> steering;  // in force
@@ -100,7 +101,7 @@ struct Member {
     // NAT
     Time next_candidates{};
     unsigned nb_candidate_rounds = 0;
-    std::vector<Endpoint> told_candidates;
+    control::TokenBucket candidate_rate{0.5, 5};  // messages with its endpoints
 
     bool has_session() const noexcept { return !keypairs.empty(); }
 };

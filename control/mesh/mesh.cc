@@ -51,7 +51,8 @@ Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config:
                 .policy = this}},
       relays_{{.self = node_}, *this, *this},
       clients_{node_, *this},
-      published_{*this, *this, *this} {}
+      published_{*this, *this, *this},
+      created_{time_of(parts_.clock())} {}
 
 Mesh::~Mesh() {
     for (auto& [node, member] : members_)
@@ -316,7 +317,8 @@ void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) 
     relays_.open(keypair.remote_index, member->node, time_of(now));
     settle_relays(now);
     // Somebody wanted it, here or there: worth a look for the best way.
-    member->last_user = time_of(now);
+    if (member->keypairs.size() == 1)
+        member->last_user = time_of(now);
     steer(*member, now);
 }
 
@@ -414,19 +416,21 @@ void Mesh::review_member(Member& member, const Now& now) {
         steer(member, now);
 }
 
-// What the packet path counted less what we sent ourselves.
+// What the packet path counted less what we sent ourselves; keepalives are no traffic either.
 void Mesh::watch_traffic(Member& member, Time now) {
     const Dataplane::Activity seen = parts_.dataplane.activity(member.peer);
-    const uint64_t tx = seen.tx_packets - std::min(seen.tx_packets, member.control_tx);
-    const uint64_t rx = seen.rx_packets - std::min(seen.rx_packets, member.control_rx);
-    if (tx > member.user_tx) {
-        member.user_tx = tx;
-        member.last_user = member.last_user_tx = now;
-    }
-    if (rx > member.user_rx) {
-        member.user_rx = rx;
+    const auto grew = [](uint64_t& user, uint64_t counted, uint64_t control) {
+        const uint64_t present = counted - std::min(counted, control);
+        return present > std::exchange(user, std::max(user, present));
+    };
+    const bool sent =
+        seen.last_data_tx_tsc != std::exchange(member.data_tx_tsc, seen.last_data_tx_tsc);
+    const bool received =
+        seen.last_data_rx_tsc != std::exchange(member.data_rx_tsc, seen.last_data_rx_tsc);
+    const bool more_sent = grew(member.user_tx, seen.tx_packets, member.control_tx);
+    const bool more_received = grew(member.user_rx, seen.rx_packets, member.control_rx);
+    if ((sent && more_sent) || (received && more_received))
         member.last_user = now;
-    }
 }
 
 bool Mesh::shutdown(const Now& now) {

@@ -123,6 +123,9 @@ public:
     bool shutdown(const Now& now);
 
     // ---- views ----
+    std::vector<control::ResultCount> events() const;
+    // Each a sentence for the operator.
+    std::vector<std::string> problems(const Now& now) const;
     std::vector<control::LinkView> link_views(const Now& now) const;
     std::vector<control::MeshPathView> path_views(const Now& now) const;
     std::optional<control::MeshPathView> path_of(PeerId peer, const Now& now) const;
@@ -282,6 +285,7 @@ private:
     };
     std::map<IpAddress, Stranded> stranded_;  // by receiver
     wireguard::Addressing handshake_from_;
+    Time created_{};
     Time next_review_{};
     bool steering_due_ = false;
     bool has_relays_ = false;    // the network

@@ -128,6 +128,9 @@ void Mesh::remove_stale_links(Member& member, Time now) {
     for (const auto& [key, link] : member.links) {
         const bool silent = now - link.heard.value_or(link.added) > kLinkLife;
         const bool unwanted = !is_eager(member) && !member.has_session() && !is_active(member, now);
+        const bool is_path = member.steering && member.steering->link == link.id;
+        if (is_path && links_.has_way(key))
+            continue;
         if (!links_.has_way(key) || unwanted ||
             (silent && std::ranges::count(in_file, key.remote) == 0))
             stale.push_back(key);

@@ -187,7 +187,8 @@ void Mesh::on_message(Member& member, const Seen& seen, const LinkKey& from, con
 void Mesh::on_message(Member& member, const Candidates& candidates, const LinkKey&,
                       const Now& now) {
     const Time time = time_of(now);
-    member.told_candidates = candidates.endpoints;
+    if (!member.candidate_rate.take(time))
+        return;
     for (const Endpoint& endpoint : candidates.endpoints) {
         for (const UnderlayPort& port : links_.ports()) {
             MemberLink* link = add_link(member, {port.id, endpoint}, LinkOrigin::candidate, time);

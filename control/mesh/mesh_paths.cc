@@ -74,6 +74,9 @@ void Mesh::steer_all(const Now& now) {
 void Mesh::steer(Member& member, const Now& now) {
     if (!member.has_session() || shut_down_)
         return;
+    // Nobody probes for an idle leaf: its path stays as it is, and the next packet wakes it up.
+    if (member.steering && !is_eager(member) && !is_active(member, time_of(now)))
+        return;
     auto way = best_way(member);
     if (!way && !member.steering && member.greeted_by && time_of(now) < member.greeted_until) {
         const auto link = member.links.find(*member.greeted_by);

@@ -184,6 +184,8 @@ void Mesh::probe_path(Member& member, const Now& now) {
         const auto lasts = kFirstSuspicion * (1U << std::min(nb_times, kMaxSuspicionDoublings));
         ++nb_times;
         suspect(member, relay, time + lasts, "it forwarded nothing", now);
+        // Or the other end has lost the session, and throws away what is forwarded.
+        parts_.device.on_no_session(member.peer, now);
     }
     member.next_probe = time + kPathProbeInterval;
     member.probe_sent = time;

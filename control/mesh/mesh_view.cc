@@ -13,6 +13,9 @@ using namespace std::chrono_literals;
 using control::LinkView;
 using control::time_of;
 
+// A box that has just started is no problem yet.
+constexpr auto kPatience = 10s;
+
 double seconds(Time::duration duration) {
     return std::chrono::duration<double>(duration).count();
 }
@@ -39,6 +42,39 @@ std::string ago(double age_s) {
 }
 
 }  // namespace
+
+std::vector<control::ResultCount> Mesh::events() const {
+    std::vector<control::ResultCount> result;
+    const auto add = [&result]<typename Counter>(const char* part, const auto& owner,
+                                                 Counter last) {
+        for (size_t i = 0; i < static_cast<size_t>(last); ++i) {
+            const auto counter = static_cast<Counter>(i);
+            result.push_back(
+                {std::string{part} + "_" + to_string(counter), owner.counter(counter)});
+        }
+    };
+    add("babel", speaker_, babel::Counter::nb_counters);
+    add("relay", relays_, RelayCounter::nb_counters);
+    add("file", files_, FileCounter::nb_counters);
+    add("client", clients_, ClientCounter::nb_counters);
+    add("published", published_, PublishedCounter::nb_counters);
+    result.push_back({"message_undecodable", nb_undecodable_});
+    return result;
+}
+
+std::vector<std::string> Mesh::problems(const Now& now) const {
+    std::vector<std::string> result;
+    if (!self_)
+        result.push_back("this box is no member of network " + network_.name + ", version " +
+                         std::to_string(network_.version));
+    for (const auto& [node, member] : members_) {
+        const bool missed = member->info.relay && !(member->has_session() && member->steering);
+        if (missed && time_of(now) - created_ > kPatience)
+            result.push_back("relay " + member->info.name + " is not reached: meshgate explain " +
+                             member->info.name);
+    }
+    return result;
+}
 
 std::vector<LinkView> Mesh::link_views(const Now& now) const {
     std::map<LinkId, babel::NeighborView> measured;
