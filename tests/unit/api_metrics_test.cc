@@ -5,6 +5,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "tests/unit/api_fake_state.h"
@@ -115,13 +117,17 @@ TEST(Metrics, ShowTheMeshOfABoxInANetworkOnly) {
     EXPECT_EQ(text.find(R"(meshgate_link_rtt_seconds{peer="leipzig")"), std::string::npos);
 }
 
-TEST(Metrics, SatisfyPromtoolWithALinkOrAPathTwice) {
+// promtool lets it pass; Prometheus drops what it meets for the second time.
+TEST(Metrics, HaveNoSampleTwice) {
     FakeState state;
     state.join_network();
     state.link_views.push_back(state.link_views[0]);
     state.path_views.push_back(state.path_views[0]);
     state.path_views[0].peer = "alice-laptop";
-    EXPECT_EQ(promtool_status(metrics_text(state)), 0) << metrics_text(state);
+    std::istringstream lines{metrics_text(state)};
+    std::set<std::string> seen;
+    for (std::string line; std::getline(lines, line);)
+        EXPECT_TRUE(seen.insert(line.substr(0, line.rfind(' '))).second || line[0] == '#') << line;
 }
 
 TEST(Metrics, KeepCountersExactAboveFourThousandMillion) {

@@ -180,6 +180,19 @@ TEST_F(ResolverTest, EndsWithoutWaitingForAnAnswer) {
     EXPECT_TRUE(told.empty());
 }
 
+TEST_F(ResolverTest, EndsWithAnAnswerOnItsWay) {
+    dns->set("a", "192.0.2.1");
+    auto resolver = make(options());
+    resolver->set_hosts({"a"});
+    while (dns->asked("a") == 0)
+        std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(50ms);  // it now waits for the event loop
+    resolver.reset();
+    io.restart();
+    EXPECT_GT(io.run_for(20ms), 0U) << "the answer must have been on its way";
+    EXPECT_TRUE(told.empty());
+}
+
 TEST_F(ResolverTest, TakesABoundedNumberOfAddresses) {
     ResolverOptions how;
     how.lookup = [](const std::string&) {
