@@ -187,7 +187,7 @@ struct NetworkView {
     uint64_t version = 0;
     std::string authority;  // base64
     size_t members = 0, clients = 0;
-    uint64_t alarms = 0;  // announcements and files that members had no right to
+    uint64_t alarms = 0;              // announcements and files that members had no right to
     std::vector<ResultCount> events;  // of the protocols between boxes: "relay_opens_accepted"
 };
 

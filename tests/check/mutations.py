@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WG = "control/wireguard/"
 BABEL = "control/babel/"
 MESH = "control/mesh/"
+FOREIGN = "control/foreign/"
 READY = "    options.fill_random = or_libsodium("
 
 
@@ -478,6 +479,21 @@ ROWS = [
      "is_ipv4(ae) ? next_hop_v4_ : next_hop_v6_;", "unit_babel:BabelTlv*"),
     ("RFC 9616", BABEL + "receive.cc", "neighbor->rtt.sample(int64_t{away} - kept);",
      "neighbor->rtt.sample(int64_t{away});", "unit_babel:BabelNeighbor*"),
+    ("own words", BABEL + "receive.cc", "update.metric == kInfinity || update.router_id == router_id)",
+     "update.metric == kInfinity)", "unit_control:RoutersTest.*"),
+    # Routers that are no Meshgate.
+    ("foreign", FOREIGN + "policy.cc", "peer == kNoPeer || it->second.peer != peer",
+     "peer != kNoPeer && it->second.peer != peer", "unit_control:PolicyTest.*"),
+    ("foreign", FOREIGN + "policy.cc", "to->second == filter->second.peer", "false",
+     "unit_control:PolicyTest.*"),
+    ("foreign", FOREIGN + "routers.cc", "{{0x33, 0x33, 0, 1, 0, 6}}", "{{0x33, 0x33, 0, 0, 0, 6}}",
+     "unit_control:RoutersTest.*"),
+    ("foreign", FOREIGN + "routers.cc", "        speaker_.retract(after.id(), prefix, now);",
+     "        (void)prefix, (void)now;", "unit_control:RoutersTest.*"),
+    ("foreign", FOREIGN + "routers.cc", "on_link ? change.next_hop : change.via.address",
+     "on_link || true ? change.next_hop : change.via.address", "unit_control:RoutersTest.*"),
+    ("foreign", "control/publish/rib.cc", "return std::ranges::binary_search(known, route.prefix);",
+     "return (void)route, false;", "unit_control:PublishTest.*"),
     # The network file, and how it comes to the daemon.
     ("network", "config/network_file.cc", "if (!verify(candidate, authority)) {", "if (false) {",
      "unit_config:*Network*"),

@@ -241,4 +241,16 @@ private:
     bool acknowledging = false;
 };
 
+// Two LANs with a neighbour each.
+struct Two : Router {
+    explicit Two(const std::function<void(SpeakerOptions&)>& adjust = nullptr) : Router{adjust} {
+        lan(1);
+        lan(2);
+        a = &neighbor(1, 1);
+        b = &neighbor(2, 2);
+    }
+    Fake* a = nullptr;
+    Fake* b = nullptr;
+};
+
 }  // namespace meshgate::babel::test
