@@ -54,6 +54,17 @@ std::optional<Steering> Mesh::best_way(const Member& member, Suspects suspects) 
     return std::nullopt;
 }
 
+// Whether the routing protocol still knows this way, be it the best or not.
+bool Mesh::exists(const Member& member, const Steering& way) const {
+    for (const Prefix& prefix : {Prefix{member.node, 128}, node_prefix_}) {
+        for (const babel::RouteView& route : speaker_.routes(prefix)) {
+            if (route.via.interface == way.link && route.metric != babel::kInfinity)
+                return true;
+        }
+    }
+    return false;
+}
+
 void Mesh::steer_all(const Now& now) {
     for (auto& [node, member] : members_) {
         const auto way = best_way(*member);
@@ -85,8 +96,12 @@ void Mesh::steer(Member& member, const Now& now) {
     }
     if (!way)
         return lose_way(member, now);
-    if (!is_ready(member, *way))
+    if (!is_ready(member, *way)) {
+        if (member.steering &&
+            (member.steering->same_way(*way) || !exists(member, *member.steering)))
+            lose_way(member, now);
         return;
+    }
     member.lost_at.reset();
     if (member.steering && member.steering->same_way(*way))
         member.steering->metric = way->metric;
