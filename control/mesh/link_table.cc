@@ -16,18 +16,15 @@ constexpr uint16_t kLeastMtu = 1280;
 }  // namespace
 
 LinkTable::LinkTable(Dataplane& dataplane, Neighbors& neighbors)
-    : dataplane_{dataplane}, neighbors_{neighbors} {
-    auto nowhere = std::make_shared<Link>();
-    nowhere->mtu_bytes = kLeastMtu;
-    nowhere_ = std::move(nowhere);
-}
+    : dataplane_{dataplane}, neighbors_{neighbors} {}
 
 LinkTable::~LinkTable() {
     while (!links_.empty()) {
         links_.begin()->second.nb_holders = 1;
         remove(links_.begin()->first);
     }
-    dataplane_.retire(nowhere_);
+    if (nowhere_ != nullptr)
+        dataplane_.retire(nowhere_);
 }
 
 const UnderlayPort* LinkTable::port_of(PortId id) const {
@@ -49,6 +46,17 @@ bool LinkTable::has_way(const LinkKey& key) const {
 
 void LinkTable::set_ports(std::vector<UnderlayPort> ports, Time now) {
     ports_ = std::move(ports);
+    if (nowhere_ == nullptr && !ports_.empty()) {
+        // To nobody's MAC address, should anything ever leave by it.
+        const Endpoint nobody{IpAddress::v4(0), 0};
+        nowhere_ = std::make_shared<const Link>(make_link({.port = ports_.front().id,
+                                                           .port_mtu_bytes = kLeastMtu,
+                                                           .vlan = ports_.front().vlan,
+                                                           .source_mac = ports_.front().mac,
+                                                           .next_hop_mac = {},
+                                                           .local = nobody,
+                                                           .remote = nobody}));
+    }
     for (auto& [id, state] : links_) {
         state.way = way_to(state.key);
         resolve(id, state, now);

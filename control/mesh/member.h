@@ -78,7 +78,9 @@ struct Member {
     std::map<uint32_t, uint32_t> keypairs;  // local index -> remote index, all that live
     bool held = false;                      // a session waits for a path before it may send
     uint32_t held_local = 0;                // which; also the one that was used last
-    std::optional<Steering> told_way;       // the best way when those who relay were last told
+    Time held_until{};
+    std::optional<uint32_t> insists_on;  // this keypair sends, although no path is ready for it
+    std::optional<Steering> told_way;    // the best way when those who relay were last told
     // A handshake message came by this link: good enough until the probes know better.
     std::optional<LinkKey> greeted_by;
     Time greeted_until{};

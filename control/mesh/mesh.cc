@@ -412,6 +412,8 @@ void Mesh::review_member(Member& member, const Now& now) {
     look_for_direct(member, now);
     forgive(member, time);
     probe_path(member, now);
+    if (member.held && time >= member.held_until)
+        insist(member, now);
     if (member.held || !member.steering || member.lost_at)
         steer(member, now);
 }

@@ -184,6 +184,7 @@ private:
     enum class Suspects : uint8_t { avoided, taken };
     std::optional<Steering> best_way(const Member& member) const;
     std::optional<Steering> best_way(const Member& member, Suspects suspects) const;
+    void insist(Member& member, const Now& now);
     bool exists(const Member& member, const Steering& way) const;
     void steer_all(const Now& now);
     void steer(Member& member, const Now& now);

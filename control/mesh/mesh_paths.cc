@@ -14,6 +14,8 @@ using control::time_of;
 
 // After so long without any way, packets are refused instead of sent into the dark.
 constexpr auto kRefuseAfter = 3s;
+// So long may a relay take to accept the index of a new session.
+constexpr auto kHeldFor = 1s;
 // Of a path over relays: what their links take that are like most, over IPv6 and an MTU of 1500.
 constexpr uint16_t kRelayedMtuBytes = 1420;
 
@@ -167,15 +169,29 @@ void Mesh::lose_way(Member& member, const Now& now) {
     links_.refuse(member.peer);
 }
 
+// The relay does not take the index of the new session, and the old session may be gone at the
+// other end: the new one is used all the same, or no probe of a direct link would ever be
+// understood.
+void Mesh::insist(Member& member, const Now& now) {
+    if (!std::exchange(member.held, false))
+        return;
+    member.insists_on = member.held_local;
+    if (!member.steering)
+        links_.refuse(member.peer);
+    parts_.sessions.release(member.peer, now);
+}
+
 bool Mesh::may_send(PeerId peer, uint32_t local_index, const Now& now) {
     Member* member = member_of(peer);
     if (member == nullptr)
         return true;
+    const bool insists = member->insists_on == local_index;
     member->held_local = local_index;
     steer(*member, now);
-    if (may_use(*member, local_index))
+    if (insists || may_use(*member, local_index))
         return true;
     member->held = true;
+    member->held_until = time_of(now) + kHeldFor;
     return false;
 }
 

@@ -70,6 +70,10 @@ void Mesh::settle_relays(const Now& now) {
         if (change.kind == RelayChange::Kind::refused)
             on_refused(*member, change.answer, now);
         steer(*member, now);
+        const auto held = member->keypairs.find(member->held_local);
+        if (change.kind == RelayChange::Kind::refused && held != member->keypairs.end() &&
+            held->second == change.index)
+            insist(*member, now);
     }
 }
 
