@@ -22,6 +22,8 @@ constexpr Duration kProbeSilent = 10s;  // where nobody answers
 constexpr Duration kFresh = 3s;
 constexpr Duration kBack = 10s;  // one that came back: what it lost before has to be outweighed
 constexpr Duration kSilentAfter = 15s;
+constexpr Duration kSilentAfterEager = 10min;  // relays are looked for a while longer
+constexpr Duration kQuiet = 5s;
 constexpr Duration kInUseFor = 10s;
 constexpr Duration kLinkLife = 90s;  // of one that we only heard of
 constexpr size_t kMaxLinksPerMember = 32;
@@ -165,6 +167,7 @@ void Mesh::set_probing(Member& member, MemberLink& link, bool on, Time now) {
 }
 
 void Mesh::set_intervals(Member& member, Time now) {
+    const Duration patience = is_eager(member) ? kSilentAfterEager : kSilentAfter;
     for (auto& [key, link] : member.links) {
         if (!link.probed)
             continue;
@@ -173,7 +176,7 @@ void Mesh::set_intervals(Member& member, Time now) {
             wanted = kProbeInUse;
         else if (fast_for_them_.contains(link.id))
             wanted = kProbeForThem;
-        else if (now - link.heard.value_or(link.added) > kSilentAfter)
+        else if (now - link.heard.value_or(link.added) > patience)
             wanted = kProbeSilent;
         if (wanted == link.interval)
             continue;
@@ -218,6 +221,9 @@ void Mesh::receive_babel(Packet& packet, Member& member, const Now& now) {
     MemberLink* link = add_link(member, {info.port, info.remote}, LinkOrigin::heard, time_of(now));
     if (link == nullptr)
         return;
+    // After a silence it has to prove itself, and fast: others may have no other way.
+    if (!link->heard || time_of(now) - *link->heard > kQuiet)
+        link->fresh_until = std::max(link->fresh_until, time_of(now) + kFresh);
     link->heard = time_of(now);
     if (!link->probed || shut_down_)
         return;
