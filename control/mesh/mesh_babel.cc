@@ -94,10 +94,16 @@ MemberLink* Mesh::add_link(Member& member, const LinkKey& key, LinkOrigin origin
     const LinkId id = links_.add(key, now);
     if (id == kNoLink)
         return nullptr;
-    // One endpoint is one box: what another member has is not this one's.
-    if (by_link_.contains(id)) {
-        links_.remove(id);
-        return nullptr;
+    // One endpoint is one box: what another member has is not this one's. Unless it only says so:
+    // or it could keep the others from being reached.
+    if (const auto holder = by_link_.find(id); holder != by_link_.end()) {
+        const MemberLink& theirs = holder->second->links.at(key);
+        if (theirs.heard || theirs.origin != LinkOrigin::candidate ||
+            origin == LinkOrigin::candidate) {
+            links_.remove(id);
+            return nullptr;
+        }
+        remove_link(*holder->second, key, now);
     }
     by_link_[id] = &member;
     MemberLink& link = member.links[key];
