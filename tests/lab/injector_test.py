@@ -18,7 +18,8 @@ def cable(lab, seed=1):
     injector = Injector(lab, left, "eth0", right, "eth0", seed=seed)
     left.address("eth0", "192.0.2.1/24", "2001:db8::1/64")
     right.address("eth0", "192.0.2.2/24", "2001:db8::2/64")
-    left.wait_ping("192.0.2.2")
+    for address in "192.0.2.2", "2001:db8::2":  # a lost solicitation would cost a second
+        left.wait_ping(address)
     return left, right, injector
 
 
