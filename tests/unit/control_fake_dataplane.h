@@ -15,7 +15,7 @@ namespace meshgate::control {
 
 // The packet side as control sees it, without workers: a test puts punts in and looks at what was
 // sent. Its packets are real mbufs, so that a forgotten one shows. The TSC counts nanoseconds.
-class FakeDataplane final : public Dataplane {
+class FakeDataplane : public Dataplane {
 public:
     struct Sent {
         PacketInfo info;
