@@ -45,11 +45,9 @@ Json texts_of(const std::vector<Prefix>& prefixes) {
 Json to_json(const std::optional<NetworkView>& network) {
     if (!network)
         return nullptr;
-    return {{"name", network->name},
-            {"version", network->version},
-            {"authority", network->authority},
-            {"members", network->members},
-            {"clients", network->clients}};
+    return {{"name", network->name},           {"version", network->version},
+            {"authority", network->authority}, {"members", network->members},
+            {"clients", network->clients},     {"alarms", network->alarms}};
 }
 
 Json to_json(const LinkView& link) {

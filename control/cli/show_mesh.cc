@@ -96,9 +96,11 @@ std::string network_line(const Json& status) {
         const uint64_t number = number_of(network.at(key));
         return human_count(number) + " " + noun + (number == 1 ? "" : "s");
     };
+    const bool alarmed = network.contains("alarms") && number_of(network.at("alarms")) > 0;
+    const std::string alarms = alarmed ? ", " + count("alarms", "alarm") : "";
     return "NETWORK  " + text_of(network.at("name")) + ", version " +
            std::to_string(number_of(network.at("version"))) + ", " + count("members", "member") +
-           ", " + count("clients", "client") + "\n";
+           ", " + count("clients", "client") + alarms + "\n";
 }
 
 }  // namespace meshgate::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/web/api_client.h"
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -23,6 +24,9 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kMaxAnswerBytes = size_t{64} << 20;
 constexpr auto kPatience = std::chrono::seconds{5};
 constexpr auto kFresh = std::chrono::milliseconds{500};
+// Of questions about one peer: so many at once, and so many a second.
+constexpr double kNamedBurst = 20;
+constexpr double kNamedPerSecond = 10;
 constexpr const char* kRestrict = R"({"verb":"restrict","to":"read"})";
 
 }  // namespace
@@ -43,7 +47,7 @@ public:
         return {};
     }
 
-    void ask(const std::string& verb, Done done);
+    void ask(const ApiClient::Question& question, Done done);
     // Sends a line as it is, outside of any cache.
     void ask_line(std::string line, Done done);
     void close() {
@@ -55,7 +59,7 @@ public:
     void on_lost(std::function<void()> lost) { lost_ = std::move(lost); }
 
 private:
-    struct Question {
+    struct Waiting {
         std::string line;
         std::vector<Done> waiting;
     };
@@ -64,6 +68,9 @@ private:
         Clock::time_point since;
     };
 
+    bool is_known(const std::string& line) const;
+    bool take_named_token();
+    void refuse(Done done);
     void send_next();
     void read();
     void on_answer(error_code error, size_t len);
@@ -72,27 +79,54 @@ private:
 
     asio::local::stream_protocol::socket socket_;
     asio::steady_timer patience_;
-    std::deque<Question> questions_;      // the first one is at the daemon
-    std::map<std::string, Known> known_;  // by line; as many as there are verbs
+    std::deque<Waiting> questions_;       // the first one is at the daemon
+    std::map<std::string, Known> known_;  // by line; what is not fresh goes with the next answer
+    double named_tokens_ = kNamedBurst;
+    Clock::time_point named_at_ = Clock::now();
     std::string received_;
     std::function<void()> lost_;
     bool busy_ = false;
     bool failed_ = false;
 };
 
-void ApiClient::Connection::ask(const std::string& verb, Done done) {
-    ask_line(R"({"verb":")" + verb + "\"}", std::move(done));
+bool ApiClient::Connection::is_known(const std::string& line) const {
+    const auto known = known_.find(line);
+    return known != known_.end() && Clock::now() - known->second.since < kFresh;
+}
+
+bool ApiClient::Connection::take_named_token() {
+    const auto now = Clock::now();
+    const std::chrono::duration<double> passed = now - named_at_;
+    named_at_ = now;
+    named_tokens_ = std::min(kNamedBurst, named_tokens_ + passed.count() * kNamedPerSecond);
+    if (named_tokens_ < 1)
+        return false;
+    named_tokens_ -= 1;
+    return true;
+}
+
+void ApiClient::Connection::refuse(Done done) {
+    asio::post(socket_.get_executor(), [done = std::move(done)] { done(nullptr); });
+}
+
+void ApiClient::Connection::ask(const ApiClient::Question& question, Done done) {
+    if (question.name.empty())
+        return ask_line(R"({"verb":")" + question.verb + "\"}", std::move(done));
+    std::string line = R"({"verb":")" + question.verb + R"(","name":")" + question.name + "\"}";
+    if (!is_known(line) && !take_named_token())
+        return refuse(std::move(done));
+    ask_line(std::move(line), std::move(done));
 }
 
 void ApiClient::Connection::ask_line(std::string line, Done done) {
-    const auto known = known_.find(line);
-    const bool fresh = known != known_.end() && Clock::now() - known->second.since < kFresh;
-    if (fresh || failed_) {
-        const Answer answer = fresh ? known->second.answer : nullptr;
+    if (is_known(line)) {
+        const Answer answer = known_.at(line).answer;
         asio::post(socket_.get_executor(), [answer, done = std::move(done)] { done(answer); });
         return;
     }
-    for (Question& question : questions_) {
+    if (failed_)
+        return refuse(std::move(done));
+    for (Waiting& question : questions_) {
         if (question.line == line)
             return question.waiting.push_back(std::move(done));
     }
@@ -131,9 +165,11 @@ void ApiClient::Connection::on_answer(error_code error, size_t len) {
         return lose();
     auto answer = std::make_shared<const std::string>(received_.substr(0, len));
     received_.erase(0, len);
-    Question question = std::move(questions_.front());
+    Waiting question = std::move(questions_.front());
     questions_.pop_front();
     busy_ = false;
+    std::erase_if(known_,
+                  [](const auto& entry) { return Clock::now() - entry.second.since >= kFresh; });
     known_[question.line] = {answer, Clock::now()};
     send_next();
     read();
@@ -145,7 +181,7 @@ void ApiClient::Connection::on_answer(error_code error, size_t len) {
 // next on the connection would otherwise be taken for the answer to another question.
 void ApiClient::Connection::give_up() {
     std::vector<Done> disappointed;
-    for (Question& question : questions_) {
+    for (Waiting& question : questions_) {
         for (Done& done : question.waiting)
             disappointed.push_back(std::move(done));
         question.waiting.clear();
@@ -191,8 +227,8 @@ Result<std::unique_ptr<ApiClient>> ApiClient::connect(asio::io_context& io,
     return std::unique_ptr<ApiClient>{new ApiClient{std::move(connection)}};
 }
 
-void ApiClient::ask(const std::string& verb, Done done) {
-    connection_->ask(verb, std::move(done));
+void ApiClient::ask(const Question& question, Done done) {
+    connection_->ask(question, std::move(done));
 }
 
 void ApiClient::on_lost(std::function<void()> lost) {

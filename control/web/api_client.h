@@ -17,10 +17,11 @@ namespace meshgate::web {
 // process still has the privilege to open the socket; it cannot be opened again afterwards.
 //
 // Requests go one after another. An answer serves everybody who asks for the same within half a
-// second, so that no number of HTTP clients makes the daemon work more than that.
+// second, so that no number of HTTP clients makes the daemon work more than that. Questions about
+// one peer, which differ, have a rate of their own.
 class ApiClient {
 public:
-    // A whole answer line of the API; null: none came in time.
+    // A whole answer line of the API; null: none came in time, or too many were asked for.
     using Answer = std::shared_ptr<const std::string>;
     using Done = std::function<void(Answer)>;
 
@@ -32,7 +33,12 @@ public:
     ApiClient& operator=(const ApiClient&) = delete;
 
     // `done` is called exactly once, never from within ask().
-    void ask(const std::string& verb, Done done);
+    // `name`: whom it is about, checked by policy; empty for a question about all.
+    struct Question {
+        std::string verb;
+        std::string name;
+    };
+    void ask(const Question& question, Done done);
     // Called once when the daemon closes the connection.
     void on_lost(std::function<void()> lost);
 

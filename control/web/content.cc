@@ -32,6 +32,19 @@ Content readiness(const Json& status) {
     return plain_content(ready ? 200 : 503, ready ? "ready\n" : "not ready\n");
 }
 
+bool starts_with(const std::string& answer, std::string_view text) {
+    return answer.compare(0, text.size(), text) == 0;
+}
+
+// The daemon writes its answers in this order.
+unsigned status_of(const std::string& answer) {
+    if (starts_with(answer, R"({"ok":true,)"))
+        return 200;
+    const bool not_found = starts_with(answer, R"({"ok":false,)") &&
+                           answer.find(R"("error":{"code":"not-found")") != std::string::npos;
+    return not_found ? 404 : 503;
+}
+
 Content from_result(Resource resource, const Json& result) {
     if (resource == Resource::healthz)
         return health(result);
@@ -64,7 +77,7 @@ Content answer_content(Resource resource, const std::shared_ptr<const std::strin
         return plain_content(503, "meshgated did not answer in time");
     if (resource == Resource::api) {
         Content content;
-        content.status = answer->rfind("{\"ok\":true,", 0) == 0 ? 200 : 503;
+        content.status = status_of(*answer);
         content.type = "application/json";
         content.shared = answer;
         return content;

@@ -191,7 +191,7 @@ void HttpServer::Session::serve(const Decision& decision) {
     if (decision.resource == Resource::page)
         return send(page_content());
     stream_.expires_never();  // the API client answers in bounded time
-    listener_->api().ask(decision.verb,
+    listener_->api().ask({.verb = decision.verb, .name = decision.name},
                          [self = shared_from_this(), resource = decision.resource](
                              ApiClient::Answer answer) { self->serve_answer(resource, answer); });
 }

@@ -15,7 +15,7 @@ struct Entry {
     std::string_view verb;
 };
 
-constexpr std::array<Entry, 15> kEntries = {{
+constexpr std::array<Entry, 16> kEntries = {{
     {"/", Resource::page, ""},
     {"/metrics", Resource::metrics, "metrics"},
     {"/healthz", Resource::healthz, "status"},
@@ -31,7 +31,11 @@ constexpr std::array<Entry, 15> kEntries = {{
     {"/api/v1/paths", Resource::api, "show paths"},
     {"/api/v1/members", Resource::api, "show members"},
     {"/api/v1/relays", Resource::api, "show relays"},
+    {"/api/v1/explain", Resource::api, "explain"},
 }};
+
+constexpr std::string_view kExplain = "explain";
+constexpr size_t kMaxNameLen = 63;
 
 char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -88,6 +92,20 @@ const Entry* find_entry(std::string_view target) {
     return entry == kEntries.end() ? nullptr : entry;
 }
 
+// The value of `?name=`; empty when it is not the name of any peer. Names need no escapes.
+std::string_view name_in(std::string_view target) {
+    constexpr std::string_view kKey = "?name=";
+    constexpr std::string_view kAllowed =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const size_t key = target.find('?');
+    if (key == std::string_view::npos || target.substr(key, kKey.size()) != kKey)
+        return {};
+    const std::string_view name = target.substr(key + kKey.size());
+    const bool ok =
+        name.size() <= kMaxNameLen && name.find_first_not_of(kAllowed) == std::string_view::npos;
+    return ok ? name : std::string_view{};
+}
+
 Decision refuse(unsigned status, std::string message) {
     return {.status = status, .message = std::move(message)};
 }
@@ -110,11 +128,17 @@ Decision decide(const RequestHead& head, std::string_view listen_host) {
         return refuse(404,
                       "there is no such thing; try /, /metrics, /healthz, /readyz or "
                       "/api/v1/status, peers, routes, ports, drops, workers, babel, "
-                      "links, paths, "
-                      "members, relays");
+                      "links, paths, members, relays, explain?name=NAME");
     if (head.sec_fetch_site && !may_be_fetched(*head.sec_fetch_site, entry->resource))
         return refuse(403, "requests that other sites start are refused");
-    return {.status = 200, .resource = entry->resource, .verb = std::string{entry->verb}};
+    const bool about_one = entry->verb == kExplain;
+    const std::string_view name = about_one ? name_in(head.target) : std::string_view{};
+    if (about_one && name.empty())
+        return refuse(400, "explain needs ?name= and the name of a member");
+    return {.status = 200,
+            .resource = entry->resource,
+            .verb = std::string{entry->verb},
+            .name = std::string{name}};
 }
 
 }  // namespace meshgate::web

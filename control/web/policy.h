@@ -25,6 +25,7 @@ struct Decision {
     unsigned status = 404;  // 200: serve `resource`
     Resource resource = Resource::none;
     std::string verb;     // what to ask the daemon, where there is something to ask
+    std::string name;     // whom the verb is about, where it is about one
     std::string message;  // status other than 200: why
 };
 

@@ -30,6 +30,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     MG_ASSERT((decision.status == 200) == (decision.resource != Resource::none));
     MG_ASSERT((decision.status == 200) == decision.message.empty());
     MG_ASSERT(decision.verb != "reload" && decision.verb != "restrict");
+    // A name goes into a JSON text as it is.
+    MG_ASSERT(decision.name.find_first_of("\"\\\n") == std::string::npos);
+    MG_ASSERT(decision.name.empty() == (decision.verb != "explain"));
     MG_ASSERT(decision.status != 200 || head.method == "GET" || head.method == "HEAD");
     MG_ASSERT(decision.status != 200 || head.host->find("example") == std::string_view::npos);
     return 0;

@@ -225,7 +225,8 @@ std::vector<RelayView> fake_relays() {
 }  // namespace
 
 void FakeState::join_network() {
-    network_view = NetworkView{"acme", 12, "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", 3, 1};
+    network_view =
+        NetworkView{"acme", 12, "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", 3, 1, 2, {}};
     link_views = fake_links();
     path_views = fake_paths();
     member_views = fake_members();

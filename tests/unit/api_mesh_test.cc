@@ -104,7 +104,7 @@ TEST_F(MeshAnswer, StatusNamesTheNetwork) {
     EXPECT_EQ(result(R"({"verb":"status"})")["network"].dump(),
               R"({"name":"acme","version":12,)"
               R"("authority":"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",)"
-              R"("members":3,"clients":1})");
+              R"("members":3,"clients":1,"alarms":2})");
 }
 
 TEST_F(MeshAnswer, ExplainsAPeer) {

@@ -264,7 +264,8 @@ TEST_F(Cli, ShowsTheMesh) {
               "serving  hamburg  vienna   0x002a01f3  -       open   2 min 51 s\n"
               "using    berlin   leipzig  0x002a01f3  vienna  asked  -\n"
               "exit 0");
-    EXPECT_TRUE(contains(meshgate("status"), "\nNETWORK  acme, version 12, 3 members, 1 client\n"));
+    EXPECT_TRUE(contains(meshgate("status"),
+                         "\nNETWORK  acme, version 12, 3 members, 1 client, 2 alarms\n"));
 }
 
 TEST_F(Cli, ExplainsAPeerInWords) {

@@ -43,6 +43,21 @@ TEST(WebPolicy, ServesWhatThereIs) {
     }
 }
 
+TEST(WebPolicy, TakesOneNameWhereOneIsMeant) {
+    const Decision decision = decide(get("/api/v1/explain?name=box-1.site_b"), "127.0.0.1");
+    EXPECT_EQ(decision.status, 200U);
+    EXPECT_EQ(decision.verb, "explain");
+    EXPECT_EQ(decision.name, "box-1.site_b");
+    EXPECT_EQ(decide(get("/api/v1/peers?name=x"), "127.0.0.1").name, "");
+    EXPECT_EQ(status(get("/api/v1/explain?name=" + std::string(63, 'x'))), 200U);
+    for (const std::string& query :
+         {std::string{}, std::string{"?"}, std::string{"?name"}, std::string{"?name="},
+          std::string{"?NAME=x"}, std::string{"?x=1&name=x"}, std::string{"?name=x&name=y"},
+          std::string{"?name=a\"b"}, std::string{"?name=a\\"}, std::string{"?name=a%20b"},
+          std::string{"?name=a\nb"}, "?name=" + std::string(64, 'x')})
+        EXPECT_EQ(status(get("/api/v1/explain" + query)), 400U) << query;
+}
+
 TEST(WebPolicy, KnowsNoOtherPath) {
     for (const char* target :
          {"", "*", "/api/v1/reload", "/api/v1/status/", "/api/v1/../v1/status", "//metrics",

@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
@@ -149,6 +150,80 @@ TEST_F(Web, ServesOnePageThatNeedsNothingFromElsewhere) {
     EXPECT_FALSE(std::regex_search(answer.body, std::regex{"(src|href)\\s*=|@import|url\\("}));
     EXPECT_EQ(answer.body.find("innerHTML"), std::string::npos);
     EXPECT_EQ(answer.body.find("://"), std::string::npos);
+}
+
+// What a script reads as NOUN.field.field stands in the answer of that noun, up to what is no
+// object there: behind an array or a text come JavaScript's own members.
+void expect_field(const Json& object, const std::string& path) {
+    const Json* at = &object;
+    std::stringstream fields{path};
+    for (std::string field; at->is_object() && std::getline(fields, field, '.');
+         at = &at->at(field))
+        ASSERT_TRUE(at->contains(field)) << path << " is not in " << *at;
+}
+
+TEST_F(Web, ThePageReadsWhatTheApiSays) {
+    state.join_network();
+    const std::string page = get("/").body;
+    const std::regex read{
+        "\\b(status|network|member|path|link|relay|peer|port|drop)\\.([a-z_0-9]+(\\.[a-z_0-9]+)*)"};
+    const auto answer_of = [this](const std::string& noun) {
+        const Json status = Json::parse(get("/api/v1/status").body).at("result");
+        if (noun == "status" || noun == "network")
+            return noun == "status" ? status : status.at(noun);
+        return Json::parse(get("/api/v1/" + noun + "s").body).at("result").at(noun + "s").at(0);
+    };
+    std::map<std::string, Json> answers;
+    std::map<std::string, size_t> nb_fields;
+    for (std::sregex_iterator at{page.begin(), page.end(), read}; at != std::sregex_iterator{};
+         ++at) {
+        const std::string noun = (*at)[1];
+        if (answers.count(noun) == 0)
+            answers[noun] = answer_of(noun);
+        expect_field(answers[noun], (*at)[2]);
+        ++nb_fields[noun];
+    }
+    for (const char* noun :
+         {"status", "network", "member", "path", "link", "relay", "peer", "port", "drop"})
+        EXPECT_GE(nb_fields[noun], 4U) << noun;
+}
+
+TEST_F(Web, ThePageHasThePartsThatItsScriptNames) {
+    const std::string page = get("/").body;
+    const std::regex named{"(?:byId|table)\\(\"([a-z-]+)\""};
+    size_t nb_parts = 0;
+    for (std::sregex_iterator at{page.begin(), page.end(), named}; at != std::sregex_iterator{};
+         ++at, ++nb_parts) {
+        EXPECT_NE(page.find(" id=\"" + std::string{(*at)[1]} + "\""), std::string::npos)
+            << at->str();
+        const bool is_table = at->str()[0] == 't';
+        EXPECT_EQ(is_table,
+                  page.find(" id=\"" + std::string{(*at)[1]} + "-more\"") != std::string::npos)
+            << at->str();
+    }
+    EXPECT_GE(nb_parts, 20U);
+}
+
+TEST_F(Web, ExplainsAMember) {
+    state.join_network();
+    const HttpAnswer answer = get("/api/v1/explain?name=leipzig");
+    EXPECT_EQ(answer.status, 200U);
+    EXPECT_EQ(Json::parse(answer.body)["result"]["lines"][0], "leipzig is reached so.");
+    EXPECT_EQ(get("/api/v1/explain?name=atlantis").status, 404U);
+    EXPECT_EQ(get("/api/v1/explain").status, 400U);
+}
+
+// Each name is a question of its own, which no answer that is kept can serve.
+TEST_F(Web, AsksAboutMembersAtABoundedRate) {
+    state.join_network();
+    const auto before = std::chrono::steady_clock::now();
+    int nb_answered = 0;
+    for (int i = 0; i < 300; ++i)
+        nb_answered += get("/api/v1/explain?name=nobody" + std::to_string(i)).status == 404;
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
+    EXPECT_GE(nb_answered, 20);
+    EXPECT_LE(nb_answered, 21 + 10 * took.count());
+    EXPECT_EQ(get("/api/v1/members").status, 200U);
 }
 
 TEST_F(Web, SetsTheHeadersThatKeepBrowsersInBounds) {
