@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include "base/assert.h"
+#include "dataplane/headers.h"
 #include "dataplane/huge_memory.h"
 
 namespace meshgate {
@@ -417,13 +418,14 @@ struct Fib::Tables {
     Trie<KeyV4> v4;
     Trie<KeyV6> v6;
     size_t nb_routes = 0;
+    bool vectors = false;  // sixteen IPv4 addresses at once
 };
 
 Fib::Fib(std::unique_ptr<const Tables> tables) noexcept : tables_{std::move(tables)} {}
 
 Fib::~Fib() = default;
 
-std::shared_ptr<const Fib> Fib::build(std::span<const Route> routes) {
+std::shared_ptr<const Fib> Fib::build(std::span<const Route> routes, BulkLookup how) {
     std::vector<Entry<KeyV4>> v4;
     std::vector<Entry<KeyV6>> v6;
     for (const Route& route : routes) {
@@ -441,6 +443,7 @@ std::shared_ptr<const Fib> Fib::build(std::span<const Route> routes) {
     tables->nb_routes = v4.size() + v6.size();
     tables->v4 = make_trie(std::move(v4));
     tables->v6 = make_trie(std::move(v6));
+    tables->vectors = how == BulkLookup::fastest && has_vector_headers();
     return std::shared_ptr<const Fib>{new Fib{std::move(tables)}};
 }
 
@@ -459,12 +462,18 @@ uint32_t Fib::lookup(const IpAddress& destination) const noexcept {
 void Fib::lookup_v4(std::span<uint32_t> values,
                     std::span<const uint32_t> destinations_be) const noexcept {
     assert(values.size() == destinations_be.size());
+    const Trie<KeyV4>& v4 = tables_->v4;
+    if (tables_->vectors) {
+        const TrieWords trie{v4.words.data(), 32 - v4.direct_bits};
+        look_up_v4_avx512(values.data(), &trie, destinations_be.data(), values.size());
+        return;
+    }
     std::array<KeyV4, kChunk> keys;
     for (size_t begin = 0; begin < values.size(); begin += kChunk) {
         const size_t n = std::min(kChunk, values.size() - begin);
         for (size_t i = 0; i < n; ++i)
             keys[i] = key_v4(destinations_be[begin + i]);
-        tables_->v4.lookup(values.subspan(begin, n), std::span{keys}.first(n));
+        v4.lookup(values.subspan(begin, n), std::span{keys}.first(n));
     }
 }
 

@@ -20,8 +20,12 @@ public:
     };
     static constexpr uint32_t kMaxValue = (1U << 24) - 1;
 
+    // How lookup_v4 works: with vectors where the processor has them, or without everywhere.
+    enum class BulkLookup : uint8_t { fastest, scalar };
+
     // Of two routes with one prefix the later wins. Never fails for lack of anything but memory.
-    static std::shared_ptr<const Fib> build(std::span<const Route> routes);
+    static std::shared_ptr<const Fib> build(std::span<const Route> routes,
+                                            BulkLookup how = BulkLookup::fastest);
 
     uint32_t lookup(const IpAddress& destination) const noexcept;
     // `destinations_be`: IPv4 addresses as on the wire. Sizes equal; interleaves the cache misses.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
@@ -206,6 +207,9 @@ void compare_with_naive(const std::vector<Fib::Route>& routes,
     }
     std::vector<uint32_t> values(v4.size());
     fib->lookup_v4(values, v4);
+    ASSERT_EQ(values, expected_v4);
+    std::fill(values.begin(), values.end(), UINT32_MAX);
+    Fib::build(routes, Fib::BulkLookup::scalar)->lookup_v4(values, v4);
     ASSERT_EQ(values, expected_v4);
     values.resize(v6.size());
     fib->lookup_v6(values, v6);
