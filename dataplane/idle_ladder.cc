@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace meshgate {
 
@@ -58,6 +59,7 @@ IdleLadder::IdleLadder(const Options& options) : may_sleep_{options.mode == Idle
 IdleLadder::Step IdleLadder::on_turn(unsigned nb_packets, uint64_t now_tsc) noexcept {
     if (nb_packets != 0) {
         idle_since_tsc_ = 0;
+        queue_rang_ = false;
         return Step::poll;
     }
     if (idle_since_tsc_ == 0)
@@ -83,9 +85,15 @@ long IdleLadder::nap_ns(uint64_t idle_tsc) const noexcept {
 }
 
 void IdleLadder::sleep() noexcept {
+    if (std::exchange(queue_rang_, false)) {
+        const timespec nap{.tv_sec = 0, .tv_nsec = kShortestNapNs};
+        ppoll(&poll_fds_.back(), 1, &nap, nullptr);
+        return;
+    }
     const timespec duration{.tv_sec = 0, .tv_nsec = sleep_ns_};
     if (ppoll(poll_fds_.data(), poll_fds_.size(), &duration, nullptr) <= 0)
         return;
+    queue_rang_ = poll_fds_.back().revents == 0;
     // A socket whose interface went down is readable until its error has been taken.
     for (const pollfd& entry : poll_fds_) {
         int error = 0;

@@ -51,6 +51,10 @@ private:
     uint64_t yield_tsc_ = 0;
     uint64_t idle_since_tsc_ = 0;  // 0: the last turn had packets
     long sleep_ns_ = 0;            // of the next sleep
+    // The last sleep ended by a queue's doorbell, and no packet came of it so far. The tap driver
+    // hands nothing out before another thread has handled a signal: asking its descriptor again and
+    // again would only take that thread's core.
+    bool queue_rang_ = false;
     std::vector<pollfd> poll_fds_;
 };
 

@@ -383,6 +383,37 @@ TEST(IdleLadder, WakesWhenADoorbellRings) {
     EXPECT_LT(microseconds_of_sleep(idle), 20'000);
 }
 
+TEST(IdleLadder, NapsAfterADoorbellThatBroughtNothing) {
+    Result<Doorbell> bell = Doorbell::create();
+    Result<Doorbell> queue = Doorbell::create();  // readable, and its driver gives nothing
+    ASSERT_TRUE(bell && queue);
+    IdleLadder::Options options = idle_options(bell->fd());
+    options.queue_doorbell_fds = {queue->fd()};
+    IdleLadder idle{options};
+    queue->arm();
+    queue->ring();
+    const auto two_sleeps_take = [&idle](unsigned nb_packets_between) {
+        int64_t shortest_us = INT64_MAX;
+        for (int i = 0; i < 10; ++i) {
+            const auto start = std::chrono::steady_clock::now();
+            idle.sleep();
+            idle.on_turn(nb_packets_between, 1000);
+            idle.sleep();
+            idle.on_turn(1, 1000);
+            const auto end = std::chrono::steady_clock::now();
+            shortest_us = std::min<int64_t>(
+                shortest_us,
+                std::chrono::duration_cast<std::chrono::microseconds>(end - start).count());
+        }
+        return shortest_us;
+    };
+    EXPECT_GE(two_sleeps_take(0), 50);
+    EXPECT_LT(two_sleeps_take(1), 50) << "packets came";
+    bell->arm();
+    bell->ring();
+    EXPECT_LT(two_sleeps_take(0), 50) << "others may wake it from its nap";
+}
+
 TEST(IdleLadder, LooksOftenWhereAQueueHasNoDoorbell) {
     IdleLadder::Options options = idle_options(-1);
     options.queue_doorbell_fds = {-1};
