@@ -48,9 +48,9 @@ Gateway::Gateway(Parts parts, config::Model model)
       foreign_{{.dataplane = parts_.dataplane,
                 .neighbors = next_hops_.table(),
                 .log = parts_.log,
-                .fill_random = [](std::span<uint8_t> bytes) {
-                    randombytes_buf(bytes.data(), bytes.size());
-                }}} {}
+                .fill_random =
+                    [](std::span<uint8_t> bytes) { randombytes_buf(bytes.data(), bytes.size()); },
+                .mark = router_mark()}} {}
 
 Gateway::~Gateway() {
     sessions_.set_mesh(nullptr);

@@ -123,6 +123,7 @@ private:
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
     void publish_routes();
+    std::optional<foreign::RouterMark> router_mark() const;
     void set_foreign(foreign::MacSecrets secrets, Time now);
     // Enters what neighbouring routers announce now.
     void publish_learned(Time now);

@@ -20,6 +20,8 @@ void claim_network(foreign::Policy::Ownership& ownership, const mesh::NetworkSto
     using Kind = foreign::Refusal::Kind;
     ownership.node_prefix = config::node_prefix(store.authority());
     for (const config::Member& member : store.network().members) {
+        ownership.boxes.insert(
+            foreign::router_mark(config::node_address(store.authority(), member.public_key)));
         if (member.public_key == self)
             continue;
         for (const Prefix& prefix : member.prefixes)
@@ -34,6 +36,13 @@ void claim_network(foreign::Policy::Ownership& ownership, const mesh::NetworkSto
 }
 
 }  // namespace
+
+std::optional<foreign::RouterMark> Gateway::router_mark() const {
+    if (parts_.network == nullptr)
+        return std::nullopt;
+    return foreign::router_mark(
+        config::node_address(parts_.network->authority(), model_.node.public_key));
+}
 
 void Gateway::set_foreign(foreign::MacSecrets secrets, Time now) {
     foreign::Policy::Ownership ownership;

@@ -13,13 +13,16 @@ namespace {
 constexpr auto kAlarmQuiet = std::chrono::minutes{1};
 constexpr size_t kMaxAlarmed = 4096;
 
-RouterId random_router_id(const FillRandom& fill_random) {
+RouterId random_router_id(const FillRandom& fill_random, std::span<const uint8_t> prefix) {
+    MG_ASSERT(prefix.size() <= sizeof(RouterId) / 2);  // two starts must differ
     RouterId id{};
     const auto reserved = [&id](uint8_t byte) {
         return std::all_of(id.begin(), id.end(), [byte](uint8_t b) { return b == byte; });
     };
-    while (reserved(0) || reserved(0xff))
+    while (reserved(0) || reserved(0xff)) {
         fill_random(id);
+        std::copy(prefix.begin(), prefix.end(), id.begin());
+    }
     return id;
 }
 
@@ -51,7 +54,8 @@ const char* to_string(Counter counter) noexcept {
                                                                  "replayed",
                                                                  "tlvs_ignored",
                                                                  "too_many_neighbors",
-                                                                 "prefixes_refused"};
+                                                                 "prefixes_refused",
+                                                                 "prefixes_of_fellows"};
     return kNames[static_cast<size_t>(counter)];
 }
 
@@ -71,7 +75,8 @@ InterfaceOptions InterfaceOptions::tunnel(const IpAddress& ours, const IpAddress
 
 Speaker::Impl::Impl(SpeakerOptions given) : options{std::move(given)} {
     MG_ASSERT(options.fill_random);
-    router_id = options.router_id ? *options.router_id : random_router_id(options.fill_random);
+    router_id = options.router_id ? *options.router_id
+                                  : random_router_id(options.fill_random, options.router_id_prefix);
     seqno = random_number<uint16_t>(options.fill_random);
     jitter.seed(random_number<uint32_t>(options.fill_random));
 }

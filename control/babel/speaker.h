@@ -70,14 +70,18 @@ public:
     virtual ~Policy() = default;
     // May the neighbour announce it? If not, nothing of it enters a table, and an alarm is raised.
     virtual bool may_announce(const NeighborId& neighbor, const Prefix& prefix) const = 0;
+    // Is it of one family with us: what its originator may not announce is passed over without an
+    // alarm, whoever hands it on.
+    virtual bool is_fellow(const RouterId& /*originator*/) const { return false; }
     // May we tell the interface's neighbours of it? `own`: originated here.
     virtual bool may_export(InterfaceId interface, const Prefix& prefix, bool own) const = 0;
 };
 
 struct SpeakerOptions {
-    FillRandom fill_random;             // router-id, nonces, jitter; must not be empty
-    std::optional<RouterId> router_id;  // else random, new at each start
-    const Policy* policy = nullptr;     // none: everything may pass. Outlives the speaker.
+    FillRandom fill_random;                 // router-id, nonces, jitter; must not be empty
+    std::optional<RouterId> router_id;      // else random, new at each start
+    std::vector<uint8_t> router_id_prefix;  // of a random one: these bytes first, 4 at most
+    const Policy* policy = nullptr;         // none: everything may pass. Outlives the speaker.
     // Another route must be better by this much, and by 1/8, before it replaces one that works.
     uint16_t switch_margin = 16;
     Duration smoothing_half_life = std::chrono::seconds{4};  // of the metrics compared; 0: none
@@ -146,6 +150,7 @@ enum class Counter : uint8_t {
     tlvs_ignored,
     too_many_neighbors,
     prefixes_refused,
+    prefixes_of_fellows,
     nb_counters,
 };
 constexpr size_t kNbCounters = static_cast<size_t>(Counter::nb_counters);

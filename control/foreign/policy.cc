@@ -36,6 +36,12 @@ std::string to_string(const Refusal& refusal) {
     return "it is client " + refusal.owner + "'s";
 }
 
+RouterMark router_mark(const IpAddress& node_address) {
+    RouterMark mark{};
+    std::copy_n(node_address.bytes.end() - mark.size(), mark.size(), mark.begin());
+    return mark;
+}
+
 void Policy::set_filter(babel::InterfaceId interface, Filter filter) {
     filters_[interface] = std::move(filter);
 }
@@ -88,6 +94,12 @@ std::optional<Refusal> Policy::refusal(babel::InterfaceId interface, const Prefi
 
 bool Policy::may_announce(const babel::NeighborId& neighbor, const Prefix& prefix) const {
     return !refusal(neighbor.interface, prefix);
+}
+
+bool Policy::is_fellow(const babel::RouterId& originator) const {
+    RouterMark mark{};
+    std::copy_n(originator.begin(), mark.size(), mark.begin());
+    return ownership_.boxes.contains(mark);
 }
 
 bool Policy::may_export(babel::InterfaceId interface, const Prefix& prefix, bool own) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,6 +31,12 @@ struct Refusal {
 // "it is member munich's"
 std::string to_string(const Refusal& refusal);
 
+// The first half of a box's router-id, by which the boxes of its network know it when several of
+// them speak with the routers of one site. The other half is random at each start. Whoever copies
+// it gains that his announcements are refused without an alarm.
+using RouterMark = std::array<uint8_t, 4>;
+RouterMark router_mark(const IpAddress& node_address);
+
 // What may pass between this box and routers that are no Meshgate. The Speaker asks for each prefix
 // of each Update, before anything of it enters a table.
 class Policy final : public babel::Policy {
@@ -56,6 +63,7 @@ public:
         std::vector<IpAddress> own_addresses;
         std::optional<Prefix> node_prefix;
         std::vector<Claim> claims;
+        std::set<RouterMark> boxes;  // of the network, this one too: it may have been restarted
 
         bool operator==(const Ownership&) const = default;
     };
@@ -71,6 +79,7 @@ public:
     std::optional<Refusal> refusal(babel::InterfaceId interface, const Prefix& prefix) const;
 
     bool may_announce(const babel::NeighborId& neighbor, const Prefix& prefix) const override;
+    bool is_fellow(const babel::RouterId& originator) const override;
     bool may_export(babel::InterfaceId interface, const Prefix& prefix, bool own) const override;
 
 private:

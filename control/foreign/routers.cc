@@ -36,6 +36,10 @@ bool same_cost(const babel::CostOptions& a, const babel::CostOptions& b) {
     return a.base == b.base && a.bias == b.bias && a.per_loss == b.per_loss;
 }
 
+std::vector<uint8_t> bytes_of(const std::optional<RouterMark>& mark) {
+    return mark ? std::vector<uint8_t>(mark->begin(), mark->end()) : std::vector<uint8_t>{};
+}
+
 std::optional<uint16_t> metric_of(const RibRoute& route) {
     if (route.origin == RouteOrigin::built_in || route.origin == RouteOrigin::address ||
         route.origin == RouteOrigin::babel)
@@ -55,7 +59,10 @@ std::optional<uint16_t> metric_of(const RibRoute& route) {
 
 Routers::Routers(Parts parts)
     : parts_{std::move(parts)},
-      speaker_{{.fill_random = parts_.fill_random, .router_id = {}, .policy = &policy_}} {}
+      speaker_{{.fill_random = parts_.fill_random,
+                .router_id = {},
+                .router_id_prefix = bytes_of(parts_.mark),
+                .policy = &policy_}} {}
 
 // ---- configuration ----
 

@@ -58,6 +58,7 @@ public:
         Neighbors& neighbors;
         Log& log;
         babel::FillRandom fill_random;
+        std::optional<RouterMark> mark = {};  // of a member of a network
     };
     explicit Routers(Parts parts);
 

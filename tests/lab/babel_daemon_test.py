@@ -251,3 +251,55 @@ def test_what_the_network_file_gives_to_others(lab):
     wait_for(lambda: "10.2.0.0/16 via 10.1.2.1" in theirs.run("ip", "route").stdout,
              lambda: theirs.run("ip", "route").stdout)
     two.host.wait_ping("10.1.77.1")
+
+
+def test_two_boxes_on_one_lan(lab):
+    r"""What boxes of one network tell the routers of a site, each other among them, is no alarm, be
+    it heard from the box or from a router; what a router says by itself is.
+
+        h-one ---- [one] ----.               .---- [two] ---- h-two
+                        lan1 |  br0 [theirs] | lan1
+        internet: one, two, three            10.6.0.1, 10.3.9.9 (which is three's)
+    """
+    mesh = Mesh(lab)
+    one, two, _ = [mesh.box(name, relay=name == "three") for name in ("one", "two", "three")]
+    theirs = lab.host("theirs")
+    theirs.run("ip", "link", "add", "br0", "type", "bridge")
+    for number, box in enumerate((one, two), 1):
+        lab.cable(theirs, f"p{number}", box, "lan1")
+        theirs.run("ip", "link", "set", "dev", f"p{number}", "master", "br0")
+        box.port("lan1", "lan", [f"192.168.77.{number}/24"])
+        box.config["babel"] = [{"port": "lan1", "accept": ["10.0.0.0/8", "fd00::/8"],
+                                "hello": "500ms"}]
+    theirs.run("ip", "link", "set", "dev", "br0", "up")
+    theirs.address("br0", "192.168.77.9/24")
+    theirs.address("lo", "10.6.0.1/32")
+    mesh.start()
+    # Split horizon off: the router says on the segment what it heard there.
+    babeld(SimpleNamespace(lab=lab, theirs=theirs, interfaces=[None, "br0"]), "split-horizon false")
+
+    def babel(box):
+        return box.show("show", "babel")
+
+    def passed_over(box):
+        return babel(box)["counters"]["prefixes_of_fellows"]
+    for box in (one, two):
+        wait_for(lambda box=box: sum(neighbor["state"] == "up" for neighbor in
+                                     babel(box)["places"][0]["neighbors"]) == 2,
+                 lambda box=box: babel(box))
+        wait_for(lambda box=box: "10.6.0.1/32" in [
+            route["prefix"] for route in box.show("show", "routes")["routes"]],
+                 lambda box=box: box.meshgate("show", "routes").stdout)
+    wait_for(lambda: "10.3.0.0/16" in theirs.run("ip", "route").stdout,
+             lambda: theirs.run("ip", "route").stdout)
+    two.stop(how=9)  # its routes with their former router-id stay with the router for a while
+    two.start()
+    for box in (one, two):
+        before = passed_over(box)
+        wait_for(lambda box=box, before=before: passed_over(box) > before + 5,
+                 lambda box=box: babel(box))
+        assert "babel-prefix-refused" not in box.log_text(), box.log_text()
+        assert not any(babel(box)["refused"].values()), babel(box)
+    theirs.address("lo", "10.3.9.9/32")
+    for box in (one, two):
+        box.process.wait_output("may not announce 10.3.9.9/32: it is member three's")

@@ -334,6 +334,45 @@ TEST_F(RoutersTest, RefusesWhatIsSomebodysAndCounts) {
     EXPECT_TRUE(!ours("10.6.0.0/16") || ours("10.6.0.0/16")->kind == ForwardKind::blackhole);
 }
 
+TEST(RouterMark, IsInTheRouterIdAndTheRestNewAtEachStart) {
+    const RouterMark mark = router_mark(address("fd08:fe4a:69ab::1:2a3b:4c5d"));
+    EXPECT_EQ(mark, (RouterMark{0x2a, 0x3b, 0x4c, 0x5d}));
+    const std::vector<uint8_t> prefix(mark.begin(), mark.end());
+    const babel::Speaker first{{.fill_random = fill, .router_id_prefix = prefix}};
+    const babel::Speaker second{{.fill_random = fill, .router_id_prefix = prefix}};
+    EXPECT_TRUE(std::ranges::equal(std::span{first.router_id()}.first(4), mark));
+    EXPECT_TRUE(std::ranges::equal(std::span{second.router_id()}.first(4), mark));
+    EXPECT_NE(first.router_id(), second.router_id());
+}
+
+TEST_F(RoutersTest, PassesOverWhatAnotherBoxOfTheNetworkSays) {
+    set(lan());
+    Policy::Ownership ownership{
+        .own_addresses = {},
+        .node_prefix = {},
+        .claims = {{.prefix = prefix("10.2.0.0/16"), .kind = Kind::member, .owner = "munich"}}};
+    RouterMark mark{};
+    std::copy_n(other_.router_id().begin(), mark.size(), mark.begin());
+    ownership.boxes.insert(mark);
+    routers_.set_ownership(ownership, now_);
+    run(2s);
+    other_.originate(prefix("10.2.0.0/16"), babel::Scope::everywhere, now_);
+    other_.originate(prefix("192.0.2.0/24"), babel::Scope::everywhere, now_);
+    other_.originate(prefix("10.6.0.0/16"), babel::Scope::everywhere, now_);
+    run(3s);
+    EXPECT_FALSE(ours("10.2.0.0/16"));
+    EXPECT_FALSE(ours("192.0.2.0/24"));
+    EXPECT_TRUE(ours("10.6.0.0/16")) << "what is accepted comes from a box as from a router";
+    EXPECT_TRUE(routers_.nb_refused().empty());
+    EXPECT_EQ(routers_.places()[0].refused.total, 0U);
+    EXPECT_GE(routers_.speaker().counter(babel::Counter::prefixes_of_fellows), 2U);
+    // One that leaves the network is a stranger.
+    ownership.boxes.clear();
+    routers_.set_ownership(ownership, now_);
+    run(3s);
+    EXPECT_EQ(routers_.nb_refused().at(Kind::member), 1U);
+}
+
 TEST_F(RoutersTest, RaisesNoAlarmAboutItsOwnWordsComeBack) {
     Place place = lan({});
     place.options.split_horizon = false;
