@@ -112,6 +112,8 @@ std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
     };
     std::vector<control::RelayView> result;
     for (const RelayEntryView& entry : relays_.entries()) {
+        if (entry.target == node_)
+            continue;  // ends here: nothing is forwarded
         const bool relayed = entry.way && entry.way->next_hop != entry.target;
         control::RelayView view;
         view.to = name(entry.target);

@@ -77,8 +77,21 @@ void Relays::drop_owners(uint32_t index, Entry& entry, RelayAnswer reason) {
 
 // ---- the way ----
 
+// An entry that forwards must be known where it goes: to a relay on the way, and to a target that
+// may forward it elsewhere. What we send ourselves goes straight to any target.
+bool Relays::must_ask(const Entry& entry, const Way& way) const {
+    if (way.next_hop != entry.target)
+        return true;
+    const auto target = members_.find(entry.target);
+    return !entry.owners.empty() && target != members_.end() && target->second.relay;
+}
+
 // Brings the entry to the way that is right now, or on the way there.
 void Relays::settle(uint32_t index, Entry& entry, Time now) {
+    if (ends_here(entry)) {
+        answer_waiting(index, entry, RelayAnswer::accepted);
+        return;
+    }
     const auto way = usable_way(entry.target);
     if (!way) {
         cancel_ask(index, entry);
@@ -93,7 +106,7 @@ void Relays::settle(uint32_t index, Entry& entry, Time now) {
     }
     if (!is_wanted(entry))
         return;
-    if (entry.way && entry.way->next_hop == way->next_hop) {
+    if (entry.way && entry.way->next_hop == way->next_hop && is_agreed(entry)) {
         if (entry.ask && entry.ask->way.next_hop != way->next_hop)
             cancel_ask(index, entry);
         const bool another_link = entry.way->link != way->link;
@@ -104,9 +117,9 @@ void Relays::settle(uint32_t index, Entry& entry, Time now) {
         answer_waiting(index, entry, RelayAnswer::accepted);
         return;
     }
-    if (way->next_hop == entry.target) {
+    if (!must_ask(entry, *way)) {
         cancel_ask(index, entry);
-        adopt(index, entry, *way, now);
+        adopt(index, entry, *way, Hop::not_asked, now);
         return;
     }
     if (entry.ask && entry.ask->way.next_hop == way->next_hop) {
@@ -118,8 +131,9 @@ void Relays::settle(uint32_t index, Entry& entry, Time now) {
 }
 
 // Datagrams go by `way` from now on: first all of them, then the way before is closed.
-void Relays::adopt(uint32_t index, Entry& entry, const Way& way, Time now) {
+void Relays::adopt(uint32_t index, Entry& entry, const Way& way, Hop hop, Time now) {
     const auto before = std::exchange(entry.way, way);
+    const bool was_confirmed = std::exchange(entry.confirmed_hop, hop == Hop::confirmed);
     entry.confirmed = now;
     entry.nb_failures = 0;
     entry.retry = kNever;
@@ -127,7 +141,7 @@ void Relays::adopt(uint32_t index, Entry& entry, const Way& way, Time now) {
     answer_waiting(index, entry, RelayAnswer::accepted);
     if (entry.own && before != way)
         tell(index, entry, RelayChange::Kind::open);
-    if (!before || before->next_hop == entry.target || before->next_hop == way.next_hop)
+    if (!was_confirmed || before->next_hop == way.next_hop)
         return;
     if (delayed_closes_.size() < kMaxDelayedCloses)
         delayed_closes_.push_back({now + kRelayCloseDelay, before->next_hop, index});
@@ -140,13 +154,14 @@ void Relays::withdraw(uint32_t index, Entry& entry) {
     sync(index, entry);
     if (before && entry.own)
         tell(index, entry, RelayChange::Kind::lost);
-    if (before && before->next_hop != entry.target)
+    if (std::exchange(entry.confirmed_hop, false))
         send(before->next_hop, RelayClose{index});
 }
 
-// Makes the dataplane's entry what it should be: there while somebody else's datagrams have a way.
+// Makes the dataplane's entry what it should be: there while somebody else's datagrams have a way
+// that is agreed.
 void Relays::sync(uint32_t index, Entry& entry) {
-    const bool wanted = entry.way && !entry.owners.empty();
+    const bool wanted = !entry.owners.empty() && is_agreed(entry);
     if (wanted && !entry.installed) {
         if (!entries_.install(index, entry.way->link)) {
             drop_owners(index, entry, RelayAnswer::refused_index_taken);
@@ -162,7 +177,7 @@ void Relays::sync(uint32_t index, Entry& entry) {
     }
 }
 
-// ---- asking the next relay ----
+// ---- asking the next hop ----
 
 void Relays::ask(uint32_t index, Entry& entry, const Way& way, Time now) {
     entry.retry = kNever;
@@ -212,24 +227,30 @@ void Relays::send_waiting(Time now) {
 
 void Relays::cancel_ask(uint32_t index, Entry& entry) {
     const auto ask = std::exchange(entry.ask, std::nullopt);
-    const bool was_sent = ask && ask->nb_tries > 0;
-    if (was_sent && (!entry.way || entry.way->next_hop != ask->way.next_hop))
+    if (!ask || ask->nb_tries == 0)
+        return;
+    const bool in_use = entry.confirmed_hop && entry.way->next_hop == ask->way.next_hop;
+    if (!in_use)
         send(ask->way.next_hop, RelayClose{index});
 }
 
-// Asks the relay in use once more, unless it was asked a moment ago.
+// Asks the next hop in use once more, unless it was asked a moment ago.
 void Relays::refresh(uint32_t index, Entry& entry, Time::duration min_age, Time now) {
-    if (is_relayed(entry) && !entry.ask && now - entry.last_asked >= min_age)
+    if (entry.confirmed_hop && !entry.ask && now - entry.last_asked >= min_age)
         ask(index, entry, *entry.way, now);
 }
 
 void Relays::on_accepted(uint32_t index, Entry& entry, Time now) {
     const Way way = std::exchange(entry.ask, std::nullopt)->way;
-    adopt(index, entry, way, now);
+    adopt(index, entry, way, Hop::confirmed, now);
 }
 
 void Relays::on_refused(uint32_t index, Entry& entry, RelayAnswer reason, Time now) {
     const Way asked = std::exchange(entry.ask, std::nullopt)->way;
+    if (asked.next_hop == entry.target) {
+        on_refused_by_target(index, entry, reason, now);
+        return;
+    }
     set_back(entry, now);
     const bool in_use = entry.way && entry.way->next_hop == asked.next_hop;
     // A relay that is drained forwards what it has, as long as it keeps it.
@@ -237,8 +258,10 @@ void Relays::on_refused(uint32_t index, Entry& entry, RelayAnswer reason, Time n
                         now - entry.confirmed < kRelayLifetime;
     if (drains)
         return;
-    if (in_use)
+    if (in_use) {
         entry.way.reset();
+        entry.confirmed_hop = false;
+    }
     if (entry.own)
         tell(index, entry, RelayChange::Kind::refused, reason);
     if (!entry.way) {
@@ -254,12 +277,21 @@ void Relays::on_refused(uint32_t index, Entry& entry, RelayAnswer reason, Time n
     answer_waiting(index, entry, reason);
 }
 
+// It has this index to another target. Only what others send is forwarded: ours need not care.
+void Relays::on_refused_by_target(uint32_t index, Entry& entry, RelayAnswer reason, Time now) {
+    if (entry.way && entry.way->next_hop == entry.target)
+        entry.confirmed_hop = false;
+    drop_owners(index, entry, reason);
+    if (entry.own)
+        settle(index, entry, now);
+}
+
 void Relays::on_silence(uint32_t index, Entry& entry, Time now) {
     count(RelayCounter::asks_given_up);
     cancel_ask(index, entry);
     set_back(entry, now);
-    // A relay that has been silent for so long has forgotten it, too.
-    if (is_relayed(entry) && now - entry.confirmed >= kRelayLifetime)
+    // Who has been silent for so long has forgotten it, too.
+    if (entry.confirmed_hop && now - entry.confirmed >= kRelayLifetime)
         withdraw(index, entry);
     if (!entry.way) {
         if (entry.own)
@@ -305,11 +337,11 @@ void Relays::on_due(uint32_t index, Entry& entry, Time now) {
     refresh(index, entry, Time::duration::zero(), now);
 }
 
-// When the next relay is to be asked, while it is not.
+// When the next hop is to be asked, while it is not.
 Time Relays::next_ask(uint32_t index, const Entry& entry) {
     if (entry.retry != kNever)
         return entry.retry;
-    if (!is_relayed(entry))
+    if (!entry.confirmed_hop)
         return kNever;
     return std::max(entry.confirmed, entry.last_asked) + kRelayRefresh -
            std::chrono::seconds{index % kSpread};

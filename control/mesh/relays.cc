@@ -51,7 +51,7 @@ void Relays::set_members(std::span<const RelayMember> members, Time now) {
 // True when it needs another way.
 bool Relays::forget_non_members(uint32_t index, Entry& entry) {
     const auto is_gone = [this](const IpAddress& node) { return member(node) == nullptr; };
-    if (is_gone(entry.target)) {
+    if (!ends_here(entry) && is_gone(entry.target)) {
         drop_owners(index, entry, RelayAnswer::refused_not_member);
         if (entry.own)
             tell(index, entry, RelayChange::Kind::refused, RelayAnswer::refused_not_member);
@@ -72,7 +72,8 @@ bool Relays::forget_non_members(uint32_t index, Entry& entry) {
         entry.ask.reset();
         changed = true;
     }
-    return changed;
+    // The target may have become a relay.
+    return changed || (entry.way && !is_agreed(entry));
 }
 
 // ---- our own sessions ----
@@ -204,11 +205,12 @@ void Relays::receive(const IpAddress& from, const RelayOpen& open, Time now) {
 
 // Why `from` may not have it; nothing when it may.
 std::optional<RelayAnswer> Relays::refusal(const IpAddress& from, const RelayOpen& open) {
-    if (!serving_)
+    const bool is_end = open.target == options_.self;
+    if (!is_end && !serving_)
         return RelayAnswer::refused_not_relay;
-    if (member(open.target) == nullptr)
+    if (!is_end && member(open.target) == nullptr)
         return RelayAnswer::refused_not_member;
-    if (open.target == options_.self || open.target == from)
+    if (open.target == from)
         return RelayAnswer::refused_no_way;
     Entry* entry = find(open.index);
     if (entry != nullptr && entry->target != open.target) {
@@ -224,6 +226,8 @@ std::optional<RelayAnswer> Relays::refusal(const IpAddress& from, const RelayOpe
             (entry != nullptr && entry->owners.size() >= kMaxOwners))
             return RelayAnswer::refused_cap;
     }
+    if (is_end)
+        return std::nullopt;
     const auto way = usable_way(open.target);
     if (!way || way->next_hop == from)
         return RelayAnswer::refused_no_way;
@@ -261,8 +265,7 @@ void Relays::receive(const IpAddress& from, const RelayClose& close, Time now) {
     Entry* entry = find(close.index);
     if (entry != nullptr && owner_in(*entry, from) != nullptr) {
         drop_owner(*entry, from);
-    } else if (entry != nullptr && entry->way && entry->way->next_hop == from &&
-               from != entry->target) {
+    } else if (entry != nullptr && entry->confirmed_hop && entry->way->next_hop == from) {
         // It has lost its way on. If it was asked just now, then once more a little later.
         refresh(close.index, *entry, kMinPassedOn, now);
         if (!entry->ask)
@@ -315,6 +318,7 @@ std::vector<RelayEntryView> Relays::entries() const {
                             .target = entry.target,
                             .own = entry.own,
                             .way = entry.way,
+                            .confirmed = entry.confirmed_hop,
                             .asking = entry.ask.has_value()};
         Time last{};
         for (const Owner& owner : entry.owners) {

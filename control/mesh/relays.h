@@ -90,7 +90,8 @@ struct RelayEntryView {
     bool own = false;               // for a session of ours
     std::vector<IpAddress> owners;  // members that we forward it for
     std::optional<Way> way;         // in use
-    bool asking = false;            // the next relay has not answered yet
+    bool confirmed = false;         // the next hop of it has accepted
+    bool asking = false;            // the next hop has not answered yet
     Time expires = kNever;          // of the owner who stays longest; own: never
 };
 
@@ -122,6 +123,9 @@ const char* to_string(RelayCounter counter) noexcept;
 // What keeps it sound with members that lie:
 // - An index goes to one target. Who asks for another is refused, so nobody can move or close what
 //   somebody else asked for; asking for the same only keeps it.
+// - That holds for the target too, when it is a relay itself: it is asked before anything is
+//   forwarded to it, and keeps an entry that ends there. Otherwise a member could have two relays
+//   forward one index each to the other.
 // - "Accepted" is said when datagrams can go the whole way, by the way that is right now.
 // - A way that leads back to who asks is refused; a box that becomes our next hop is no longer an
 //   owner. Nothing is sent to, or kept for, who is no member.
@@ -205,13 +209,14 @@ private:
     struct Entry {
         IpAddress target;
         bool own = false;
-        std::vector<Owner> owners;  // at most kMaxOwners
-        std::optional<Way> way;     // in use
+        std::vector<Owner> owners;   // at most kMaxOwners
+        std::optional<Way> way;      // in use
+        bool confirmed_hop = false;  // the next hop of `way` has accepted, and keeps it for us
         std::optional<LinkId> installed;
         std::optional<Ask> ask;
         uint32_t last_request = 0;
         Time last_asked{};
-        Time confirmed{};  // when the next relay last accepted
+        Time confirmed{};  // when the next hop last accepted
         unsigned nb_failures = 0;
         Time retry = kNever;  // after a failure
         Time due = kNever;    // as it stands in due_
@@ -228,8 +233,10 @@ private:
     Entry& create(uint32_t index, const IpAddress& target);
     static Owner* owner_in(Entry& entry, const IpAddress& node);
     static bool is_wanted(const Entry& entry) { return entry.own || !entry.owners.empty(); }
-    static bool is_relayed(const Entry& entry) {
-        return entry.way && entry.way->next_hop != entry.target;
+    bool ends_here(const Entry& entry) const { return entry.target == options_.self; }
+    bool must_ask(const Entry& entry, const Way& way) const;
+    bool is_agreed(const Entry& entry) const {
+        return entry.way && (entry.confirmed_hop || !must_ask(entry, *entry.way));
     }
     std::optional<RelayAnswer> refusal(const IpAddress& from, const RelayOpen& open);
     Owner& add_owner(Entry& entry, const IpAddress& node);
@@ -237,7 +244,8 @@ private:
     void drop_owners(uint32_t index, Entry& entry, RelayAnswer reason);
 
     void settle(uint32_t index, Entry& entry, Time now);
-    void adopt(uint32_t index, Entry& entry, const Way& way, Time now);
+    enum class Hop : uint8_t { confirmed, not_asked };
+    void adopt(uint32_t index, Entry& entry, const Way& way, Hop hop, Time now);
     void withdraw(uint32_t index, Entry& entry);
     void sync(uint32_t index, Entry& entry);
     void ask(uint32_t index, Entry& entry, const Way& way, Time now);
@@ -245,6 +253,7 @@ private:
     void cancel_ask(uint32_t index, Entry& entry);
     void on_accepted(uint32_t index, Entry& entry, Time now);
     void on_refused(uint32_t index, Entry& entry, RelayAnswer reason, Time now);
+    void on_refused_by_target(uint32_t index, Entry& entry, RelayAnswer reason, Time now);
     void on_silence(uint32_t index, Entry& entry, Time now);
     static void set_back(Entry& entry, Time now);
     void refresh(uint32_t index, Entry& entry, Time::duration min_age, Time now);

@@ -173,6 +173,88 @@ TEST_F(MeshRelays, AskOnAndAnswerAfterwards) {
     expect_only(kRelay, RelayClose{kIndex});
 }
 
+// Otherwise a member could have each of two relays forward the same index to the other.
+TEST_F(MeshRelays, ATargetThatIsARelayIsAskedFirst) {
+    way(kOther, kOther);
+    ask(kAlice, 7, kOther);
+    EXPECT_FALSE(installed());
+    reply(kOther, RelayAnswer::accepted);
+    expect_answer(kAlice, 7, RelayAnswer::accepted);
+    EXPECT_EQ(installed(), link_to(kOther));
+    pass(kRelayRefresh);
+    reply(kOther, RelayAnswer::accepted);
+    expect_nothing();
+    relays.receive(kOther, RelayClose{kIndex}, now);  // it has restarted, or was too full
+    pass(1s);
+    reply(kOther, RelayAnswer::accepted);
+    EXPECT_EQ(installed(), link_to(kOther));
+    relays.receive(kAlice, RelayClose{kIndex}, now);
+    expect_only(kOther, RelayClose{kIndex});
+    EXPECT_EQ(relays.nb_entries(), 0U);
+}
+
+TEST_F(MeshRelays, AnIndexThatEndsHereGoesNowhereElse) {
+    relays.set_serving(false);  // a relay or not: it ends here
+    ask(kRelay, 1, kSelf);
+    expect_answer(kRelay, 1, RelayAnswer::accepted);
+    relays.set_serving(true);
+    ask(kAlice, 2, kTarget);
+    expect_answer(kAlice, 2, RelayAnswer::refused_index_taken);
+    EXPECT_FALSE(installed());
+    pass(kRelayLifetime - 1s);
+    ask(kRelay, 3, kSelf);
+    expect_answer(kRelay, 3, RelayAnswer::accepted);
+    pass(kRelayLifetime - 1s);
+    EXPECT_EQ(relays.nb_entries(), 1U);
+    relays.receive(kRelay, RelayClose{kIndex}, now);
+    EXPECT_EQ(relays.nb_entries(), 0U);
+
+    ask(kAlice, 4, kTarget);
+    expect_answer(kAlice, 4, RelayAnswer::accepted);
+    ask(kRelay, 5, kSelf);
+    expect_answer(kRelay, 5, RelayAnswer::refused_index_taken);
+    EXPECT_EQ(installed(), link_to(kTarget));
+    expect_nothing();
+}
+
+TEST_F(MeshRelays, WhatATargetRefusesOthersItDoesNotRefuseUs) {
+    way(kOther, kOther);
+    relays.open(kIndex, kOther, now);
+    expect_change(RelayChange::Kind::open);
+    ask(kAlice, 1, kOther);
+    EXPECT_FALSE(installed());
+    reply(kOther, RelayAnswer::refused_index_taken);
+    expect_answer(kAlice, 1, RelayAnswer::refused_index_taken);
+    EXPECT_FALSE(installed());
+    EXPECT_EQ(relays.way_of(kIndex), (Way{link_to(kOther), kOther}));
+    EXPECT_TRUE(relays.take_changes().empty());
+
+    // Nor when ours goes over a relay and finds the direct way while others wait for it.
+    way(kOther, kRelay);
+    reply(kRelay, RelayAnswer::accepted);
+    expect_change(RelayChange::Kind::open);
+    pass(kRelayCloseDelay);
+    ask(kAlice, 2, kOther);
+    expect_answer(kAlice, 2, RelayAnswer::accepted);
+    way(kOther, kOther);
+    reply(kOther, RelayAnswer::refused_index_taken);
+    EXPECT_FALSE(installed());
+    EXPECT_EQ(relays.way_of(kIndex), (Way{link_to(kOther), kOther}));
+    expect_only(kAlice, RelayClose{kIndex});
+}
+
+TEST_F(MeshRelays, ATargetThatBecomesARelayIsAskedThen) {
+    ask(kAlice, 1, kTarget);
+    expect_answer(kAlice, 1, RelayAnswer::accepted);
+    auto members = everybody();
+    for (RelayMember& one : members)
+        one.relay = one.relay || one.node == kTarget;
+    relays.set_members(members, now);
+    EXPECT_FALSE(installed());
+    reply(kTarget, RelayAnswer::accepted);
+    EXPECT_EQ(installed(), link_to(kTarget));
+}
+
 TEST_F(MeshRelays, PassARefusalBack) {
     way(kTarget, kRelay);
     for (const auto answer : {RelayAnswer::refused_index_taken, RelayAnswer::refused_cap,
@@ -194,7 +276,6 @@ TEST_F(MeshRelays, RefuseWhatMayNotBeHad) {
     way(kBob, kAlice);
     const Case cases[] = {
         {kAlice, kStranger, RelayAnswer::refused_not_member},
-        {kAlice, kSelf, RelayAnswer::refused_no_way},
         {kAlice, kAlice, RelayAnswer::refused_no_way},
         {kAlice, kOther, RelayAnswer::refused_no_way},  // nobody knows a way there
         {kAlice, kBob, RelayAnswer::refused_no_way},    // back to who asks
@@ -204,7 +285,7 @@ TEST_F(MeshRelays, RefuseWhatMayNotBeHad) {
         expect_answer(one.from, 1, one.answer);
     }
     EXPECT_EQ(relays.nb_entries(), 0U);
-    EXPECT_EQ(counted(RelayCounter::refused_no_way), 4U);
+    EXPECT_EQ(counted(RelayCounter::refused_no_way), 3U);
     EXPECT_EQ(counted(RelayCounter::refused_not_member), 1U);
     ask(kStranger, 1, kTarget);
     ask(kSelf, 1, kTarget);
