@@ -8,6 +8,7 @@
 #include "dataplane/frame.h"
 #include "dataplane/mesh.h"
 #include "dataplane/partial_checksum.h"
+#include "dataplane/plain_frames.h"
 #include "dataplane/port.h"
 #include "dataplane/stages.h"
 
@@ -49,15 +50,33 @@ Drop check_addresses(Worker& worker, rte_mbuf* mbuf, const PortView& view, Frame
                : check_addresses_v6(worker, mbuf, view, frame);
 }
 
+// An IPv4 packet that nothing is wrong with.
+void take_plain(rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
+    PacketMeta& meta = meta_of(mbuf);
+    meta.from_peer = kNoPeer;
+    meta.source_mac = Frame{.ether = header_at<rte_ether_hdr>(mbuf)}.source();
+    narrow(mbuf, l3_offset,
+           rte_be_to_cpu_16(header_at<rte_ipv4_hdr>(mbuf, l3_offset)->total_length));
+}
+
 }  // namespace
 
 void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
                             Batch& batch) noexcept {
     const FrameFilter filter{snapshot.ports[port]};
     const bool finish_checksums = worker.shared.ports[port]->traits().finish_partial_checksums;
+    const PlainFrames plain{worker, snapshot, filter, batch, judge_overlay_avx512};
+    unsigned next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);
         meta.arrival_port = port;
+        const unsigned i = next++;
+        if (plain.is_plain(i)) {
+            take_plain(mbuf, plain.l3_offset());
+            if (finish_checksums && plain.is_partial(i))
+                finish_partial_checksum(mbuf);
+            return true;
+        }
         Frame frame;
         Drop wrong = check_frame(frame, mbuf, filter);
         if (wrong == kSound && resolves_neighbors(mbuf, frame)) {

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 
-#include "dataplane/frame.h"
+#include "dataplane/plain_frames.h"
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
@@ -172,14 +172,31 @@ bool accept_outer(Worker& worker, const Snapshot& snapshot, const PortView& view
     return false;
 }
 
+// Transport data in UDP and IPv4 that nothing is wrong with.
+void take_plain(rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
+    const auto* ip = header_at<rte_ipv4_hdr>(mbuf, l3_offset);
+    const auto* udp = reinterpret_cast<const rte_udp_hdr*>(ip + 1);
+    PacketMeta& meta = meta_of(mbuf);
+    meta.outer_l3_offset = static_cast<uint16_t>(mbuf->data_off + l3_offset);
+    meta.outer_len = static_cast<uint16_t>(rte_be_to_cpu_16(udp->dgram_len) - kUdpLen);
+    meta.outer_tos = ip->type_of_service;
+    narrow(mbuf, static_cast<uint16_t>(l3_offset + kIpv4Len + kUdpLen), meta.outer_len);
+}
+
 }  // namespace
 
 void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
                              Batch& batch) noexcept {
     const FrameFilter filter{snapshot.ports[port]};
+    const PlainFrames plain{worker, snapshot, filter, batch, judge_underlay_avx512};
+    unsigned next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         Frame frame;
         meta_of(mbuf).arrival_port = port;
+        if (plain.is_plain(next++)) {
+            take_plain(mbuf, plain.l3_offset());
+            return true;
+        }
         const Drop wrong = check_frame(frame, mbuf, filter);
         if (wrong == kSound && !resolves_neighbors(mbuf, frame))
             return accept_outer(worker, snapshot, filter.view, mbuf, frame);

@@ -3,6 +3,8 @@
 
 namespace meshgate {
 
+const uint8_t kNoHeader[kHeaderBytes] = {};
+
 bool has_vector_headers() noexcept {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -20,6 +20,7 @@
 #include "dataplane/crypto/aead.h"
 #include "dataplane/doorbell.h"
 #include "dataplane/handshake_gate.h"
+#include "dataplane/headers.h"
 #include "dataplane/index_table.h"
 
 namespace meshgate {
@@ -61,6 +62,11 @@ struct WorkerParts {
     std::vector<RxQueue> rx_queues;
     std::vector<TxRoute> tx_routes;  // by PortId
     std::unique_ptr<AeadEngine> aead;
+    // Bursts of so many frames are looked at sixteen at a time; kNever where the processor cannot.
+    // Fewer are not worth it.
+    static constexpr uint16_t kNever = UINT16_MAX;
+    static constexpr uint16_t kWorthIt = 4;
+    uint16_t min_vector_burst = has_vector_headers() ? kWorthIt : kNever;
     PeerActivity* activity = nullptr;  // max_peers of them
     LinkCounters* links = nullptr;     // kMaxLinks of them
     // Up: single producer (this worker), single consumer (control). Packets that merely wait for a

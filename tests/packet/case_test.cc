@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Runs every tests/packet/NNN_name/case.txt through the real pipeline, on in-memory ports.
+// Runs every tests/packet/NNN_name/case.txt through the real pipeline, on in-memory ports: once as
+// it is without vectors, once with them, where the processor has them.
 //
 //   # text                     a comment; the first line says what the case shows
 //   workers 2                  before anything else; default 1
@@ -58,7 +59,8 @@ struct Output {
 
 class Case : public testing::Test {
 public:
-    explicit Case(std::filesystem::path path) : path_{std::move(path)} {}
+    Case(std::filesystem::path path, World::Headers headers)
+        : path_{std::move(path)}, headers_{headers} {}
 
     void TestBody() override {
         std::ifstream file{path_};
@@ -70,7 +72,7 @@ public:
                 nb_workers = static_cast<unsigned>(std::stoul(line.substr(8)));
             lines.push_back(line.starts_with("workers ") ? "" : line);
         }
-        world_ = std::make_unique<World>(nb_workers);
+        world_ = std::make_unique<World>(nb_workers, headers_);
         for (line_ = 0; line_ < lines.size(); ++line_) {
             std::istringstream words{lines[line_]};
             std::string first;
@@ -101,6 +103,7 @@ private:
     Bytes frame_around(const std::string& port, const Fields& fields, const Bytes& packet);
 
     std::filesystem::path path_;
+    World::Headers headers_;
     std::unique_ptr<World> world_;
     size_t line_ = 0;
     bool step_open_ = false;
@@ -445,10 +448,16 @@ void register_cases(const std::filesystem::path& folder) {
         if (std::filesystem::exists(entry.path() / "case.txt"))
             paths.insert(entry.path() / "case.txt");
     }
-    for (const auto& path : paths)
-        testing::RegisterTest("packet", path.parent_path().filename().c_str(), nullptr, nullptr,
-                              path.c_str(), 1,
-                              [path]() -> testing::Test* { return new Case{path}; });
+    for (const auto& [suite, headers] :
+         {std::pair{"packet", World::Headers::scalar}, {"packet_vector", World::Headers::vector}}) {
+        if (headers == World::Headers::vector && !has_vector_headers())
+            continue;
+        for (const auto& path : paths)
+            testing::RegisterTest(suite, path.parent_path().filename().c_str(), nullptr, nullptr,
+                                  path.c_str(), 1, [path, headers]() -> testing::Test* {
+                                      return new Case{path, headers};
+                                  });
+    }
 }
 
 }  // namespace

@@ -81,7 +81,8 @@ World::Ports& World::ports_for(unsigned nb_workers) {
     return *slot;
 }
 
-World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr, rte_free} {
+World::World(unsigned nb_workers, Headers headers)
+    : ports_{ports_for(nb_workers)}, rcu_{nullptr, rte_free} {
     MG_ASSERT(sodium_init() >= 0);
     mbufs_at_start_ = ports_.pool.nb_in_use();
     index_ = std::make_unique<IndexTable>(IndexTable::create(64).value());
@@ -108,7 +109,7 @@ World::World(unsigned nb_workers) : ports_{ports_for(nb_workers)}, rcu_{nullptr,
     for (unsigned id = 0; id < nb_workers; ++id) {
         activities_.push_back(std::make_unique<PeerActivity[]>(kMaxPeers));
         link_counters_.push_back(std::make_unique<LinkCounters[]>(kMaxLinksHere));
-        workers_.push_back(make_worker(id));
+        workers_.push_back(make_worker(id, headers));
         shared_.workers.push_back(workers_.back().get());
     }
     add_peer("alice", "192.0.2.7:51820", true);
@@ -131,8 +132,10 @@ World::~World() {
     }
 }
 
-std::unique_ptr<Worker> World::make_worker(unsigned id) {
+std::unique_ptr<Worker> World::make_worker(unsigned id, Headers headers) {
     WorkerParts parts{.id = id, .doorbell = Doorbell::create().value()};
+    const bool vectors = headers == Headers::vector && has_vector_headers();
+    parts.min_vector_burst = vectors ? 1 : WorkerParts::kNever;
     for (PortId port = 0; port < kPortNames.size(); ++port) {
         parts.rx_queues.push_back({port, static_cast<uint16_t>(id)});
         parts.tx_routes.push_back({.queue = static_cast<uint16_t>(id), .owner = id});

@@ -41,8 +41,12 @@ struct Sent {
 
 class World {
 public:
+    // How the workers look at headers: with vectors whatever the burst, or never.
+    enum class Headers : uint8_t { vector, scalar };
+
     // One or two workers; with two, alice's session belongs to worker 0 and munich's to worker 1.
-    explicit World(unsigned nb_workers);
+    // Where the processor has no vectors for it, both are scalar.
+    explicit World(unsigned nb_workers, Headers headers = Headers::vector);
     ~World();
 
     void inject_frame(const std::string& port, const Bytes& frame);
@@ -85,7 +89,7 @@ private:
     const Link* make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes);
     void add_peer(const std::string& name, const std::string& endpoint, bool session);
     void build_snapshot();
-    std::unique_ptr<Worker> make_worker(unsigned id);
+    std::unique_ptr<Worker> make_worker(unsigned id, Headers headers);
     static void empty_ring(rte_ring* ring);
     void take_mesh_punts(std::vector<std::string>& events, rte_ring* ring) const;
 
