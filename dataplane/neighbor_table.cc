@@ -19,7 +19,7 @@ constexpr size_t kSlotsPerNeighbor = 4;
 }  // namespace
 
 NeighborTable::Key NeighborTable::key_of(PortId port, const IpAddress& address) noexcept {
-    Key key{.port = port, .family = address.family};
+    Key key{port, address.family};
     std::memcpy(&key.high, address.bytes.data(), sizeof key.high);
     std::memcpy(&key.low, address.bytes.data() + sizeof key.high, sizeof key.low);
     return key;
@@ -37,7 +37,7 @@ std::shared_ptr<const NeighborTable> NeighborTable::build(std::span<const Neighb
         const Key key = key_of(neighbor.port, neighbor.address);
         size_t slot = table->home_of(key);
         // Ends: the table is never full. Of two entries with one key the later wins.
-        while (table->slots_[slot].key.family != Family::none && table->slots_[slot].key != key)
+        while (table->slots_[slot].key.has_family() && table->slots_[slot].key != key)
             slot = (slot + 1) & mask;
         table->slots_[slot] = {.key = key, .mac = neighbor.mac};
     }
