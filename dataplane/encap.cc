@@ -16,8 +16,8 @@ namespace {
 
 // Puts the prepared headers of `link` in front of a WireGuard message and fills in what depends on
 // it. The port finishes an IPv6 UDP checksum where it says it can. False without headroom.
-inline bool prepend_outer(rte_mbuf* mbuf, const Link& link, uint8_t tos,
-                          const PortTraits* traits) noexcept {
+[[gnu::always_inline]] inline bool prepend_outer(rte_mbuf* mbuf, const Link& link, uint8_t tos,
+                                                 const WorkerShared* shared) noexcept {
     const uint16_t message_len = mbuf->data_len;
     if (!prepend(mbuf, link.header_len))
         return false;
@@ -30,7 +30,8 @@ inline bool prepend_outer(rte_mbuf* mbuf, const Link& link, uint8_t tos,
         return true;
     }
     fill_outer_ipv6(l3, message_len, tos);
-    sum_outer_udp(mbuf, l3, link.ip_offset, traits != nullptr && traits->tx_udp_checksum);
+    sum_outer_udp(mbuf, l3, link.ip_offset,
+                  shared != nullptr && shared->ports[link.port]->traits().tx_udp_checksum);
     return true;
 }
 
@@ -47,7 +48,7 @@ void encap_stage(Worker& worker, Batch& batch) noexcept {
         PacketMeta& meta = meta_of(mbuf);
         const Link& link = *meta.link;
         meta.departure_port = link.port;
-        if (prepend_outer(mbuf, link, meta.outer_tos, &worker.shared.ports[link.port]->traits()))
+        if (prepend_outer(mbuf, link, meta.outer_tos, &worker.shared))
             return true;
         worker.drop(mbuf, Drop::no_mbuf);
         return false;

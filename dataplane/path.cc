@@ -10,6 +10,7 @@
 // Drops: no_endpoint.
 
 #include "dataplane/stages.h"
+#include "dataplane/wire.h"
 
 namespace meshgate {
 
@@ -31,6 +32,8 @@ void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
         meta.slot = &worker.shared.peers[meta.to_peer];
         meta.link = meta.slot->path.load(std::memory_order_acquire);
         fetch_session(meta.slot->sending.load(std::memory_order_relaxed));
+        // The line that the outer headers will begin in.
+        rte_prefetch0(header_at<uint8_t>(mbuf) - RTE_CACHE_LINE_SIZE);
         if (meta.link != nullptr) {
             meta.mtu_bytes = meta.slot->mtu_of(*meta.link);
             return true;
