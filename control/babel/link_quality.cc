@@ -44,10 +44,14 @@ void HelloHistory::push(bool arrived) noexcept {
     missed_in_row_ = arrived ? 0 : missed_in_row_ + 1;
 }
 
+bool HelloHistory::restarts_with(uint16_t seqno) const noexcept {
+    return any_seen() && std::abs(int{ahead_of_expected(seqno)}) > 16;
+}
+
 void HelloHistory::heard(uint16_t seqno, uint16_t interval_cs, Time now) noexcept {
-    const auto ahead = static_cast<int16_t>(static_cast<uint16_t>(seqno - expected_));
-    if (nb_seen_ > 0 && std::abs(int{ahead}) > 16) {
-        forget();  // a neighbour that started again
+    const int16_t ahead = ahead_of_expected(seqno);
+    if (restarts_with(seqno)) {
+        forget();
     } else if (nb_seen_ > 0 && ahead < 0) {
         // It has made its interval longer without us noticing: what we booked was not due.
         bits_ = static_cast<uint16_t>(bits_ << -ahead);

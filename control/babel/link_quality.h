@@ -53,6 +53,9 @@ constexpr uint16_t add_cost(uint32_t a, uint32_t b) noexcept {
 class HelloHistory {
 public:
     void heard(uint16_t seqno, uint16_t interval_cs, Time now) noexcept;
+    // Whether a Hello of this number is that of a neighbour that has started again.
+    bool restarts_with(uint16_t seqno) const noexcept;
+    bool any_seen() const noexcept { return nb_seen_ > 0; }
     // Books a Hello that should have come by now; call when now >= next_due().
     void missed() noexcept;
     Time next_due() const noexcept { return next_due_; }
@@ -70,6 +73,9 @@ public:
 
 private:
     void push(bool arrived) noexcept;
+    int16_t ahead_of_expected(uint16_t seqno) const noexcept {
+        return static_cast<int16_t>(static_cast<uint16_t>(seqno - expected_));
+    }
 
     uint16_t bits_ = 0;     // the last is the highest, as the RFC draws it
     uint32_t recent_ = 0;   // the last 32

@@ -131,8 +131,17 @@ Neighbor* Speaker::Impl::neighbor_for(Interface& interface, const IpAddress& add
 void Speaker::Impl::on_hello(Neighbor& neighbor, const Hello& hello, Time now) {
     if (hello.interval_cs == 0)
         return;  // unscheduled: says that it lives, which last_heard knows
-    neighbor.hellos[hello.kind == HelloKind::unicast ? 1 : 0].heard(hello.seqno, hello.interval_cs,
-                                                                    now);
+    const bool unknown = std::ranges::none_of(neighbor.hellos, &HelloHistory::any_seen);
+    HelloHistory& history = neighbor.hellos[hello.kind == HelloKind::unicast ? 1 : 0];
+    const bool restarted = history.restarts_with(hello.seqno);
+    history.heard(hello.seqno, hello.interval_cs, now);
+    // It has forgotten what it announced, or we have missed what became of it: what is still so it
+    // says again. Until then its routes may lead over ourselves, and be preferred for ever, since
+    // it is not told of what we have over it (split horizon).
+    if ((restarted || unknown) && !neighbor.prefixes.empty()) {
+        retract_all(neighbor, now);
+        queue(neighbor, RouteRequest{}, flush_time(now));
+    }
     neighbor.suspected_at = neighbor.next_probe = kNever;
 }
 
