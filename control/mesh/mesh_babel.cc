@@ -121,8 +121,11 @@ void Mesh::remove_link(Member& member, const LinkKey& key, Time now) {
     relays_.on_link_gone(found->second.id, now);
     published_.on_link_gone(found->second.id);
     by_link_.erase(found->second.id);
-    if (member.steering && member.steering->link == found->second.id)
-        member.steering.reset();
+    // Also who is reached over this member, as a relay.
+    for (auto& [node, other] : members_) {
+        if (other->steering && other->steering->link == found->second.id)
+            other->steering.reset();
+    }
     links_.remove(found->second.id);
     member.links.erase(found);
     steering_due_ = true;

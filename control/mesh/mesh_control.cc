@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 using control::time_of;
 
 constexpr uint8_t kHopLimit = 64;
+constexpr uint8_t kInitiation = 1;  // the first byte of the message
 constexpr size_t kMaxQueuedHandshakes = 256;
 constexpr size_t kMaxStranded = 256;
 constexpr auto kStrandedLife = 4s;
@@ -52,6 +53,9 @@ void Mesh::send_handshake(const wireguard::SendMessage& message, const Now& now)
     if (member == nullptr)
         return;
     const Time time = time_of(now);
+    // Somebody wants it: what links there may be are needed, also where no relay introduces us.
+    if (message.message.view().front() == kInitiation && !is_eager(*member))
+        member->last_user = time;
     make_links(*member, time);
     const auto view = parts_.device.peer_view(member->peer);
     const bool first_try = view && view->initiations_of_attempt <= 1;
