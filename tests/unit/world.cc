@@ -20,6 +20,8 @@ namespace {
 
 constexpr uint64_t kSampleNs = 50'000'000;
 constexpr uint64_t kWatchNs = 200'000'000;
+// Who is no relay any more still forwards until its owners have found another.
+constexpr uint64_t kMovedAwayNs = 10'000'000'000;
 constexpr uint16_t kListenPort = 51820;
 
 // libsodium's random numbers come from the seed of the world that runs.
@@ -113,7 +115,7 @@ BoxId World::add(const BoxOptions& options) {
     model.network = config::NetworkOptions{.file = "", .authority = authority_};
     for (unsigned i = 0; i < options.uplinks.size(); ++i) {
         const UplinkOptions& uplink = options.uplinks[i];
-        const bool is_private = uplink.nat == NatKind::cone || uplink.nat == NatKind::symmetric;
+        const bool is_private = uplink.nat != NatKind::none && uplink.nat != NatKind::firewall;
         // Those behind one NAT are on one network.
         const std::string outside = text("100.%u.%u.2", 64 + i, id);
         std::string net =
@@ -163,9 +165,25 @@ BoxId World::add(const BoxOptions& options) {
 
 void World::start() {
     load_first_network();
-    for (BoxId id = 0; id < nb_boxes(); ++id)
+    for (BoxId id = 0; id < nb_boxes(); ++id) {
+        describe(boxes_[id]);
         start(id);
+    }
     trace_paths();
+}
+
+void World::describe(const Box& box) {
+    std::string line = box.name + (box.entry.relay ? ", relay" : "");
+    for (const UplinkId id : box.uplinks) {
+        const Uplink& uplink = underlay.uplinks[id];
+        line += ", " + to_string(uplink.v4);
+        if (uplink.nat != nullptr)
+            line += std::string{" behind "} + to_string(uplink.nat->kind()) + " " +
+                    to_string(uplink.nat->outside());
+        if (uplink.v6.is_v6())
+            line += " and " + to_string(uplink.v6);
+    }
+    note(line);
 }
 
 void World::start(BoxId id) {
@@ -497,7 +515,10 @@ void World::on_forwarded(unsigned id, const Datagram& datagram) {
         mesh != nullptr && std::ranges::any_of(mesh->network().members, [&](const auto& member) {
             return member.relay && member.public_key == boxes_[id].model.node.public_key;
         });
-    if (!relay)
+    Box& box = boxes_[id];
+    if (relay)
+        box.relay_until_ns = now_ns_;
+    else if (now_ns_ > box.relay_until_ns + kMovedAwayNs)
         forwarded_wrongly.insert(id);
     if (std::ranges::count(datagram.relayed_by, id) == 0)
         return;
@@ -554,10 +575,43 @@ void World::trace_paths() {
     after(100ms, [this] { trace_paths(); });
 }
 
+// Sessions, handshakes and ways, as far as they help to find a cause.
+std::string World::what_is(const Box& box) {
+    std::string result = box.name + ":";
+    const auto& counters = box.gateway->device().counters();
+    for (size_t i = 0; i < counters.size(); ++i) {
+        if (counters[i] > 0)
+            result += " " + std::string{to_string(static_cast<wireguard::HandshakeEvent>(i))} +
+                      " " + std::to_string(counters[i]);
+    }
+    for (const auto& [reason, count] : box.path->statistics.drops)
+        result += " " + std::string{to_string(reason)} + " " + std::to_string(count);
+    result += "\n";
+    for (const auto& [index, keypair] : box.path->keypairs) {
+        const bool sends = box.path->peer(keypair->peer).sending.load() == keypair.get();
+        result += "  " + box.gateway->name_of(keypair->peer) +
+                  text(" index %08x > %08x", index, keypair->remote_index_le) +
+                  (sends ? ", sends" : "") + "\n";
+    }
+    for (const auto& view : box.gateway->mesh()->relay_views(now()))
+        result += "  " + view.role + text(" %08x to ", view.index) + view.to + " from " +
+                  view.from + " via " + view.via + ", " + view.state + "\n";
+    for (const auto& view : box.gateway->mesh()->link_views(now()))
+        result +=
+            "  link to " + view.peer + " " + to_string(view.remote) +
+            text(" %s, cost %u, loss %.2f", view.state.c_str(), unsigned{view.cost}, view.loss) +
+            "\n";
+    return result;
+}
+
 std::string World::story() {
     std::string result = "seed " + std::to_string(seed_) + "\n";
     for (const std::string& line : story_)
         result += line + "\n";
+    for (const Box& box : boxes_) {
+        if (box.gateway)
+            result += what_is(box);
+    }
     return result;
 }
 

@@ -52,6 +52,7 @@ struct Box {
     uint64_t deadline_ns = 0;
     uint64_t next_sample_ns = 0;
     uint64_t next_watch_ns = 0;
+    uint64_t relay_until_ns = 0;    // when it last forwarded as a relay
     uint64_t nb_control_bytes = 0;  // of earlier runs
 };
 
@@ -89,6 +90,7 @@ public:
     // ---- the network file ----
     config::SignedNetwork sign();
     void give(BoxId id, const config::SignedNetwork& network);
+    uint64_t version() const { return version_; }
     uint64_t version_at(BoxId id) { return box(id).gateway->mesh()->network().version; }
     std::string clients_yaml;  // further lines of the file
     const SecretKey& authority_secret() const { return authority_secret_; }
@@ -159,11 +161,13 @@ private:
     uint64_t next_ns() const;
     void run_box(Box& box);
     void settle(Box& box);
+    void describe(const Box& box);
     void set_clocks();
     void stream_once(unsigned generation, nanoseconds interval, const std::vector<BoxId>& among);
     std::string network_text();
     void load_first_network();
     void trace_paths();
+    std::string what_is(const Box& box);
 
     std::vector<Box> boxes_;
     uint64_t seed_;

@@ -140,5 +140,62 @@ TEST_F(SquareTest, SmallLossAndJitterMoveNoPath) {
     EXPECT_LE(world.nb_path_changes() - before, 2U) << world.story();
 }
 
+// What it announced before must not be preferred to what is there: it comes back without it.
+TEST_F(SquareTest, ARelayComesBackWithoutTheWayThatItHad) {
+    world.add({.relay = true});
+    world.add({.relay = true});
+    world.add({.relay = true});
+    world.shape(a, b, [](Wire& wire) { wire.delay = 60ms; });
+    begin();
+    EXPECT_EQ(world.path(a, b), "relay c") << world.story();
+    world.cut(a, b);
+    world.run_for(10s);
+    world.kill(c);
+    world.cut(b, c);
+    world.run_for(4s);
+    world.cut(a, b, false);
+    world.start(c);
+    world.run_for(15s);
+    EXPECT_EQ(world.path(c, b), "relay a") << world.story();
+    EXPECT_TRUE(world.silent_pairs(1s).empty()) << world.story();
+}
+
+// Nobody introduces them, but one of them has an endpoint.
+TEST_F(SquareTest, LeavesFindEachOtherWhenNoRelayIsThere) {
+    world.add({.relay = true});
+    world.add({});
+    world.add({.uplinks = {{.nat = NatKind::restricted}}});
+    world.cut(a, b);
+    world.cut(a, c);
+    world.start();
+    world.stream();
+    world.run_for(10s);
+    EXPECT_EQ(world.path(b, c), "direct") << world.story();
+    EXPECT_EQ(world.path(c, b), "direct") << world.story();
+}
+
+// A view of a way whose link has gone must not end the daemon.
+TEST_F(SquareTest, ARelayIsRevokedWhileItIsUsed) {
+    make(4, 2);
+    world.cut(c, d);
+    world.cut(c, b);
+    world.run_for(10s);
+    EXPECT_EQ(world.path(c, d), "relay a");
+    world.box(a).entry.member = false;
+    const auto file = world.sign();
+    const uint64_t revoked = world.now_ns();
+    world.give(c, file);
+    EXPECT_EQ(world.path(c, d), "none") << world.story();
+    world.give(d, file);
+    world.run_for(5s);
+    EXPECT_EQ(world.path(c, d), "none") << world.story();
+    world.cut(c, b, false);
+    world.run_for(15s);
+    expect_paths(c, d, "relay b");
+    const auto with_a = [](const Probe& probe) { return probe.from == a || probe.to == a; };
+    for (const Probe& probe : world.probes())
+        EXPECT_FALSE(with_a(probe) && probe.delivered_ns > revoked + 12 * kSecondNs);
+}
+
 }  // namespace
 }  // namespace meshgate::control::world

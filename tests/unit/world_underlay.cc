@@ -18,6 +18,8 @@ const char* to_string(NatKind kind) noexcept {
             return "none";
         case NatKind::cone:
             return "cone";
+        case NatKind::restricted:
+            return "restricted";
         case NatKind::symmetric:
             return "symmetric";
         case NatKind::firewall:

@@ -19,9 +19,10 @@ using std::chrono::nanoseconds;
 // How a NAT maps and filters (RFC 4787).
 enum class NatKind : uint8_t {
     none,
-    cone,       // endpoint-independent mapping, address-dependent filtering
-    symmetric,  // address- and port-dependent mapping and filtering
-    firewall,   // no mapping, address- and port-dependent filtering
+    cone,        // endpoint-independent mapping, address-dependent filtering
+    restricted,  // endpoint-independent mapping, address- and port-dependent filtering
+    symmetric,   // address- and port-dependent mapping and filtering
+    firewall,    // no mapping, address- and port-dependent filtering
 };
 const char* to_string(NatKind kind) noexcept;
 
@@ -37,6 +38,7 @@ public:
     // Whose port it is, whoever asks.
     std::optional<Endpoint> holder(const Endpoint& outside) const;
     const IpAddress& outside() const noexcept { return outside_; }
+    NatKind kind() const noexcept { return kind_; }
     void restart() { mappings_.clear(); }
 
 private:
