@@ -30,12 +30,13 @@ KeypairSlots::Displaced KeypairSlots::install_next(const KeypairSlot& keypair) {
     return displaced;
 }
 
-// Ours is current; theirs was just used for the first time. Theirs stays behind when it is the
-// loser of a collision, or was answered long ago and overtaken since.
+// Ours is current; theirs was just used for the first time. Theirs stays behind when it was
+// answered before we initiated ours, or is the loser of a collision. A peer that has restarted has
+// but the later one: it knows nothing of the session before.
 bool KeypairSlots::next_loses(Collision collision, uint64_t window_ns) const noexcept {
     if (!current_ || current_->initiator == Initiator::them)
         return false;
-    if (current_->created_ns > next_->created_ns + window_ns)
+    if (current_->initiated_ns > next_->created_ns + window_ns)
         return true;
     return next_->created_ns <= current_->created_ns + window_ns &&
            collision == Collision::ours_wins;
@@ -49,6 +50,7 @@ KeypairSlots::Confirmed KeypairSlots::confirm(uint32_t local_index, Collision co
     result.was_next = true;
     displace(result.displaced, previous_);
     if (next_loses(collision, window_ns)) {
+        result.doubtful = next_->created_ns > current_->created_ns;
         previous_ = std::exchange(next_, std::nullopt);
         return result;
     }

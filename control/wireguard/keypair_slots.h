@@ -14,7 +14,8 @@ namespace meshgate::wireguard {
 struct KeypairSlot {
     uint32_t local_index = 0;
     Initiator initiator = Initiator::us;
-    uint64_t created_ns = 0;
+    uint64_t initiated_ns = 0;  // when our initiation left; theirs: as created_ns
+    uint64_t created_ns = 0;    // when we had the keys
 };
 
 // Which of two sessions both sides send with after both initiated at once (W12). They agree, since
@@ -35,10 +36,14 @@ public:
     struct Confirmed {
         bool was_next = false;
         bool sends = false;  // it became `current`
+        // It did not, and its initiation came after the session that we prefer was complete: out of
+        // order, or from a peer that has restarted and has only this one.
+        bool doubtful = false;
         Displaced displaced;
     };
-    // The initiator used `local_index`. `window_ns`: how close two sessions are born that count as
-    // a collision.
+    // The initiator used `local_index`. Of two sessions the one that was initiated when the other
+    // was there is the later, and both sides see it so; it is the one used. They collide when
+    // neither is later by more than `window_ns`, the time by which datagrams overtake each other.
     Confirmed confirm(uint32_t local_index, Collision collision, uint64_t window_ns);
 
     Displaced remove(uint32_t local_index);

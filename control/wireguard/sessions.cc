@@ -11,11 +11,16 @@ namespace meshgate::wireguard {
 void Device::Impl::begin_session(Peer& peer, InstallKeypair&& install, Now now) {
     install.created_ns = now.monotonic_ns;
     install.reject_after_ns = now.monotonic_ns + options.timings.reject_after_time_ns;
-    const KeypairSlot slot{install.local_index, install.initiator, install.created_ns};
+    const bool ours = install.initiator == Initiator::us;
+    const KeypairSlot slot{
+        .local_index = install.local_index,
+        .initiator = install.initiator,
+        .initiated_ns = ours ? *peer.last_initiation_sent_ns : install.created_ns,
+        .created_ns = install.created_ns};
     actions.emplace_back(std::move(install));
     peer.timers.arm(Timer::zeroize, now.monotonic_ns + options.timings.zeroize_after_time_ns);
 
-    if (slot.initiator == Initiator::them) {
+    if (!ours) {
         remove_keypairs(peer, peer.slots.install_next(slot));
         return watch_expiry(peer);
     }
@@ -47,9 +52,11 @@ void Device::Impl::on_confirmed(uint32_t local_index, Now now) {
     const Collision collision =
         public_key > peer->remote.public_key ? Collision::ours_wins : Collision::theirs_wins;
     const KeypairSlots::Confirmed confirmed =
-        peer->slots.confirm(local_index, collision, options.timings.rekey_timeout_ns);
+        peer->slots.confirm(local_index, collision, options.timings.collision_window_ns());
     if (!confirmed.was_next)
         return;
+    if (confirmed.doubtful)
+        initiate(*peer, Attempt::fresh, now);  // a session that both sides have, within seconds
     if (confirmed.sends) {
         complete(*peer, now);
         actions.emplace_back(UseForSending{peer->id, local_index});

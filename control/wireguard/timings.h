@@ -43,6 +43,8 @@ struct Timings {
     uint64_t rekey_on_receive_ns() const noexcept {
         return reject_after_time_ns - keepalive_timeout_ns - rekey_timeout_ns;
     }
+    // Sessions that both sides initiate within this time of each other collide (W12).
+    uint64_t collision_window_ns() const noexcept { return rekey_timeout_ns / 5; }
     // How long data may stay unanswered before a new handshake.
     uint64_t dead_peer_ns() const noexcept { return keepalive_timeout_ns + rekey_timeout_ns; }
 

@@ -74,6 +74,10 @@ ROWS = [
      "std::fill(bytes.begin(), bytes.end(), uint8_t{1});", "unit_wireguard:*W11*"),
     ("W12", WG + "keypair_slots.cc", "    if (next_loses(collision, window_ns)) {",
      "    if (collision == Collision::ours_wins && false) {", "unit_wireguard:*W12*"),
+    ("W12", WG + "timings.h", "return rekey_timeout_ns / 5;", "return rekey_timeout_ns;",
+     "unit_wireguard:*W12*"),
+    ("W12", WG + "keypair_slots.cc", "result.doubtful = next_->created_ns > current_->created_ns;",
+     "", "unit_wireguard:*W12*"),
     ("W12", WG + "sessions.cc", "? Collision::ours_wins : Collision::theirs_wins",
      "? Collision::ours_wins : Collision::ours_wins", "unit_wireguard:*W12*"),
     ("W12", WG + "keypair_slots.cc", "    displace(displaced, previous_);\n    previous_ = std::exchange("

@@ -210,6 +210,79 @@ TEST(World, W12_SimultaneousRekeyingLosesNothing) {
     }
 }
 
+// ---- a box that restarts soon after a handshake ----
+
+struct Restart {
+    unsigned initiator;  // of the session before
+    unsigned restarted;
+    uint64_t after_ms;
+    unsigned lost_from;  // whose datagrams are lost
+    uint64_t lost_ms;    // for so long
+};
+
+// How long until packets arrive both ways again.
+uint64_t outage_ns(uint64_t seed, const Restart& one) {
+    Two world{seed};
+    world.both_wires({.delay_ns = 10 * kNsPerMs});
+    world.send(one.initiator, 1 - one.initiator);
+    world.run_for(30 * kNsPerMs);
+    const uint64_t handshake_ns = world.now_ns();
+    const uint64_t all_ns = handshake_ns + kMinute;
+    world.send_every(0, 1, 100 * kNsPerMs, all_ns);
+    world.send_every(1, 0, 100 * kNsPerMs, all_ns);
+    world.run_for(one.after_ms * kNsPerMs);
+    world.restart(one.restarted);
+    const uint64_t restart_ns = world.now_ns();
+    world.wire(one.lost_from, 1 - one.lost_from).loss = 1;
+    world.run_for(one.lost_ms * kNsPerMs);
+    world.wire(one.lost_from, 1 - one.lost_from).loss = 0;
+    for (const auto& [from, to] : {std::pair{0U, 1U}, std::pair{1U, 0U}}) {
+        const uint64_t before = world.flow(from, to).delivered;
+        EXPECT_TRUE(world.run_until_delivered(from, to, before + 5, kMinute));
+    }
+    const uint64_t result = world.now_ns() - restart_ns;
+    // It stays so.
+    world.run_for(kNsPerSecond);
+    const auto settled = std::pair{world.flow(0, 1), world.flow(1, 0)};
+    world.run_for(20 * kNsPerSecond);
+    EXPECT_GE(world.flow(0, 1).delivered - settled.first.delivered, 199U);
+    EXPECT_GE(world.flow(1, 0).delivered - settled.second.delivered, 199U);
+    EXPECT_NE(world.peer(0, 1).current_initiator, world.peer(1, 0).current_initiator);
+    return result;
+}
+
+TEST(World, W12_ARestartIsNoCollision) {
+    for (unsigned order = 0; order < 4; ++order) {
+        for (const uint64_t after_ms : {1'100U, 1'500U, 2'000U, 3'000U, 4'000U, 4'900U, 5'500U}) {
+            const Restart one{.initiator = order & 1U,
+                              .restarted = order >> 1U,
+                              .after_ms = after_ms,
+                              .lost_from = 0,
+                              .lost_ms = 0};
+            // One handshake; five packets at ten a second.
+            EXPECT_LE(outage_ns(order + 1, one), 2 * kNsPerSecond)
+                << order << " after " << after_ms;
+        }
+    }
+}
+
+// Whatever is lost then, and however soon it is: the wait is that for the next initiation.
+TEST(World, W12_ARestartIsOverWithTheNextHandshake) {
+    for (unsigned order = 0; order < 8; ++order) {
+        for (uint64_t after_ms = 0; after_ms < 6'000; after_ms += 500) {
+            for (const uint64_t lost_ms : {0U, 15U, 25U, 35U, 150U, 400U}) {
+                const Restart one{.initiator = order & 1U,
+                                  .restarted = (order >> 1U) & 1U,
+                                  .after_ms = after_ms,
+                                  .lost_from = order >> 2U,
+                                  .lost_ms = lost_ms};
+                EXPECT_LE(outage_ns(order + 1, one), 6'500 * kNsPerMs)
+                    << order << " after " << after_ms << " lost for " << lost_ms;
+            }
+        }
+    }
+}
+
 // ---- faults ----
 
 uint64_t percentile(std::vector<uint64_t> values, double share) {
