@@ -72,7 +72,7 @@ ReloadReport Reload::run(const Caller& caller) {
     if (report.errors.empty()) {
         report = apply(std::move(*loaded.model));
         if (network && report.outcome != ReloadOutcome::refused)
-            take_network(report, std::move(*network.signed_network));
+            take_network(report, std::move(network));
     }
     last_ok_ = report.outcome != ReloadOutcome::refused;
     write_log(caller, report);
@@ -106,13 +106,15 @@ ReloadReport Reload::apply(config::Model after) {
 }
 
 // The files that the box file names. Mostly boxes have it from each other, and theirs is newer.
-void Reload::take_network(ReloadReport& report, config::SignedNetwork candidate) {
+void Reload::take_network(ReloadReport& report, config::NetworkLoad load) {
     const config::NetworkOptions& options = *gateway_.model().network;
     const uint64_t before = gateway_.mesh()->network().version;
-    const auto opened = config::open_network(candidate, options.authority, options.file);
-    if (!opened || opened.network->version <= before)
+    if (load.network->version <= before)
         return;
-    auto offer = gateway_.offer_network(std::move(candidate), options.file);
+    // The box file may name another authority by now, which needs a restart.
+    if (!config::verify(*load.signed_network, options.authority))
+        return;
+    auto offer = gateway_.offer_network(std::move(*load.signed_network), options.file);
     if (!offer.taken) {
         report.errors = std::move(offer.errors);
         return;

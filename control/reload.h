@@ -28,7 +28,7 @@ public:
 
 private:
     ReloadReport apply(config::Model after);
-    void take_network(ReloadReport& report, config::SignedNetwork candidate);
+    void take_network(ReloadReport& report, config::NetworkLoad load);
     void write_log(const Caller& caller, const ReloadReport& report);
 
     Gateway& gateway_;
