@@ -9,6 +9,8 @@
 // link that it measures.
 // Drops: no_endpoint.
 
+#include <algorithm>
+
 #include "dataplane/stages.h"
 #include "dataplane/wire.h"
 
@@ -53,7 +55,8 @@ void link_stage(Worker& worker, Batch& batch) noexcept {
             worker.drop(mbuf, Drop::no_endpoint);
             return false;
         }
-        meta.mtu_bytes = meta.link->mtu_bytes;
+        const uint16_t most = meta.info.mtu_bytes;
+        meta.mtu_bytes = most == 0 ? meta.link->mtu_bytes : std::min(most, meta.link->mtu_bytes);
         return true;
     });
 }

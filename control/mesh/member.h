@@ -55,6 +55,16 @@ struct SendingKeypair {
     uint32_t remote_index = 0;
 };
 
+// What size gets through by the way in force, where that goes by relays (mesh_sounding.cc).
+struct Sounding {
+    uint16_t mtu_bytes = UINT16_MAX;  // in force; no more than what our own link takes anyway
+    uint16_t best = 0;                // largest that was answered since the sounding began
+    unsigned nb_rounds = 0;
+    uint32_t next_id = 0;
+    std::map<uint32_t, uint16_t> sent;  // by the probe's id
+    Time next{};
+};
+
 // Another box of the network, as we know it. Ourselves are not among them.
 struct Member {
     config::Member info;
@@ -99,6 +109,7 @@ struct Member {
         bool active = false;
     };
     std::map<IpAddress, Suspicion> suspected;  // relays that forwarded nothing
+    Sounding sounding;
 
     // NAT
     Time next_candidates{};

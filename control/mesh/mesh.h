@@ -210,6 +210,13 @@ private:
     void forgive(Member& member, Time now);
     void probe_path(Member& member, const Now& now);
 
+    // mesh_sounding.cc
+    void forget_sounding(Member& member);
+    void sound_path(Member& member, bool answered, const Now& now);
+    void send_sounding(Member& member, uint16_t mtu_bytes);
+    bool on_sounded(Member& member, const ProbeReply& reply);
+    void conclude_sounding(Member& member, uint16_t most, const Now& now);
+
     // mesh_published.cc
     LinkId open(const ClientAddress& client) override;
     void close(LinkId link) override;

@@ -16,8 +16,6 @@ using control::time_of;
 constexpr auto kRefuseAfter = 3s;
 // So long may a relay take to accept the index of a new session.
 constexpr auto kHeldFor = 1s;
-// Of a path over relays: what their links take that are like most, over IPv6 and an MTU of 1500.
-constexpr uint16_t kRelayedMtuBytes = 1420;
 
 }  // namespace
 
@@ -146,9 +144,7 @@ void Mesh::take_way(Member& member, const Steering& way, const Now& now) {
     member.next_probe.reset();
     member.nb_unanswered = 0;
     member.path_rtt_ms.reset();
-    parts_.dataplane.peer(member.peer)
-        .path_mtu_bytes.store(way.hop == member.node ? 0 : kRelayedMtuBytes,
-                              std::memory_order_relaxed);
+    forget_sounding(member);
     links_.use(member.peer, way.link);
     const Member* hop = member_at(way.hop);
     const std::string text = hop == &member ? "direct, " + describe(links_.key_of(way.link))

@@ -193,6 +193,8 @@ void Mesh::probe_path(Member& member, const Now& now) {
         // Or the other end has lost the session, and throws away what is forwarded.
         parts_.device.on_no_session(member.peer, now);
     }
+    // What was sent at the last turn was counted as unanswered just now, or was answered before.
+    sound_path(member, member.next_probe && member.nb_unanswered <= 1, now);
     member.next_probe = time + kPathProbeInterval;
     member.probe_sent = time;
     send(member, Probe{++member.probe_id});
@@ -206,6 +208,8 @@ void Mesh::recheck_legs(const Member& member, const Now& now) {
 }
 
 void Mesh::on_message(Member& member, const ProbeReply& reply, const LinkKey&, const Now& now) {
+    if (on_sounded(member, reply))
+        return;
     if (member.probe_id - reply.id >= kAnswersWindow)
         return;
     member.nb_unanswered = 0;

@@ -20,6 +20,8 @@ constexpr uint64_t kVersionKey = 0;
 constexpr uint64_t kTypeKey = 1;
 constexpr uint64_t kFirstFieldKey = 2;
 constexpr size_t kMaxFields = 8;
+constexpr uint64_t kPaddingKey = 23;  // the last of one byte: fields never get there
+static_assert(kPaddingKey >= kFirstFieldKey + kMaxFields);
 
 // ---- one value: write, read ----
 
@@ -295,9 +297,29 @@ std::vector<uint8_t> encode(const Message& message) {
     return bytes;
 }
 
+std::vector<uint8_t> encode_padded(const Probe& probe, size_t len) {
+    CborWriter out;
+    out.map(4);
+    out.integer(kVersionKey);
+    out.integer(kEncodingVersion);
+    out.integer(kTypeKey);
+    out.integer(Message{probe}.index() + 1);
+    out.integer(kFirstFieldKey);
+    out.integer(probe.id);
+    out.integer(kPaddingKey);
+    auto bytes = out.take();
+    constexpr size_t kHeadLen = 3;  // of 256 to 65535 bytes
+    MG_ASSERT(len <= kMaxPaddedLen && len >= bytes.size() + kHeadLen + 256);
+    CborWriter padding;
+    padding.bytes(std::vector<uint8_t>(len - bytes.size() - kHeadLen));
+    const auto tail = padding.take();
+    bytes.insert(bytes.end(), tail.begin(), tail.end());
+    return bytes;
+}
+
 tl::expected<Message, Undecodable> decode(Bytes bytes) {
     const auto malformed = tl::unexpected{Undecodable::malformed};
-    if (bytes.size() > kMaxMessageLen)
+    if (bytes.size() > kMaxPaddedLen)
         return malformed;
     const auto found = find_values(bytes);
     if (!found)

@@ -23,6 +23,7 @@ namespace meshgate::mesh {
 constexpr uint16_t kMeshPort = 6698;
 constexpr uint8_t kEncodingVersion = 1;
 constexpr size_t kMaxMessageLen = 1200;  // with IPv6 and UDP within 1280 bytes
+constexpr size_t kMaxPaddedLen = 1372;   // with them 1420 bytes, the largest that relays take
 
 // Of the network file with its signature in front.
 constexpr size_t kSignatureLen = 64;
@@ -119,7 +120,7 @@ struct Candidates {
     bool operator==(const Candidates&) const = default;
 };
 
-// End to end, by the path in use.
+// End to end, by the path in use; padded, to find out what size gets through.
 struct Probe {
     uint32_t id = 0;
 
@@ -167,6 +168,8 @@ const char* to_string(Undecodable reason) noexcept;
 
 // Of a message within the limits above; a message beyond them is a bug.
 std::vector<uint8_t> encode(const Message& message);
+// The probe in `len` bytes, at most kMaxPaddedLen: with a key that nobody reads.
+std::vector<uint8_t> encode_padded(const Probe& probe, size_t len);
 // Reads what is exactly one message: all fields there and in range, each number in its shortest
 // form, no key twice, nothing behind. Endpoints that no datagram could be for (unspecified,
 // loopback, multicast, link-local, IPv4-mapped) are malformed, and so are node addresses outside

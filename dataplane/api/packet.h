@@ -27,9 +27,10 @@ enum class Inject : uint8_t {
 struct PacketInfo {
     Punt punt = Punt::nb_reasons;
     Inject inject = Inject::frame;
-    PortId port = kNoPort;  // arrival port going up, departure port going down
-    PeerId peer = kNoPeer;  // no_session, seal, icmp_to_us and mesh out of a session
-    LinkId link = kNoLink;  // seal: leave by this link instead of the peer's path (kNoLink: path)
+    PortId port = kNoPort;   // arrival port going up, departure port going down
+    PeerId peer = kNoPeer;   // no_session, seal, icmp_to_us and mesh out of a session
+    LinkId link = kNoLink;   // seal: leave by this link instead of the peer's path (kNoLink: path)
+    uint16_t mtu_bytes = 0;  // with link: padding goes no further (0: the link's MTU)
     uint16_t vlan = kNoVlan;
     MacAddress source_mac;  // arp, neighbor_discovery, icmp_to_us, mesh: who sent the frame
     Endpoint remote;        // handshake, mesh out of a session: outer source

@@ -55,7 +55,7 @@ struct alignas(64) PeerSlot {
     // so control is not told (no endpoint_moved). Its links are learned from Babel.
     std::atomic<bool> path_is_fixed{false};
     // Largest inner packet that gets through where the path goes by relays: theirs are other links,
-    // and they do not answer what is too big. 0: what the link takes.
+    // and they do not answer what is too big, so control tries sizes. 0: what the link takes.
     std::atomic<uint16_t> path_mtu_bytes{0};
 
     // Of `link`, which is the path.

@@ -84,6 +84,21 @@ TEST(MeshMessages, EachIsReadAsItWasWritten) {
     }
 }
 
+TEST(MeshMessages, AProbeMayBePadded) {
+    for (const uint32_t id : {0U, 23U, 24U, 70'000U, UINT32_MAX}) {
+        for (const size_t len : {size_t{300}, size_t{1152}, size_t{1200}, kMaxPaddedLen}) {
+            const auto bytes = encode_padded(Probe{id}, len);
+            EXPECT_EQ(bytes.size(), len);
+            const auto read = decode(bytes);
+            ASSERT_TRUE(read) << id << " in " << len;
+            EXPECT_TRUE(*read == Message{Probe{id}});
+        }
+    }
+    auto longer = encode_padded(Probe{1}, kMaxPaddedLen);
+    longer.push_back(0);
+    EXPECT_FALSE(decode(longer));
+}
+
 // As in the table of docs/architecture.md.
 TEST(MeshMessages, SizesAreAsDocumented) {
     constexpr std::pair<size_t, size_t> kSizes[] = {{7, 15},  {11, 24}, {80, 1055}, {27, 35},
@@ -208,7 +223,7 @@ TEST(MeshMessages, OtherVersionsAndTypesAreToldApartFromNonsense) {
 
 TEST(MeshMessages, DepthCostsNothing) {
     std::vector<uint8_t> deep = hex("a4 00 01 01 06 02 00 09");
-    deep.resize(kMaxMessageLen - 1, 0x81);
+    deep.resize(kMaxPaddedLen - 1, 0x81);
     deep.push_back(0);
     EXPECT_TRUE(decode(deep));  // arrays in arrays under a key that nobody knows
     deep.back() = 0x81;
