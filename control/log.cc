@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <poll.h>
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -55,11 +60,42 @@ std::string as_json(const Log::Event& event, uint64_t nb_withheld) {
     return text.substr(1);
 }
 
+// Standard error may be a pipe whose reader has stopped, or a file on a disk that is full: the
+// control thread must not wait for it. Lines that do not fit are lost, and counted.
+class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+public:
+    uint64_t nb_lost = 0;
+
+protected:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        spdlog::memory_buf_t line;
+        formatter_->format(message, line);
+        if (!write({line.data(), line.size()}))
+            ++nb_lost;
+    }
+    void flush_() override {}
+
+private:
+    // A pipe that is ready takes PIPE_BUF bytes without waiting; longer lines go in such pieces.
+    static bool write(std::string_view text) {
+        while (!text.empty()) {
+            pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+            if (::poll(&ready, 1, 0) != 1)
+                return false;
+            const ssize_t len =
+                ::write(STDERR_FILENO, text.data(), std::min<size_t>(text.size(), PIPE_BUF));
+            if (len <= 0)
+                return false;
+            text.remove_prefix(static_cast<size_t>(len));
+        }
+        return true;
+    }
+};
+
 }  // namespace
 
 Log::Log(const config::Log& options)
-    : logger_{std::make_shared<spdlog::logger>("meshgated",
-                                               std::make_shared<spdlog::sinks::stderr_sink_st>())} {
+    : logger_{std::make_shared<spdlog::logger>("meshgated", std::make_shared<StderrSink>())} {
     logger_->flush_on(spdlog::level::trace);
     configure(options);
 }
@@ -99,6 +135,18 @@ void Log::write(const Event& event, Time now) {
 }
 
 void Log::emit(const Event& event, uint64_t nb_withheld) {
+    auto& sink = static_cast<StderrSink&>(*logger_->sinks().front());
+    if (const uint64_t nb_lost = sink.nb_lost; nb_lost > 0) {
+        log_line(
+            {Level::warning, "log-lost", "",
+             std::to_string(nb_lost) + " lines were lost: nobody read them, or the disk is full"},
+            0);
+        sink.nb_lost = sink.nb_lost > nb_lost ? nb_lost : 0;
+    }
+    log_line(event, nb_withheld);
+}
+
+void Log::log_line(const Event& event, uint64_t nb_withheld) {
     logger_->log(level_of(event.level), "{}",
                  format_ == config::LogFormat::json ? as_json(event, nb_withheld)
                                                     : as_text(event, nb_withheld));

@@ -19,7 +19,8 @@ namespace meshgate::control {
 
 // The daemon's log on standard error, one line per event: text for people, or one JSON object. What
 // the network can cause is limited: the same event of the same subject is written a few times per
-// minute at most, and how often it was withheld stands in its next line.
+// minute at most, and how often it was withheld stands in its next line. It waits for nobody: what
+// standard error does not take is lost, and `log-lost` says how much.
 class Log {
 public:
     using Level = config::LogLevel;
@@ -51,6 +52,7 @@ private:
     };
 
     void emit(const Event& event, uint64_t nb_withheld);
+    void log_line(const Event& event, uint64_t nb_withheld);
 
     std::shared_ptr<spdlog::logger> logger_;
     config::LogFormat format_ = config::LogFormat::text;

@@ -194,6 +194,8 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
 
 // In words: how it goes now, which ways there are, why this one, and what would have to change.
 std::optional<control::ExplainView> Mesh::explain(const std::string& name, const Now& now) const {
+    if (self_ && self_->name == name)
+        return control::ExplainView{.peer = name, .lines = {name + " is this box."}};
     const auto found = std::ranges::find_if(
         members_, [&](const auto& entry) { return entry.second->info.name == name; });
     if (found == members_.end())

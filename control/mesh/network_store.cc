@@ -18,6 +18,17 @@ std::vector<std::string> errors_of(const std::vector<config::Diagnostic>& diagno
     return result;
 }
 
+config::Diagnostic ignored(const std::string& file, std::string_view code, std::string why) {
+    config::Diagnostic diagnostic;
+    diagnostic.severity = config::Severity::warning;
+    diagnostic.code = code;
+    diagnostic.file = file;
+    diagnostic.message = std::move(why);
+    diagnostic.fix =
+        "nothing: what is kept here is passed over, and written anew with the next version";
+    return diagnostic;
+}
+
 }  // namespace
 
 bool NetworkStore::load(const config::Model& model, std::vector<config::Diagnostic>& diagnostics) {
@@ -25,8 +36,14 @@ bool NetworkStore::load(const config::Model& model, std::vector<config::Diagnost
     diagnostics = own.diagnostics;
     auto kept = kept_file_.empty() ? Result<std::optional<config::SignedNetwork>>{}
                                    : config::load_kept_network(kept_file_);
+    if (!kept)
+        diagnostics.push_back(ignored(kept_file_, "unreadable", kept.error().message));
     if (kept && *kept) {
         config::NetworkLoad old = config::open_network(std::move(**kept), authority_, kept_file_);
+        if (!old)
+            diagnostics.push_back(
+                ignored(kept_file_, "bad-signature",
+                        "the copy that was kept is damaged, or another network's"));
         const bool newer = old && (!own || (old.network->version > own.network->version &&
                                             old.network->name == own.network->name));
         if (newer)

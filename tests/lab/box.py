@@ -51,6 +51,7 @@ class Box(Host):
         self.public_key = public_key(self.private_key)
         self.wg_interface = lab.unique_name("mg")
         self.process = None
+        self.environment = {}  # of the daemon, besides ours
         self.config = {
             "node": {"name": name, "private_key_file": self.secret("box.key", self.private_key)},
             "ports": [],
@@ -109,7 +110,7 @@ class Box(Host):
             notify.bind(str(path))
             notify.settimeout(0.05)
             environment = {**os.environ, "NOTIFY_SOCKET": str(path),
-                           "RUNTIME_DIRECTORY": str(self.dir)}
+                           "RUNTIME_DIRECTORY": str(self.dir), **self.environment}
             self.process = self.spawn(*self.daemon_command(), *arguments,
                                       name=f"{self.name}-meshgated", env=environment)
             wait_for(lambda: self._says_ready(notify), f"meshgated of {self.name}", seconds)
