@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "config/load.h"
 #include "config/network_file.h"
 
@@ -22,21 +23,6 @@ namespace {
 // A key has 44 characters, one for MACs up to 128; some room for line ends.
 constexpr size_t kMaxKeyFileLen = 64;
 constexpr size_t kMaxMacKeyFileLen = 132;
-
-class FileDescriptor {
-public:
-    explicit FileDescriptor(int fd) noexcept : fd_{fd} {}
-    FileDescriptor(const FileDescriptor&) = delete;
-    FileDescriptor& operator=(const FileDescriptor&) = delete;
-    ~FileDescriptor() {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-    int get() const noexcept { return fd_; }
-
-private:
-    int fd_;
-};
 
 // Holds what a key file held, and forgets it.
 struct Contents {
@@ -127,7 +113,7 @@ std::optional<KeyFileProblem> read_contents(Contents& contents, const std::strin
         return unreadable(path, kind, errno);
     if (auto found = check_kind(path, status, kind))
         return found;
-    const FileDescriptor file{
+    const UniqueFd file{
         ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)};
     if (file.get() < 0 || ::fstat(file.get(), &status) != 0)
         return unreadable(path, kind, errno);
@@ -220,7 +206,7 @@ Result<SecretKey> load_authority_secret(const std::string& path) {
 }
 
 Result<void> write_authority_secret(const std::string& path, const SecretKey& secret) {
-    const FileDescriptor file{
+    const UniqueFd file{
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
     if (file.get() < 0 && errno == EEXIST)
         return fail(printable(path) + ": there is such a file already, and it stays as it is");

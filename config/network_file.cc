@@ -14,27 +14,13 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "base/unique_fd.h"
 
 namespace meshgate::config {
 namespace {
 
 constexpr size_t kSignatureTextLen = 88;  // base64 of 64 bytes
 constexpr size_t kMaxSignatureFileBytes = 1024;
-
-class FileDescriptor {
-public:
-    explicit FileDescriptor(int fd) noexcept : fd_{fd} {}
-    FileDescriptor(const FileDescriptor&) = delete;
-    FileDescriptor& operator=(const FileDescriptor&) = delete;
-    ~FileDescriptor() {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-    int get() const noexcept { return fd_; }
-
-private:
-    int fd_;
-};
 
 // Reads one byte more than allowed, so that too much is seen as such.
 bool read_bounded(int fd, std::string& text, size_t max_bytes) {
@@ -58,7 +44,7 @@ bool read_bounded(int fd, std::string& text, size_t max_bytes) {
 // Empty when there is no such file. A pipe would make us wait, and a device may do worse.
 Result<std::optional<std::string>> read_file(const std::string& path, size_t max_bytes) {
     const std::string name = printable(path);
-    const FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
     if (file.get() < 0 && errno == ENOENT)
         return std::nullopt;
     if (file.get() < 0)
@@ -94,7 +80,7 @@ std::string folder_of(const std::string& path) {
 // Without it the rename itself may be gone after a loss of power.
 Result<void> flush_folder(const std::string& path) {
     const std::string folder = folder_of(path);
-    const FileDescriptor file{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const UniqueFd file{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (file.get() < 0 || ::fsync(file.get()) != 0)
         return fail(errno, printable(folder));
     return {};
@@ -249,7 +235,7 @@ Result<SignedNetwork> read_signed_network(const std::string& path) {
 
 Result<void> replace_file(const std::string& path, std::string_view contents, unsigned mode) {
     std::string temporary = path + ".XXXXXX";
-    const FileDescriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
+    const UniqueFd file{::mkostemp(temporary.data(), O_CLOEXEC)};
     if (file.get() < 0)
         return fail(errno, printable(temporary));
     const bool written = write_all(file.get(), contents) && ::fchmod(file.get(), mode) == 0 &&
@@ -288,7 +274,8 @@ NetworkLoad open_network(SignedNetwork candidate, const AuthorityKey& authority,
     if (!verify(candidate, authority)) {
         load.diagnostics.push_back(about_file(
             file_name, "bad-signature", "the signature does not hold under " + to_string(authority),
-            "sign it with the authority's key after the last change: meshgate network sign"));
+            "sign it after the last change (meshgate network sign), with the key that belongs to "
+            "network.authority"));
         return load;
     }
     NetworkResult parsed = parse_network(candidate.text, file_name, authority);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "control/send_along.h"
+
 namespace meshgate::control {
 
 namespace {
@@ -159,20 +161,7 @@ void Paths::send(const wireguard::SendMessage& message, Time now) {
         return;
     }
     if (const auto link = link_along(*way, message.to, *mac))
-        send_along(*link, message);
-}
-
-void Paths::send_along(const Link& link, const wireguard::SendMessage& message) {
-    const auto bytes = message.message.view();
-    Packet packet = dataplane_.allocate(static_cast<uint16_t>(bytes.size()));
-    if (!packet)
-        return;
-    std::ranges::copy(bytes, packet.bytes().begin());
-    if (!encapsulate(packet, link, message.tos))
-        return;
-    packet.info().inject = Inject::frame;
-    packet.info().port = link.port;
-    dataplane_.send(std::move(packet));
+        send_along(dataplane_, *link, message);
 }
 
 void Paths::on_neighbor(const Neighbors::Event& event, Time now) {

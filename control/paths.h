@@ -70,7 +70,6 @@ private:
     void rebuild(PeerId peer, PeerPath& path, const MacAddress& next_hop);
     void set_link(PeerId peer, PeerPath& path, std::shared_ptr<const Link> link);
     void forget_way(PeerId peer, PeerPath& path);
-    void send_along(const Link& link, const wireguard::SendMessage& message);
 
     Dataplane& dataplane_;
     Neighbors& neighbors_;

@@ -1,30 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataplane/api/dataplane.h"
-
 #include <pthread.h>
 #include <rte_cycles.h>
 #include <rte_launch.h>
-#include <rte_ring_elem.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <atomic>
-#include <optional>
-#include <unordered_map>
 
-#include "base/assert.h"
-#include "dataplane/crypto/aead.h"
+#include "dataplane/dataplane_impl.h"
 #include "dataplane/device.h"
-#include "dataplane/eal.h"
-#include "dataplane/idle_ladder.h"
-#include "dataplane/index_table.h"
-#include "dataplane/mempool.h"
-#include "dataplane/packet_meta.h"
-#include "dataplane/port.h"
-#include "dataplane/retire_list.h"
-#include "dataplane/worker.h"
-#include "dataplane/worker_rings.h"
-#include "dataplane/zeroed_array.h"
 
 namespace meshgate {
 
@@ -37,8 +20,6 @@ constexpr unsigned kMemoryPerPortMib = 8;
 constexpr size_t kKeypairsPerPeer = 4;
 // So many cut frames are no accident: a host beside us makes super-packets.
 constexpr uint64_t kSuperPackets = 8;
-// Of the packets that control takes, so many may be punts in a row while others wait.
-constexpr unsigned kPuntsPerWaiting = 4;
 // The kernel lets a thread's sleeps last so much longer than asked; its default is as long as a
 // nap.
 constexpr unsigned long kTimerSlackNs = 1000;
@@ -77,113 +58,18 @@ Result<void> check_options(const DataplaneOptions& options) {
     return {};
 }
 
-// A worker and whether its thread runs. The release and acquire of `runs` order what control did
-// before start() and does after stop() with what the thread does: DPDK launches by a pipe, which
-// promises nothing of the kind.
-struct WorkerThread {
-    WorkerThread(const WorkerShared& shared, WorkerParts parts)
-        : worker{shared, std::move(parts)} {}
+int run_worker(void* argument) {
+    auto& thread = *static_cast<WorkerThread*>(argument);
+    MG_ASSERT(thread.runs.load(std::memory_order_acquire));
+    const std::string name = "worker-" + std::to_string(thread.worker.id());
+    pthread_setname_np(pthread_self(), name.c_str());
+    prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0);
+    thread.worker.run();
+    thread.runs.store(false, std::memory_order_release);
+    return 0;
+}
 
-    Worker worker;
-    std::atomic<bool> runs{false};
-};
-
-class DataplaneImpl final : public Dataplane {
-public:
-    // The steps of create(), in this order; what is built is released in the opposite one.
-    explicit DataplaneImpl(const DataplaneOptions& options) : options_{options} {}
-    ~DataplaneImpl() override;
-    Result<void> start_eal();
-    Result<void> open_ports();
-    Result<void> allocate_tables();
-    Result<void> make_workers();
-
-    void start() override;
-    void stop() override;
-
-    void publish(std::shared_ptr<const Snapshot> next) override;
-    const Snapshot& snapshot() const override { return snapshot_->read(); }
-    PeerId add_peer() override;
-    void remove_peer(PeerId peer) override;
-    PeerSlot& peer(PeerId peer) override { return (*peers_)[peer]; }
-    Activity activity(PeerId peer) const override;
-    bool install(std::unique_ptr<Keypair> keypair) override;
-    Keypair* keypair(uint32_t local_index) override;
-    void remove_keypair(uint32_t local_index) override;
-    LinkId add_link() override;
-    void set_link(LinkId id, const Link* link) override;
-    void remove_link(LinkId id) override;
-    bool install_relay(uint32_t receiver_index, LinkId link) override;
-    void move_relay(uint32_t receiver_index, LinkId link) override;
-    void remove_relay(uint32_t receiver_index) override;
-    LinkActivity link_activity(LinkId id) const override;
-    void retire(std::shared_ptr<const void> object) override { retired_->add(std::move(object)); }
-    size_t reclaim() override { return retired_->reclaim(); }
-
-    int wakeup_fd() const override { return control_doorbell_->fd(); }
-    bool arm_wakeup() override;
-    Packet next_punt() override;
-    std::optional<Note> next_note() override;
-    Packet allocate(uint16_t len) override;
-    bool send(Packet packet, uint32_t order) override;
-
-    const DataplaneOptions& options() const override { return options_; }
-    PortStatus port_status(PortId port) const override;
-    WorkerStatus worker_status(unsigned worker) const override;
-    const WorkerCounters& counters(unsigned worker) const override;
-    WorkerCounters& control_counters() override { return control_counters_; }
-    std::string aead_engine() const override { return aead_->name; }
-    std::string aead_reason() const override { return aead_->reason; }
-    std::string memory_description() const override;
-    unsigned mbufs_in_use() const override { return mempool_->nb_in_use(); }
-    uint64_t tsc_hz() const override { return rte_get_tsc_hz(); }
-    uint64_t tsc_now() const override { return rte_rdtsc(); }
-
-private:
-    // Queues go round over the workers, so that two ports of one queue each have two workers.
-    unsigned owner_of(PortId port, unsigned queue) const noexcept {
-        return (port + queue) % options_.nb_workers;
-    }
-    TxRoute tx_route(PortId port, unsigned worker) const noexcept;
-    uint64_t nb_drops(Drop reason) const noexcept;
-    Result<WorkerParts> parts_of(unsigned worker);
-    Packet take(Ring WorkerRings::*ring);
-    Packet take_urgent();
-
-    const DataplaneOptions options_;
-    MemoryPlan memory_;
-    std::optional<Eal> eal_;
-    std::optional<Mempool> mempool_;
-    std::vector<std::unique_ptr<Port>> ports_;
-    std::optional<AeadSelection> aead_;
-
-    std::optional<Rcu> rcu_;
-    std::optional<IndexTable> index_;
-    // Owns what the index table points to. Before retired_: that one's last acts concern these.
-    std::unordered_map<uint32_t, std::unique_ptr<Keypair>> keypairs_;
-    std::optional<ZeroedArray<PeerSlot>> peers_;
-    std::vector<ZeroedArray<PeerActivity>> activity_;  // by worker
-    PeerId nb_peers_ever_ = 0;
-    std::vector<PeerId> free_peers_;
-    std::optional<ZeroedArray<std::atomic<const Link*>>> links_;
-    std::vector<ZeroedArray<LinkCounters>> link_counters_;  // by worker
-    LinkId nb_links_ever_ = 0;
-    std::vector<LinkId> free_links_;
-    uint32_t nb_relays_ = 0;  // those removed of late included
-    std::optional<Published<Snapshot>> snapshot_;
-    std::optional<RetireList> retired_;
-
-    std::optional<Doorbell> control_doorbell_;
-    std::vector<WorkerRings> rings_;  // by worker
-    WorkerCounters control_counters_;
-    unsigned next_ring_ = 0;        // whose turn it is among the workers
-    bool mesh_first_ = false;       // among the punts that nobody waits for
-    unsigned nb_punts_in_row_ = 0;  // taken since control last had a waiting packet
-
-    WorkerShared shared_;
-    std::vector<std::unique_ptr<WorkerThread>> workers_;
-    bool running_ = false;
-};
+}  // namespace
 
 // ---- create ----
 
@@ -334,17 +220,6 @@ Result<void> DataplaneImpl::make_workers() {
 
 // ---- start and stop ----
 
-int run_worker(void* argument) {
-    auto& thread = *static_cast<WorkerThread*>(argument);
-    MG_ASSERT(thread.runs.load(std::memory_order_acquire));
-    const std::string name = "worker-" + std::to_string(thread.worker.id());
-    pthread_setname_np(pthread_self(), name.c_str());
-    prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0);
-    thread.worker.run();
-    thread.runs.store(false, std::memory_order_release);
-    return 0;
-}
-
 void DataplaneImpl::start() {
     MG_ASSERT(!running_);
     for (const auto& thread : workers_) {
@@ -374,235 +249,6 @@ DataplaneImpl::~DataplaneImpl() {
     stop();
     if (retired_)
         MG_ASSERT(reclaim() == 0);  // no reader is left
-}
-
-// ---- down, by pointer ----
-
-void DataplaneImpl::publish(std::shared_ptr<const Snapshot> next) {
-    MG_ASSERT(next->ports.size() == ports_.size());
-    retire(snapshot_->exchange(std::move(next)));
-}
-
-PeerId DataplaneImpl::add_peer() {
-    if (!free_peers_.empty()) {
-        const PeerId peer = free_peers_.back();
-        free_peers_.pop_back();
-        return peer;
-    }
-    return nb_peers_ever_ < options_.max_peers ? nb_peers_ever_++ : kNoPeer;
-}
-
-void DataplaneImpl::remove_peer(PeerId peer) {
-    MG_ASSERT(peer < nb_peers_ever_);
-    PeerSlot& slot = (*peers_)[peer];
-    slot.sending.store(nullptr, std::memory_order_release);
-    slot.path.store(nullptr, std::memory_order_release);
-    retired_->add_action([this, peer] {
-        (*peers_)[peer].roaming_noted_tsc.store(0, std::memory_order_relaxed);
-        (*peers_)[peer].path_is_fixed.store(false, std::memory_order_relaxed);
-        (*peers_)[peer].path_mtu_bytes.store(0, std::memory_order_relaxed);
-        for (const ZeroedArray<PeerActivity>& of_worker : activity_) {
-            PeerActivity& seen = of_worker[peer];
-            for (Counter* counter : {&seen.rx_packets, &seen.rx_bytes, &seen.tx_packets,
-                                     &seen.tx_bytes, &seen.last_data_rx_tsc, &seen.last_data_tx_tsc,
-                                     &seen.last_any_rx_tsc, &seen.last_any_tx_tsc})
-                counter->set(0);
-        }
-        free_peers_.push_back(peer);
-    });
-}
-
-Dataplane::Activity DataplaneImpl::activity(PeerId peer) const {
-    Activity sum{};
-    const auto raise = [](uint64_t& value, const Counter& counter) {
-        value = std::max(value, counter.get());
-    };
-    for (const ZeroedArray<PeerActivity>& of_worker : activity_) {
-        const PeerActivity& seen = of_worker[peer];
-        sum.rx_packets += seen.rx_packets.get();
-        sum.rx_bytes += seen.rx_bytes.get();
-        sum.tx_packets += seen.tx_packets.get();
-        sum.tx_bytes += seen.tx_bytes.get();
-        raise(sum.last_data_rx_tsc, seen.last_data_rx_tsc);
-        raise(sum.last_data_tx_tsc, seen.last_data_tx_tsc);
-        raise(sum.last_any_rx_tsc, seen.last_any_rx_tsc);
-        raise(sum.last_any_tx_tsc, seen.last_any_tx_tsc);
-    }
-    return sum;
-}
-
-bool DataplaneImpl::install(std::unique_ptr<Keypair> keypair) {
-    const uint32_t index = keypair->local_index;
-    MG_ASSERT(worker_of(index) < options_.nb_workers);
-    MG_ASSERT(keypair->peer < nb_peers_ever_);
-    if (!index_->insert(index, IndexEntry{keypair.get()}))
-        return false;
-    keypairs_.insert_or_assign(index, std::move(keypair));
-    return true;
-}
-
-Keypair* DataplaneImpl::keypair(uint32_t local_index) {
-    return index_->find(local_index).keypair();
-}
-
-void DataplaneImpl::remove_keypair(uint32_t local_index) {
-    Keypair* const removed = keypair(local_index);
-    if (removed == nullptr)
-        return;
-    index_->erase(local_index);
-    Keypair* sending = removed;
-    (*peers_)[removed->peer].sending.compare_exchange_strong(sending, nullptr,
-                                                             std::memory_order_acq_rel);
-    // The slot of the table stays reserved as long as the keypair lives.
-    retired_->add_action([this, local_index] {
-        keypairs_.erase(local_index);
-        index_->recycle(local_index);
-    });
-}
-
-// ---- links and relays ----
-
-LinkId DataplaneImpl::add_link() {
-    if (!free_links_.empty()) {
-        const LinkId id = free_links_.back();
-        free_links_.pop_back();
-        return id;
-    }
-    return nb_links_ever_ < kMaxLinks ? nb_links_ever_++ : kNoLink;
-}
-
-void DataplaneImpl::set_link(LinkId id, const Link* link) {
-    MG_ASSERT(id < nb_links_ever_);
-    (*links_)[id].store(link, std::memory_order_release);
-}
-
-void DataplaneImpl::remove_link(LinkId id) {
-    set_link(id, nullptr);
-    retired_->add_action([this, id] {
-        for (const ZeroedArray<LinkCounters>& of_worker : link_counters_) {
-            of_worker[id].relayed_packets.set(0);
-            of_worker[id].relayed_bytes.set(0);
-        }
-        free_links_.push_back(id);
-    });
-}
-
-bool DataplaneImpl::install_relay(uint32_t receiver_index, LinkId link) {
-    MG_ASSERT(link < nb_links_ever_);
-    if (nb_relays_ == options_.max_relays ||
-        !index_->insert(receiver_index, IndexEntry::relay(link)))
-        return false;
-    ++nb_relays_;
-    return true;
-}
-
-void DataplaneImpl::move_relay(uint32_t receiver_index, LinkId link) {
-    MG_ASSERT(link < nb_links_ever_);
-    if (index_->find(receiver_index).kind() == IndexEntry::Kind::relay)
-        index_->replace(receiver_index, IndexEntry::relay(link));
-}
-
-void DataplaneImpl::remove_relay(uint32_t receiver_index) {
-    if (index_->find(receiver_index).kind() != IndexEntry::Kind::relay)
-        return;
-    index_->erase(receiver_index);
-    retired_->add_action([this, receiver_index] {
-        index_->recycle(receiver_index);
-        --nb_relays_;
-    });
-}
-
-Dataplane::LinkActivity DataplaneImpl::link_activity(LinkId id) const {
-    LinkActivity sum{};
-    for (const ZeroedArray<LinkCounters>& of_worker : link_counters_) {
-        sum.relayed_packets += of_worker[id].relayed_packets.get();
-        sum.relayed_bytes += of_worker[id].relayed_bytes.get();
-    }
-    return sum;
-}
-
-// ---- up and down, by ring ----
-
-bool DataplaneImpl::arm_wakeup() {
-    control_doorbell_->disarm();
-    control_doorbell_->arm();
-    const auto has_news = [](const WorkerRings& rings) {
-        return !is_empty(rings.punts.get()) || !is_empty(rings.mesh.get()) ||
-               !is_empty(rings.waiting.get()) || !is_empty(rings.notes.get());
-    };
-    if (std::none_of(rings_.begin(), rings_.end(), has_news))
-        return true;
-    control_doorbell_->disarm();
-    return false;
-}
-
-Packet DataplaneImpl::take(Ring WorkerRings::*ring) {
-    for (size_t i = 0; i < rings_.size(); ++i) {
-        next_ring_ = (next_ring_ + 1) % static_cast<unsigned>(rings_.size());
-        void* mbuf = nullptr;
-        if (rte_ring_dequeue((rings_[next_ring_].*ring).get(), &mbuf) == 0)
-            return Packet{static_cast<rte_mbuf*>(mbuf)};
-    }
-    return Packet{};
-}
-
-// Handshakes and Babel by turns, so that a flood of the one does not delay the other.
-Packet DataplaneImpl::take_urgent() {
-    mesh_first_ = !mesh_first_;
-    if (Packet packet = take(mesh_first_ ? &WorkerRings::mesh : &WorkerRings::punts))
-        return packet;
-    return take(mesh_first_ ? &WorkerRings::punts : &WorkerRings::mesh);
-}
-
-// Handshakes before packets that wait for them; but neither kind can keep the other out.
-Packet DataplaneImpl::next_punt() {
-    if (nb_punts_in_row_ < kPuntsPerWaiting) {
-        ++nb_punts_in_row_;
-        if (Packet packet = take_urgent())
-            return packet;
-    }
-    nb_punts_in_row_ = 0;
-    if (Packet packet = take(&WorkerRings::waiting))
-        return packet;
-    return take_urgent();
-}
-
-std::optional<Note> DataplaneImpl::next_note() {
-    Note note;
-    for (const WorkerRings& rings : rings_) {
-        if (rte_ring_dequeue_elem(rings.notes.get(), &note, sizeof note) == 0)
-            return note;
-    }
-    return std::nullopt;
-}
-
-Packet DataplaneImpl::allocate(uint16_t len) {
-    rte_mbuf* const mbuf = rte_pktmbuf_alloc(mempool_->get());
-    if (mbuf == nullptr)
-        return Packet{};
-    meta_of(mbuf) = PacketMeta{};
-    Packet packet{mbuf};
-    if (rte_pktmbuf_append(mbuf, len) == nullptr)
-        return Packet{};
-    return packet;
-}
-
-bool DataplaneImpl::send(Packet packet, uint32_t order) {
-    MG_ASSERT(packet);
-    const PacketInfo& info = packet.info();
-    MG_ASSERT(info.link == kNoLink || info.link < nb_links_ever_);
-    unsigned worker = order % options_.nb_workers;
-    // A finished frame goes to the worker that can send it without handing it on.
-    if (info.inject == Inject::frame)
-        worker = owner_of(info.port, order % ports_.at(info.port)->nb_tx_queues());
-    rte_mbuf* const mbuf = packet.release();
-    if (rte_ring_enqueue(rings_[worker].injections.get(), mbuf) != 0) {
-        control_counters_.drops[static_cast<size_t>(Drop::handover_full)].add(1);
-        rte_pktmbuf_free(mbuf);
-        return false;
-    }
-    workers_[worker]->worker.parts.doorbell.ring();
-    return true;
 }
 
 // ---- what is going on ----
@@ -654,8 +300,6 @@ std::string DataplaneImpl::memory_description() const {
     return std::to_string(memory_.memory_mib) + " MiB in " +
            (memory_.hugepages ? "hugepages" : "ordinary pages");
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Dataplane>> Dataplane::create(const DataplaneOptions& options) {
     if (const Result<void> fine = check_options(options); !fine)

@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "dataplane/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace meshgate {
 

@@ -19,7 +19,7 @@
 #include <fstream>
 #include <string>
 
-#include "dataplane/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace meshgate {
 

@@ -9,10 +9,10 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "dataplane/api/dataplane.h"
 #include "dataplane/kernel_interface.h"
 #include "dataplane/mempool.h"
-#include "dataplane/unique_fd.h"
 
 namespace meshgate {
 

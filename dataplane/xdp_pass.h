@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "dataplane/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace meshgate {
 

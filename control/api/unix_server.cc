@@ -17,6 +17,8 @@
 #include <filesystem>
 #include <set>
 
+#include "base/unique_fd.h"
+
 namespace meshgate::control {
 namespace {
 
@@ -28,22 +30,6 @@ using Acceptor = asio::local::stream_protocol::acceptor;
 // Over all connections of a server.
 constexpr size_t kMaxPendingBytes = size_t{64} << 20;
 constexpr auto kAcceptRetry = std::chrono::milliseconds{100};
-
-class Fd {
-public:
-    explicit Fd(int fd) noexcept : fd_{fd} {}
-    Fd(const Fd&) = delete;
-    Fd& operator=(const Fd&) = delete;
-    ~Fd() {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-    int get() const noexcept { return fd_; }
-    int release() noexcept { return std::exchange(fd_, -1); }
-
-private:
-    int fd_;
-};
 
 int new_socket() {
     return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -74,7 +60,7 @@ Result<void> remove_stale(const sockaddr_un& address) {
         return {};
     if (!S_ISSOCK(status.st_mode))
         return fail("there is a file of that name, and it is no socket");
-    const Fd probe{new_socket()};
+    const UniqueFd probe{new_socket()};
     if (::connect(probe.get(), generic(address), sizeof(address)) == 0 || errno == EAGAIN)
         return fail("another process listens on it");
     if (errno != ECONNREFUSED)
@@ -96,7 +82,7 @@ Result<int> listen_at(const std::string& path, unsigned mode) {
         return fail(folder.error().message);
     if (const auto removed = remove_stale(address); !removed)
         return fail(removed.error().message);
-    Fd fd{new_socket()};
+    UniqueFd fd{new_socket()};
     if (fd.get() < 0 || ::fchmod(fd.get(), mode) != 0)
         return fail(errno, "socket");
     if (::bind(fd.get(), generic(address), sizeof(address)) != 0)

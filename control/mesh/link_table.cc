@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "control/send_along.h"
+
 namespace meshgate::mesh {
 
 namespace {
@@ -196,20 +198,7 @@ void LinkTable::send(LinkId id, const wireguard::SendMessage& message, Time now)
         state.waiting = message;
         return resolve(id, state, now);
     }
-    transmit(*state.link, message);
-}
-
-void LinkTable::transmit(const Link& link, const wireguard::SendMessage& message) {
-    const auto bytes = message.message.view();
-    Packet packet = dataplane_.allocate(static_cast<uint16_t>(bytes.size()));
-    if (!packet)
-        return;
-    std::ranges::copy(bytes, packet.bytes().begin());
-    if (!encapsulate(packet, link, message.tos))
-        return;
-    packet.info().inject = Inject::frame;
-    packet.info().port = link.port;
-    dataplane_.send(std::move(packet));
+    control::send_along(dataplane_, *state.link, message);
 }
 
 void LinkTable::on_neighbor(const Neighbors::Event& event, Time now) {

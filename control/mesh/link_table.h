@@ -88,7 +88,6 @@ private:
     void rebuild(LinkId id, State& state, const MacAddress& next_hop, Time now);
     void set(LinkId id, State& state, std::shared_ptr<const Link> link);
     void leave(PeerId peer);
-    void transmit(const Link& link, const wireguard::SendMessage& message);
 
     Dataplane& dataplane_;
     Neighbors& neighbors_;

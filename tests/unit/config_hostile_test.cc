@@ -3,54 +3,20 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "tests/unit/config_fixture.h"
+#include "tests/unit/hostile_files.h"
 
 namespace meshgate::config {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
-
 constexpr double kMaxMilliseconds = kSanitized ? 2000 : 100;
 constexpr long kMaxKibibytes = kSanitized ? 512 * 1024 : 16 * 1024;
-
-// Of this thread, so that a busy machine does not fail the test.
-double cpu_milliseconds() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
 
 long peak_kibibytes() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_maxrss;
-}
-
-std::string repeated(const std::string& text, size_t len = kMaxFileBytes) {
-    std::string out;
-    out.reserve(len + text.size());
-    while (out.size() + text.size() <= len)
-        out += text;
-    return out;
-}
-
-std::string numbered(const std::string& before, const std::string& after) {
-    std::string out;
-    for (size_t i = 0; out.size() + before.size() + after.size() + 8 < kMaxFileBytes; ++i)
-        out += before + std::to_string(i) + after;
-    return out;
 }
 
 std::string staircase() {
@@ -59,12 +25,6 @@ std::string staircase() {
         out += std::string(i, ' ') + "a:\n";
     return out;
 }
-
-struct Hostile {
-    const char* name;
-    std::string text;
-    const char* code;  // of the first error
-};
 
 class HostileFile : public testing::TestWithParam<Hostile> {};
 
@@ -96,20 +56,22 @@ std::vector<Hostile> hostile_files() {
         {"nested_dashes", repeated("- ", 8'192), "too-deep"},
         {"nested_question_marks", repeated("? ", 8'192), "too-deep"},
         {"staircase", staircase(), "too-deep"},
-        {"alias_bomb", "a: &a [x, x]\n" + numbered("b", ": &b [*a, *a, *a, *a]\n"), "no-anchors"},
-        {"many_keys", numbered("k", ":\n"), "too-large"},
-        {"duplicate_keys", repeated("a:\n"), "too-large"},
-        {"unknown_keys", numbered("a", ": bbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n"), "too-large"},
-        {"endless_line", repeated("a"), "line-too-long"},
-        {"endless_word", repeated("a\n"), "too-large"},
+        {"alias_bomb", "a: &a [x, x]\n" + numbered("b", ": &b [*a, *a, *a, *a]\n", kMaxFileBytes),
+         "no-anchors"},
+        {"many_keys", numbered("k", ":\n", kMaxFileBytes), "too-large"},
+        {"duplicate_keys", repeated("a:\n", kMaxFileBytes), "too-large"},
+        {"unknown_keys", numbered("a", ": bbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n", kMaxFileBytes),
+         "too-large"},
+        {"endless_line", repeated("a", kMaxFileBytes), "line-too-long"},
+        {"endless_word", repeated("a\n", kMaxFileBytes), "too-large"},
         {"endless_quotes", "\"" + repeated("a\n", kMaxFileBytes - 1), "too-large"},
         {"endless_block", "a: |\n" + repeated(" b\n", kMaxFileBytes - 5), "too-large"},
-        {"endless_comment", repeated("# c\n"), "too-large"},
-        {"blank_lines", repeated("\n"), "too-large"},
-        {"documents", repeated("---\n"), "many-documents"},
-        {"directives", repeated("%YAML 1.2\n"), "syntax"},
-        {"tags", repeated("- !a b\n"), "no-tags"},
-        {"too_large", repeated("# c\n") + "log: {}\n", "too-large"},
+        {"endless_comment", repeated("# c\n", kMaxFileBytes), "too-large"},
+        {"blank_lines", repeated("\n", kMaxFileBytes), "too-large"},
+        {"documents", repeated("---\n", kMaxFileBytes), "many-documents"},
+        {"directives", repeated("%YAML 1.2\n", kMaxFileBytes), "syntax"},
+        {"tags", repeated("- !a b\n", kMaxFileBytes), "no-tags"},
+        {"too_large", repeated("# c\n", kMaxFileBytes) + "log: {}\n", "too-large"},
         {"zero_bytes", std::string(1000, '\0'), "bad-character"},
         {"zero_byte_in_a_name", "node: {name: \"a\\0b\"}\n"s, "bad-character"},
         {"escape_character", "node: {name: \x1b[2J}\n", "bad-character"},

@@ -2,38 +2,18 @@
 // Network files that are large, and ones that are made to hurt.
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include <cstdio>
 
 #include "config/network_file.h"
 #include "config/report.h"
 #include "tests/unit/config_fixture.h"
+#include "tests/unit/hostile_files.h"
 
 namespace meshgate::config {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
-
 constexpr double kSlow = kSanitized ? 10 : 1;
-
-// Of this thread, so that a busy machine does not fail the test.
-double cpu_milliseconds() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
 
 std::string key_number(unsigned number) {
     PublicKey key;
@@ -108,27 +88,6 @@ TEST(LargeNetwork, FullOfUnknownNamesIsRefusedInLittleTime) {
     EXPECT_TRUE(result.diagnostics[0].suggestion.starts_with("site-"));
 }
 
-std::string repeated(const std::string& text, size_t len = kMaxNetworkBytes) {
-    std::string out;
-    out.reserve(len + text.size());
-    while (out.size() + text.size() <= len)
-        out += text;
-    return out;
-}
-
-std::string numbered(const std::string& before, const std::string& after) {
-    std::string out;
-    for (size_t i = 0; out.size() + before.size() + after.size() + 8 < kMaxNetworkBytes; ++i)
-        out += before + std::to_string(i) + after;
-    return out;
-}
-
-struct Hostile {
-    const char* name;
-    std::string text;
-    const char* code;  // of the first error
-};
-
 class HostileNetwork : public testing::TestWithParam<Hostile> {};
 
 TEST_P(HostileNetwork, IsRefusedInLittleTime) {
@@ -156,8 +115,10 @@ std::vector<Hostile> hostile_files() {
         {"nested_maps", repeated("{a: \n", 50'000), "too-deep"},
         {"nested_policy", "policy: " + std::string(8'000, '['), "too-deep"},
         {"nested_question_marks", repeated("? ", 8'192), "too-deep"},
-        {"alias_bomb", "a: &a [x, x]\n" + numbered("b", ": &b [*a, *a, *a, *a]\n"), "no-anchors"},
-        {"many_keys", numbered("k", ":\n"), "too-large"},
+        {"alias_bomb",
+         "a: &a [x, x]\n" + numbered("b", ": &b [*a, *a, *a, *a]\n", kMaxNetworkBytes),
+         "no-anchors"},
+        {"many_keys", numbered("k", ":\n", kMaxNetworkBytes), "too-large"},
         {"many_members", head + repeated("  - \n", kMaxNetworkBytes - 100), "too-large"},
         {"many_prefixes",
          head + "  - name: b\n    prefixes:\n" +
@@ -166,11 +127,11 @@ std::vector<Hostile> hostile_files() {
         {"many_names", head + "  - name: b\n    published:\n" + repeated("    - c\n", 3'000'000),
          "missing-key"},
         {"many_values", head + repeated("- a\n", kMaxNetworkBytes - 100), "too-large"},
-        {"endless_line", repeated("a"), "line-too-long"},
+        {"endless_line", repeated("a", kMaxNetworkBytes), "line-too-long"},
         {"endless_quotes", "\"" + repeated("a\n", kMaxNetworkBytes - 1), "too-large"},
-        {"endless_comment", repeated("# c\n"), "too-large"},
-        {"documents", repeated("---\n"), "many-documents"},
-        {"too_large", repeated("# c\n") + "name: a\n", "too-large"},
+        {"endless_comment", repeated("# c\n", kMaxNetworkBytes), "too-large"},
+        {"documents", repeated("---\n", kMaxNetworkBytes), "many-documents"},
+        {"too_large", repeated("# c\n", kMaxNetworkBytes) + "name: a\n", "too-large"},
         {"zero_bytes", std::string(1000, '\0'), "bad-character"},
         {"zero_byte_in_a_name", head + "  - {name: \"a\\0b\"}\n", "bad-character"},
         {"escape_character", "name: \x1b[2J\n", "bad-character"},
@@ -191,7 +152,7 @@ TEST(HostileNetworks, OfAStrangerDoNotReachTheParser) {
     const AuthorityKey authority = authority_key_of(generate_authority_secret());
     const double before_ms = cpu_milliseconds();
     const NetworkLoad load =
-        open_network({repeated("- a\n"), Signature{}}, authority, "network.yaml");
+        open_network({repeated("- a\n", kMaxNetworkBytes), Signature{}}, authority, "network.yaml");
     EXPECT_LT(cpu_milliseconds() - before_ms, 100 * kSlow);
     ASSERT_EQ(load.diagnostics.size(), 1U);
     EXPECT_EQ(load.diagnostics[0].code, "bad-signature");

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/assert.h"
+#include "dataplane/api/dataplane.h"
+#include "dataplane/crypto/aead.h"
+#include "dataplane/eal.h"
+#include "dataplane/idle_ladder.h"
+#include "dataplane/index_table.h"
+#include "dataplane/mempool.h"
+#include "dataplane/port.h"
+#include "dataplane/retire_list.h"
+#include "dataplane/worker.h"
+#include "dataplane/worker_rings.h"
+#include "dataplane/zeroed_array.h"
+
+namespace meshgate {
+
+// A worker and whether its thread runs. The release and acquire of `runs` order what control did
+// before start() and does after stop() with what the thread does: DPDK launches by a pipe, which
+// promises nothing of the kind.
+struct WorkerThread {
+    WorkerThread(const WorkerShared& shared, WorkerParts parts)
+        : worker{shared, std::move(parts)} {}
+
+    Worker worker;
+    std::atomic<bool> runs{false};
+};
+
+// What control has of the workers. dataplane.cc makes and runs it and says how it is,
+// dataplane_tables.cc is what goes down by pointer, dataplane_rings.cc what passes by ring.
+class DataplaneImpl final : public Dataplane {
+public:
+    // The steps of create(), in this order; what is built is released in the opposite one.
+    explicit DataplaneImpl(const DataplaneOptions& options) : options_{options} {}
+    ~DataplaneImpl() override;
+    Result<void> start_eal();
+    Result<void> open_ports();
+    Result<void> allocate_tables();
+    Result<void> make_workers();
+
+    void start() override;
+    void stop() override;
+
+    void publish(std::shared_ptr<const Snapshot> next) override;
+    const Snapshot& snapshot() const override { return snapshot_->read(); }
+    PeerId add_peer() override;
+    void remove_peer(PeerId peer) override;
+    PeerSlot& peer(PeerId peer) override { return (*peers_)[peer]; }
+    Activity activity(PeerId peer) const override;
+    bool install(std::unique_ptr<Keypair> keypair) override;
+    Keypair* keypair(uint32_t local_index) override;
+    void remove_keypair(uint32_t local_index) override;
+    LinkId add_link() override;
+    void set_link(LinkId id, const Link* link) override;
+    void remove_link(LinkId id) override;
+    bool install_relay(uint32_t receiver_index, LinkId link) override;
+    void move_relay(uint32_t receiver_index, LinkId link) override;
+    void remove_relay(uint32_t receiver_index) override;
+    LinkActivity link_activity(LinkId id) const override;
+    void retire(std::shared_ptr<const void> object) override { retired_->add(std::move(object)); }
+    size_t reclaim() override { return retired_->reclaim(); }
+
+    int wakeup_fd() const override { return control_doorbell_->fd(); }
+    bool arm_wakeup() override;
+    Packet next_punt() override;
+    std::optional<Note> next_note() override;
+    Packet allocate(uint16_t len) override;
+    bool send(Packet packet, uint32_t order) override;
+
+    const DataplaneOptions& options() const override { return options_; }
+    PortStatus port_status(PortId port) const override;
+    WorkerStatus worker_status(unsigned worker) const override;
+    const WorkerCounters& counters(unsigned worker) const override;
+    WorkerCounters& control_counters() override { return control_counters_; }
+    std::string aead_engine() const override { return aead_->name; }
+    std::string aead_reason() const override { return aead_->reason; }
+    std::string memory_description() const override;
+    unsigned mbufs_in_use() const override { return mempool_->nb_in_use(); }
+    uint64_t tsc_hz() const override { return rte_get_tsc_hz(); }
+    uint64_t tsc_now() const override { return rte_rdtsc(); }
+
+private:
+    // Queues go round over the workers, so that two ports of one queue each have two workers.
+    unsigned owner_of(PortId port, unsigned queue) const noexcept {
+        return (port + queue) % options_.nb_workers;
+    }
+    TxRoute tx_route(PortId port, unsigned worker) const noexcept;
+    uint64_t nb_drops(Drop reason) const noexcept;
+    Result<WorkerParts> parts_of(unsigned worker);
+    Packet take(Ring WorkerRings::*ring);
+    Packet take_urgent();
+
+    const DataplaneOptions options_;
+    MemoryPlan memory_;
+    std::optional<Eal> eal_;
+    std::optional<Mempool> mempool_;
+    std::vector<std::unique_ptr<Port>> ports_;
+    std::optional<AeadSelection> aead_;
+
+    std::optional<Rcu> rcu_;
+    std::optional<IndexTable> index_;
+    // Owns what the index table points to. Before retired_: that one's last acts concern these.
+    std::unordered_map<uint32_t, std::unique_ptr<Keypair>> keypairs_;
+    std::optional<ZeroedArray<PeerSlot>> peers_;
+    std::vector<ZeroedArray<PeerActivity>> activity_;  // by worker
+    PeerId nb_peers_ever_ = 0;
+    std::vector<PeerId> free_peers_;
+    std::optional<ZeroedArray<std::atomic<const Link*>>> links_;
+    std::vector<ZeroedArray<LinkCounters>> link_counters_;  // by worker
+    LinkId nb_links_ever_ = 0;
+    std::vector<LinkId> free_links_;
+    uint32_t nb_relays_ = 0;  // those removed of late included
+    std::optional<Published<Snapshot>> snapshot_;
+    std::optional<RetireList> retired_;
+
+    std::optional<Doorbell> control_doorbell_;
+    std::vector<WorkerRings> rings_;  // by worker
+    WorkerCounters control_counters_;
+    unsigned next_ring_ = 0;        // whose turn it is among the workers
+    bool mesh_first_ = false;       // among the punts that nobody waits for
+    unsigned nb_punts_in_row_ = 0;  // taken since control last had a waiting packet
+
+    WorkerShared shared_;
+    std::vector<std::unique_ptr<WorkerThread>> workers_;
+    bool running_ = false;
+};
+
+}  // namespace meshgate
