@@ -114,7 +114,9 @@ private:
         if (!owners.contains(model_.node.public_key))
             add(Severity::warning, "not-a-member", "members",
                 "this box is no member: no member has its key " + to_string(model_.node.public_key))
-                .fix = "add the box to the network file and sign it anew";
+                .fix =
+                "add the box to the network file and sign it anew, or take the private key that "
+                "belongs to its entry";
         for (const Client& client : network_.clients) {
             owners.emplace(client.public_key, client.name);
             names.emplace(client.name, client.public_key);

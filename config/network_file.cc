@@ -292,9 +292,10 @@ NetworkLoad load_network(const Model& model) {
     auto candidate = read_signed_network(options.file);
     if (!candidate) {
         NetworkLoad load;
-        load.diagnostics.push_back(
-            about_file(options.file, "unreadable", candidate.error().message,
-                       "network.file names the network file; its signature is beside it in .sig"));
+        load.diagnostics.push_back(about_file(
+            options.file, "unreadable", candidate.error().message,
+            "copy both files that `meshgate network sign` leaves: the network file, which "
+            "network.file names, and its signature beside it in .sig"));
         return load;
     }
     NetworkLoad load = open_network(std::move(*candidate), options.authority, options.file);
