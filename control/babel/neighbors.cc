@@ -15,6 +15,10 @@ constexpr unsigned kCertainMisses = 6;
 constexpr Duration kMinProbeInterval = std::chrono::milliseconds{50};
 constexpr Duration kMaxProbeInterval = std::chrono::milliseconds{500};
 constexpr uint16_t kProbeAckCs = 1;
+// Of who is doubted: how long, and how often it is asked meanwhile. Who has just been heard is not.
+constexpr Duration kMinDoubt = std::chrono::milliseconds{250};
+constexpr Duration kDoubtInterval = std::chrono::milliseconds{50};
+constexpr Duration kJustHeard = std::chrono::milliseconds{200};
 constexpr Duration kMinNeighborLife = std::chrono::seconds{30};
 
 uint16_t rounded(double value) noexcept {
@@ -36,14 +40,44 @@ void Speaker::Impl::check_neighbor(Neighbor& neighbor, Time now) {
     }
     if (neighbor.ihu_expires <= now)
         neighbor.txcost = kInfinity;
+    settle_doubt(neighbor, now);
     if (neighbor.next_probe <= now) {
         const Duration spacing =
-            std::clamp(neighbor.hello().interval() / 4, kMinProbeInterval, kMaxProbeInterval);
+            neighbor.doubted_until != kNever
+                ? kDoubtInterval
+                : std::clamp(neighbor.hello().interval() / 4, kMinProbeInterval, kMaxProbeInterval);
         neighbor.next_probe = now + spacing;
         // The nonce is nobody's: only that an answer comes matters.
         queue(neighbor, AckRequest{0, kProbeAckCs}, now);
     }
     update_costs(neighbor, now);
+}
+
+void Speaker::Impl::doubt(Neighbor& neighbor, Time now) {
+    if (!neighbor.receiving || neighbor.doubted_until != kNever ||
+        now - neighbor.last_heard < kJustHeard)
+        return;
+    neighbor.doubted_at = neighbor.next_probe = now;
+    neighbor.doubted_until =
+        now + std::max<Duration>(kMinDoubt, std::chrono::microseconds{3 * neighbor.rtt.p50_us()});
+}
+
+void Speaker::Impl::settle_doubt(Neighbor& neighbor, Time now) {
+    if (neighbor.doubted_until == kNever)
+        return;
+    const bool answered = neighbor.last_heard > neighbor.doubted_at;
+    if (!answered && now < neighbor.doubted_until)
+        return;
+    neighbor.doubted_at = neighbor.doubted_until = kNever;
+    if (neighbor.suspected_at == kNever)
+        neighbor.next_probe = kNever;
+    if (answered)
+        return;
+    neighbor.receiving = false;
+    neighbor.suspected_at = neighbor.next_probe = kNever;
+    // What came before says nothing any more: it has to greet anew.
+    for (HelloHistory& hello : neighbor.hellos)
+        hello.forget();
 }
 
 // A link that loses one packet in twenty loses three in a row every half hour at five a second, and
@@ -54,6 +88,7 @@ void Speaker::Impl::on_missed_hello(Neighbor& neighbor, Time now) {
         return;
     if (neighbor.suspected_at == kNever || neighbor.last_heard > neighbor.suspected_at) {
         neighbor.suspected_at = neighbor.next_probe = now;
+        events.push_back({Event::Kind::neighbor_suspected, neighbor.id, {}});
     } else if (in_row >= kFatalMisses) {
         // An answer needs a round trip.
         const auto patience = std::chrono::microseconds{2 * neighbor.rtt.p50_us()};

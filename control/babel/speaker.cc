@@ -111,7 +111,7 @@ void Speaker::Impl::reschedule(Interface& interface) {
     for (const auto& [address, neighbor] : interface.neighbors) {
         for (const HelloHistory& hello : neighbor.hellos)
             next = std::min(next, hello.next_due());
-        next = std::min(next, neighbor.next_probe);
+        next = std::min({next, neighbor.next_probe, neighbor.doubted_until});
         if (neighbor.txcost != kInfinity)
             next = std::min(next, neighbor.ihu_expires);
     }
@@ -206,6 +206,15 @@ void Speaker::set_hello_interval(InterfaceId id, Duration interval, Time now) {
         return;
     interface->options.hello_interval = interval;
     interface->next_hello = now;
+    impl_->reschedule(*interface);
+}
+
+void Speaker::doubt(InterfaceId id, Time now) {
+    Interface* interface = impl_->find_interface(id);
+    if (interface == nullptr)
+        return;
+    for (auto& [address, neighbor] : interface->neighbors)
+        impl_->doubt(neighbor, now);
     impl_->reschedule(*interface);
 }
 

@@ -122,9 +122,10 @@ struct Event {
     enum class Kind : uint8_t {
         neighbor_up,
         neighbor_down,
-        prefix_refused,   // alarm: the neighbour may not announce it
-        too_many_routes,  // alarm: more than max_routes
-        sender_refused,   // alarm: no valid MAC
+        prefix_refused,      // alarm: the neighbour may not announce it
+        too_many_routes,     // alarm: more than max_routes
+        sender_refused,      // alarm: no valid MAC
+        neighbor_suspected,  // Hellos are missing: it is asked, and may yet answer
     };
     Kind kind;
     NeighborId neighbor;
@@ -204,6 +205,9 @@ public:
     // which is sent at once.
     void set_hello_interval(InterfaceId id, Duration interval, Time now);
     void set_cost(InterfaceId id, const CostOptions& cost, Time now);
+    // Something that this interface shares with another may have failed: neighbours are asked at
+    // once, and silence to that is their end, however far away their next Hello is.
+    void doubt(InterfaceId id, Time now);
     // Neighbours are told what is new to them, and what they are not to hear of any more is
     // retracted.
     void set_announce(InterfaceId id, Announce announce, Time now);

@@ -45,6 +45,8 @@ public:
 
     // ---- neighbors.cc ----
     void check_neighbor(Neighbor& neighbor, Time now);
+    void doubt(Neighbor& neighbor, Time now);
+    void settle_doubt(Neighbor& neighbor, Time now);
     void on_missed_hello(Neighbor& neighbor, Time now);
     void update_costs(Neighbor& neighbor, Time now);
     uint16_t rxcost(Neighbor& neighbor) const;

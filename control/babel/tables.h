@@ -39,6 +39,9 @@ struct Neighbor {
     // Two Hellos are missing: asked to acknowledge, again and again, before we believe it is gone.
     Time suspected_at = kNever;
     Time next_probe = kNever;
+    // Links beside it have failed: asked in the same way, whenever its next Hello is due.
+    Time doubted_at = kNever;
+    Time doubted_until = kNever;
     Time next_dump_allowed{};
     std::vector<Tlv> unicast;          // waits to be sent
     std::set<Prefix> prefixes;         // that it has announced

@@ -357,6 +357,8 @@ void Routers::on_event(const babel::Event& event, Time now) {
         case Kind::neighbor_down:
             return parts_.log.write(
                 {Log::Level::warning, "babel-neighbor-down", place, who + " is gone"}, now);
+        case Kind::neighbor_suspected:
+            return;
         case Kind::prefix_refused:
             break;
         case Kind::too_many_routes:

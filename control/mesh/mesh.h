@@ -175,6 +175,7 @@ private:
     babel::Announce announce_to(const Member& member) const;
     void find_used_links(Time now);
     void on_link_up(LinkId id, Time now);
+    void doubt_links_beside(LinkId id, Time now);
     bool neighbor_is_up(const IpAddress& node) const;
     void seal(Member& member, Packet packet, LinkId link);
     std::string describe(const LinkKey& key) const;  // "wan0 -> 192.0.2.1:51820"

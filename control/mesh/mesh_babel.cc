@@ -257,6 +257,8 @@ void Mesh::settle_babel(const Now& now) {
             case babel::Event::Kind::neighbor_down: {
                 const bool up = event.kind == babel::Event::Kind::neighbor_up;
                 steering_due_ = true;
+                if (!up)
+                    doubt_links_beside(event.neighbor.interface, time_of(now));
                 if (up)
                     on_link_up(event.neighbor.interface, time_of(now));
                 // It may have restarted, and our session with it be worth nothing.
@@ -280,12 +282,29 @@ void Mesh::settle_babel(const Now& now) {
                 log(Log::Level::warning, "too-many-routes", name, "announces too much", now);
                 ++nb_alarms_;
                 break;
+            case babel::Event::Kind::neighbor_suspected:
+                doubt_links_beside(event.neighbor.interface, time_of(now));
+                break;
             case babel::Event::Kind::sender_refused:
                 break;
         }
     }
     if (std::exchange(steering_due_, false))
         steer_all(now);
+}
+
+// Our uplink may be dead, or the other's: the next best link may share that, and Hellos on idle
+// links are far apart. Of those by our port, relays' alone: they are few, and stand in.
+void Mesh::doubt_links_beside(LinkId id, Time now) {
+    const PortId port = links_.key_of(id).port;
+    const Member* failed = member_of_link(id);
+    for (const auto& [node, member] : members_) {
+        for (const auto& [key, link] : member->links) {
+            if (link.id != id && link.probed &&
+                (member.get() == failed || (member->info.relay && key.port == port)))
+                speaker_.doubt(link.id, now);
+        }
+    }
 }
 
 bool Mesh::neighbor_is_up(const IpAddress& node) const {

@@ -165,8 +165,9 @@ void send_all(Speaker& speaker, int fd, unsigned index) {
 
 void print_changes(Speaker& speaker) {
     static constexpr const char* kStates[] = {"reachable", "unreachable", "gone"};
-    static constexpr const char* kEvents[] = {"neighbor_up", "neighbor_down", "prefix_refused",
-                                              "too_many_routes", "sender_refused"};
+    static constexpr const char* kEvents[] = {"neighbor_up",    "neighbor_down",
+                                              "prefix_refused", "too_many_routes",
+                                              "sender_refused", "neighbor_suspected"};
     for (const babel::RouteChange& change : speaker.take_route_changes()) {
         std::printf("route %s %s via %s metric %u\n", to_string(change.prefix).c_str(),
                     kStates[static_cast<size_t>(change.state)],

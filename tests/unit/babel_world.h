@@ -48,7 +48,7 @@ public:
         uint64_t nb_route_changes = 0;  // of the way, not of its metric
         uint64_t underlay_bytes = 0;    // sent and received
         uint64_t packets = 0;
-        uint64_t events[5] = {};  // by Event::Kind
+        uint64_t events[6] = {};  // by Event::Kind
     };
 
     explicit World(uint64_t seed) : random_{seed}, seed_{seed} {}

@@ -105,6 +105,27 @@ TEST(WorldNat, TheMeteredUplinkComesLast) {
     EXPECT_EQ(world.lost(from, world.now_ns() - kSecondNs / 4), 0U) << world.story();
 }
 
+// Idle links by the port that is dead look as good as they did.
+TEST(WorldNat, OfTwoUplinksTheOneThatWorksIsUsed) {
+    World world{6};
+    world.add({.relay = true});
+    const BoxId c = world.add({.uplinks = {{}, {}}});
+    const BoxId d = world.add({.uplinks = {{}, {}}});
+    world.start();
+    world.stream();
+    world.run_for(10s);
+    for (const unsigned unplugged : {0U, 1U, 0U}) {
+        Uplink& gone = world.underlay.uplinks[world.box(c).uplinks[unplugged]];
+        gone.plugged = false;
+        const uint64_t from = world.now_ns();
+        world.run_for(5s);
+        EXPECT_LE(world.outage(c, d, from), 1s) << world.story();
+        EXPECT_LE(world.outage(d, c, from), 1s) << world.story();
+        gone.plugged = true;
+        world.run_for(20s);
+    }
+}
+
 // Each reaches only its neighbours in the row: c - a - b - e - d, relays in between.
 TEST(WorldNat, OverThreeRelaysInARow) {
     World world{8};

@@ -13,6 +13,8 @@ namespace {
 
 constexpr nanoseconds kSettled = 60s;
 constexpr auto kTraffic = 50ms;
+// Two ends that renew their session at the same moment may lose what is under way.
+constexpr unsigned kRenewed = 2;
 
 class RandomWorld {
 public:
@@ -62,7 +64,7 @@ public:
         for (const auto& [pair, count] : seen) {
             const auto [from, to] = pair;
             const std::string name = world.box(from).name + " > " + world.box(to).name;
-            if (must_reach(from, to) && count.second > 0)
+            if (must_reach(from, to) && count.second > kRenewed)
                 result.push_back(name + " lost " + std::to_string(count.second) + " of " +
                                  std::to_string(count.first + count.second) + ", " +
                                  world.path(from, to));

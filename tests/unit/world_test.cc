@@ -140,6 +140,24 @@ TEST_F(SquareTest, SmallLossAndJitterMoveNoPath) {
     EXPECT_LE(world.nb_path_changes() - before, 2U) << world.story();
 }
 
+// Two ways that are equally good, and seem better by turns.
+TEST_F(SquareTest, EqualRelaysAreNotTakenByTurns) {
+    make(4, 2);
+    world.cut(c, d);
+    for (const BoxId relay : {a, b}) {
+        for (const BoxId leaf : {c, d})
+            world.shape(relay, leaf, [](Wire& wire) {
+                wire.delay = 30ms;
+                wire.jitter = 0.5;
+                wire.loss = 0.02;
+            });
+    }
+    world.run_for(20s);
+    const size_t before = world.nb_path_changes();
+    world.run_for(120s);
+    EXPECT_LE(world.nb_path_changes() - before, 4U) << world.story();
+}
+
 // What it announced before must not be preferred to what is there: it comes back without it.
 TEST_F(SquareTest, ARelayComesBackWithoutTheWayThatItHad) {
     world.add({.relay = true});
