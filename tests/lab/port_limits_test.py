@@ -124,7 +124,9 @@ def test_memif_between_two_boxes(lab):
     assert result.lost == 0 and result.corrupt == 0, result
     assert traffic.tcp(*hosts, "10.2.0.10", seconds=1.5).rate_bits_per_second > 50e6
     boxes[1].restart()
-    hosts[0].wait_ping("10.2.0.10")
+    # From its side: the other one holds its session for good until nothing came for 15 s.
+    hosts[1].wait_ping("10.1.0.10")
+    assert hosts[0].ping("10.2.0.10") == 3
 
 
 def test_a_memif_server_outlives_whoever_looks_at_its_socket(lab):
