@@ -36,6 +36,7 @@ PROGRAMS = {
     "unit_dataplane_facade": ("tests/unit/unit_dataplane_facade", []),
     "unit_config": ("tests/unit/unit_config", []),
     "unit_api": ("tests/unit/unit_api", []),
+    "unit_control": ("tests/unit/unit_control", []),
     "packet_cases": ("tests/packet/packet_cases", ["tests/packet"]),
 }
 
