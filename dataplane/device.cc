@@ -86,7 +86,7 @@ Result<std::string> vdev_arguments(const PortOptions& options, unsigned nb_queue
             // The default ring of 512 frames loses packets whenever the worker is scheduled away;
             // a block must hold a whole number of 2048-byte frames.
             return "iface=" + argument + ",qpairs=" + std::to_string(nb_queues) +
-                   ",qdisc_bypass=1,framesz=2048,framecnt=4096,blocksz=65536";
+                   ",framesz=2048,framecnt=4096,blocksz=65536";
         case DeviceKind::af_xdp:
             // Without a busy-poll budget the kernel pushes: it wakes us, and is faster on veth.
             return "iface=" + argument + ",start_queue=0,queue_count=" + std::to_string(nb_queues) +

@@ -52,25 +52,25 @@ bool set_option(int fd, int option, const Value& value) noexcept {
     return setsockopt(fd, SOL_PACKET, option, &value, sizeof value) == 0;
 }
 
-bool set_options(int fd) noexcept {
+bool set_options(int fd, Transmit transmit) noexcept {
     constexpr int kOn = 1;
     const tpacket_req rings{.tp_block_size = kPacketBlockBytes,
                             .tp_block_nr = kPacketFrames * kPacketFrameBytes / kPacketBlockBytes,
                             .tp_frame_size = kPacketFrameBytes,
                             .tp_frame_nr = kPacketFrames};
-    // PACKET_LOSS: a frame that cannot be sent is skipped instead of blocking those behind it.
+    // PACKET_LOSS: a frame that is no frame is skipped, and does not block those behind it.
     return set_option(fd, PACKET_VERSION, int{TPACKET_V2}) && set_option(fd, PACKET_LOSS, kOn) &&
-           set_option(fd, PACKET_QDISC_BYPASS, kOn) &&
+           set_option(fd, PACKET_QDISC_BYPASS, int{transmit == Transmit::direct}) &&
            set_option(fd, PACKET_IGNORE_OUTGOING, kOn) && set_option(fd, PACKET_RX_RING, rings) &&
            set_option(fd, PACKET_TX_RING, rings);
 }
 
-Result<void> replace(int fd, unsigned interface_index) {
+Result<void> replace(int fd, unsigned interface_index, Transmit transmit) {
     void* const address = mapping_of(fd);
     if (address == nullptr)
         return fail("the rings of the packet socket are not where they should be");
     const UniqueFd ours{socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
-    if (!ours || !set_options(ours.get()))
+    if (!ours || !set_options(ours.get(), transmit))
         return fail(errno, "packet socket");
     if (mmap(address, kRingsBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED | MAP_FIXED,
              ours.get(), 0) == MAP_FAILED)
@@ -130,9 +130,10 @@ std::vector<int> sockets_of_family(std::span<const int> fds, int family) {
     return sockets;
 }
 
-Result<void> replace_packet_sockets(std::span<const int> fds, unsigned interface_index) {
+Result<void> replace_packet_sockets(std::span<const int> fds, unsigned interface_index,
+                                    Transmit transmit) {
     for (const int fd : fds) {
-        if (const Result<void> replaced = replace(fd, interface_index); !replaced)
+        if (const Result<void> replaced = replace(fd, interface_index, transmit); !replaced)
             return replaced;
     }
     if (fds.size() > 1)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,9 @@ constexpr unsigned kPacketBlockBytes = 65536;
 // does not fit a ring frame and arrives cut, so that no fragmented packet would ever get through.
 // Ours do not do that, nor do they receive what our own kernel sends on the interface.
 // Before the port is started; `fds` in the order of its queues.
-Result<void> replace_packet_sockets(std::span<const int> fds, unsigned interface_index);
+// Whether frames go straight to the interface, or through its queue discipline.
+enum class Transmit : uint8_t { direct, queued };
+Result<void> replace_packet_sockets(std::span<const int> fds, unsigned interface_index,
+                                    Transmit transmit);
 
 }  // namespace meshgate

@@ -45,6 +45,11 @@ uint32_t largest_mtu(const rte_eth_dev_info& info, const Mempool& mempool) noexc
     return std::min(room, of_driver);
 }
 
+// Interfaces of these drivers refuse single frames, and have no queue that would hide it.
+bool has_no_queue(std::string_view driver) noexcept {
+    return driver == "veth" || driver == "macvlan";
+}
+
 // libbpf and libxdp, which the af_xdp driver loads, explain each step on stderr.
 void silence_bpf_libraries() noexcept {
     using Print = void* (*)(void*);
@@ -225,8 +230,17 @@ Result<void> PortOpener::probe() {
 Result<void> PortOpener::replace_sockets() {
     if (options_.device != DeviceKind::af_packet)
         return {};
+    const unsigned index = port_.interface_->index();
+    Transmit transmit = Transmit::direct;
+    if (has_no_queue(port_.interface_->driver())) {
+        // Where the kernel has none, or does not let us, frames go as they did without.
+        if (Result<QueueDiscipline> added = QueueDiscipline::add(index)) {
+            port_.queue_discipline_.emplace(*std::move(added));
+            transmit = Transmit::queued;
+        }
+    }
     const std::vector<int> sockets = sockets_of_family(fds_of_driver(), AF_PACKET);
-    return replace_packet_sockets(sockets, port_.interface_->index());
+    return replace_packet_sockets(sockets, index, transmit);
 }
 
 // All workers get their share: by the hash of the NIC, or by that of the kernel.
@@ -390,6 +404,7 @@ Port::Port(Port&& other) noexcept
       interface_{std::move(other.interface_)},
       makes_cut_frames_{other.makes_cut_frames_},
       xdp_pass_{std::move(other.xdp_pass_)},
+      queue_discipline_{std::move(other.queue_discipline_)},
       tap_fd_{other.tap_fd_},
       link_{other.link_},
       nb_link_changes_{other.nb_link_changes_} {}

@@ -13,6 +13,7 @@
 #include "dataplane/api/dataplane.h"
 #include "dataplane/kernel_interface.h"
 #include "dataplane/mempool.h"
+#include "dataplane/queue_discipline.h"
 
 namespace meshgate {
 
@@ -92,6 +93,7 @@ private:
     std::optional<KernelInterface> interface_;
     bool makes_cut_frames_ = false;  // af_packet on veth, and nothing done about it yet
     UniqueFd xdp_pass_;
+    std::optional<QueueDiscipline> queue_discipline_;  // af_packet on what has none
     int tap_fd_ = -1;  // the interface may move to another network namespace
     LinkState link_ = LinkState::down;
     uint64_t nb_link_changes_ = 0;

@@ -21,6 +21,41 @@ def test_fragments_of_a_host_pass(lab):
         assert road.host.ping(address, count=3, size=4000) == 3
 
 
+def check_refused_frames_block_nobody(lab, device):
+    """What the other end of a veth pair is too narrow for is lost; what comes behind it is not."""
+    road = Road(lab, device=device).up()
+    road.host.run("ip", "link", "set", "eth0", "mtu", "1300")
+    for _ in range(3):
+        assert road.client.ping(HOST[0], count=2, size=1372, wait=0.3) == 0
+        assert road.client.ping(HOST[0]) == 3
+    result = traffic.udp(road.client, road.host, HOST[0], rate=2000, seconds=2, size=200)
+    assert result.lost == 0, result
+
+
+def test_refused_frames_block_nobody_af_packet(lab):
+    check_refused_frames_block_nobody(lab, "af_packet")
+
+
+def test_refused_frames_block_nobody_af_xdp(lab):
+    check_refused_frames_block_nobody(lab, "af_xdp")
+
+
+def test_queue_discipline_goes_with_the_box(lab):
+    """One that somebody else has made stays."""
+    road = Road(lab, start=False)
+    road.box.run("tc", "qdisc", "add", "dev", "wan0", "root", "pfifo", "limit", "77")
+
+    def disciplines():
+        return {interface: road.box.run("tc", "qdisc", "show", "dev", interface).stdout.split()[1]
+                for interface in ("lan0", "wan0")}
+    assert disciplines() == {"lan0": "noqueue", "wan0": "pfifo"}
+    road.start()
+    assert disciplines() == {"lan0": "pfifo_fast", "wan0": "pfifo"}, disciplines()
+    road.box.stop()
+    assert disciplines() == {"lan0": "noqueue", "wan0": "pfifo"}, disciplines()
+    road.box.start()
+
+
 def test_tcp_of_a_host_with_default_offloads(lab):
     """Its first super-packets are cut and dropped, then the kernel takes them apart."""
     road = Road(lab, device="af_packet", offloads=True).up()

@@ -45,7 +45,7 @@ std::string arguments_of(const PortOptions& options, unsigned nb_queues = 1) {
 
 TEST(Device, TurnsEachWordIntoTheArgumentsOfItsDriver) {
     EXPECT_EQ(arguments_of(port_options(DeviceKind::af_packet, "eth1"), 2),
-              "net_af_packet3,iface=eth1,qpairs=2,qdisc_bypass=1,framesz=2048,framecnt=4096,"
+              "net_af_packet3,iface=eth1,qpairs=2,framesz=2048,framecnt=4096,"
               "blocksz=65536");
     EXPECT_EQ(arguments_of(port_options(DeviceKind::af_xdp, "eth1")),
               "net_af_xdp3,iface=eth1,start_queue=0,queue_count=1,busy_budget=0");
