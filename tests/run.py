@@ -43,6 +43,7 @@ SANITIZERS = {  # group -> meson options, first words of the tests' names, envir
         # Engines wipe the stack; frames that this sanitizer keeps elsewhere they cannot. A thousand routers,
         # or hours of virtual time, take minutes and show it nothing that less does not.
         "env": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+                "MESHGATE_WORLD_SEEDS": "8",
                 "GTEST_FILTER": "-*EngineSecrets*:BabelScale.*:BabelLinks.*Flap*",
                 "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
     },
@@ -61,10 +62,14 @@ class Report:
 
     def __init__(self, word):
         self.word, self.passed, self.failed = word, 0, []
-        self.lock = threading.Lock()  # lanes of the lab share a report
+        self.lock = threading.Lock()  # lanes share a report
 
     def wants(self, name):
         return self.word in name
+
+    def add(self, passed):
+        with self.lock:
+            self.passed += passed
 
     def ok(self, name, count=1, seconds=0.0, note=""):
         with self.lock:
@@ -142,28 +147,32 @@ def run_gtest(report, name, test, env):
         failed = [f"exit {status} in {started[-1] if started else 'start'}"]
     if passed == 0 and not failed:
         failed = ["no case ran"]
-    report.passed += passed
+    report.add(passed)
     for case in failed:
         report.fail(f"{name}: {case}", out)
     if not failed:
         print(f"ok      {name}  {passed} cases", flush=True)
 
 
-def run_programs(report, group, build, tests, env):
-    for test in tests:
-        name = f"{group}{test['name']}"
-        if not report.wants(name):
-            continue
-        if test["protocol"] == "gtest":
-            run_gtest(report, name, test, env)
-            continue
-        started = time.monotonic()
-        status, out = execute(test["cmd"], test["timeout"] * TIMEOUT_FACTOR, {**test["env"], **env},
-                              test["workdir"] or build)
-        if status == 0:
-            report.ok(name, seconds=time.monotonic() - started)
-        else:
-            report.fail(name, f"exit {status}\n{out}")
+def run_program(report, name, build, test, env):
+    if test["protocol"] == "gtest":
+        run_gtest(report, name, test, env)
+        return
+    started = time.monotonic()
+    status, out = execute(test["cmd"], test["timeout"] * TIMEOUT_FACTOR, {**test["env"], **env},
+                          test["workdir"] or build)
+    if status == 0:
+        report.ok(name, seconds=time.monotonic() - started)
+    else:
+        report.fail(name, f"exit {status}\n{out}")
+
+
+def run_programs(report, group, build, tests, env, at_once=1):
+    wanted = [(f"{group}{test['name']}", test) for test in tests]
+    with concurrent.futures.ThreadPoolExecutor(at_once) as lanes:
+        for done in [lanes.submit(run_program, report, name, build, test, env)
+                     for name, test in wanted if report.wants(name)]:
+            done.result()
 
 
 class SanitizedBuild:
@@ -205,7 +214,8 @@ class SanitizedBuild:
         if self.failure is not None:
             report.fail(f"{self.group}/build", self.failure)
             return
-        run_programs(report, f"{self.group}/", self.build, self.tests, self.settings["env"])
+        run_programs(report, f"{self.group}/", self.build, self.tests, self.settings["env"],
+                     at_once=os.cpu_count() or 1)
 
 
 def lab_cases():
