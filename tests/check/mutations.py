@@ -382,23 +382,22 @@ ROWS = [
      "worker.id() && owner < worker.nb_workers()) {\n            worker.hand_over(mbuf, owner, "
      "Resume::open);\n            return false;\n        }\n        if (Keypair* const keypair",
      "packet_cases:*relay*"),
-    ("relay", "dataplane/dataplane.cc", "index_->find(receiver_index).kind() != "
+    ("relay", "dataplane/dataplane_tables.cc", "index_->find(receiver_index).kind() != "
      "IndexEntry::Kind::relay", "false", "unit_dataplane_facade:*Relay*"),
-    ("relay", "dataplane/dataplane.cc", "    Keypair* const removed = keypair(local_index);\n    if "
+    ("relay", "dataplane/dataplane_tables.cc", "    Keypair* const removed = keypair(local_index);\n    if "
      "(removed == nullptr)\n        return;\n    index_->erase(local_index);", "    Keypair* const "
      "removed = index_->erase(local_index).keypair();\n    if (removed == nullptr)\n        return;",
      "unit_dataplane_facade:*Relay*"),
-    ("relay", "dataplane/dataplane.cc", "nb_relays_ == options_.max_relays ||", "",
+    ("relay", "dataplane/dataplane_tables.cc", "nb_relays_ == options_.max_relays ||", "",
      "unit_dataplane_facade:*Relay*"),
-    ("relay", "dataplane/dataplane.cc", "            of_worker[id].relayed_packets.set(0);\n", "",
+    ("relay", "dataplane/dataplane_tables.cc", "            of_worker[id].relayed_packets.set(0);\n", "",
      "unit_dataplane_facade:*Relay*"),
-    ("mesh", "dataplane/dataplane.cc", "    mesh_first_ = !mesh_first_;\n", "",
+    ("mesh", "dataplane/dataplane_rings.cc", "    mesh_first_ = !mesh_first_;\n", "",
      "unit_dataplane_facade:*Babel*"),
     ("mesh", "dataplane/path.cc", "links[meta.info.link].load", "links[0].load",
      "packet_cases:*sealed_by_a_link*"),
-    ("mesh", "dataplane/path.cc", "meta.mtu_bytes = meta.link->mtu_bytes;\n        return true;\n    "
-     "});\n}\n\n}", "meta.mtu_bytes = 1440;\n        return true;\n    });\n}\n\n}",
-     "packet_cases:*sealed_by_a_link*"),
+    ("mesh", "dataplane/path.cc", "most == 0 ? meta.link->mtu_bytes : std::min", "most == 0 ? 1440 : "
+     "std::min", "packet_cases:*sealed_by_a_link*"),
     ("mesh", "dataplane/seal.cc", " || policy == WithoutSession::drop", "",
      "packet_cases:*sealed_by_a_link*"),
     ("mesh", "dataplane/mesh.cc", "udp->dgram_len == rte_cpu_to_be_16(udp_len)", "true",
