@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "babel_scale.h"
+#include "tests/unit/control/babel/scale.h"
 
 int main(int argc, char** argv) {
     using namespace meshgate::babel::test;

@@ -10,9 +10,9 @@
 
 #include "base/assert.h"
 #include "dataplane/api/dataplane.h"
-#include "dataplane/idle_ladder.h"
-#include "dataplane/packet_meta.h"
-#include "dataplane/wire.h"
+#include "dataplane/path/packet_meta.h"
+#include "dataplane/wire/wire.h"
+#include "dataplane/worker/idle_ladder.h"
 
 namespace meshgate::bench {
 

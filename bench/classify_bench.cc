@@ -14,11 +14,11 @@
 #include "base/assert.h"
 #include "bench/eal.h"
 #include "bench/figures.h"
-#include "dataplane/idle_ladder.h"
-#include "dataplane/mempool.h"
-#include "dataplane/port.h"
-#include "dataplane/stages.h"
-#include "dataplane/wire.h"
+#include "dataplane/path/stages.h"
+#include "dataplane/ports/mempool.h"
+#include "dataplane/ports/port.h"
+#include "dataplane/wire/wire.h"
+#include "dataplane/worker/idle_ladder.h"
 
 namespace meshgate::bench {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <malloc.h>
 
-#include "control/dataplane_options.h"
+#include "control/daemon/dataplane_options.h"
 #include "control/neighbor/messages.h"
 
 namespace meshgate::bench {

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "control/gateway.h"
-#include "tests/unit/control_fake_dataplane.h"
+#include "control/gateway/gateway.h"
+#include "tests/unit/control/fake_dataplane.h"
 
 namespace meshgate::bench {
 

@@ -15,9 +15,9 @@
 
 #include "bench/eal.h"
 #include "bench/figures.h"
-#include "dataplane/api/fib.h"
 #include "dataplane/api/published.h"
-#include "dataplane/retire_list.h"
+#include "dataplane/tables/fib.h"
+#include "dataplane/tables/retire_list.h"
 
 namespace meshgate::bench {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/assert.h"
 #include "bench/eal.h"
 #include "bench/figures.h"
-#include "dataplane/index_table.h"
+#include "dataplane/tables/index_table.h"
 
 namespace meshgate::bench {
 namespace {

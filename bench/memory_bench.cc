@@ -8,7 +8,7 @@
 
 #include "bench/control_box.h"
 #include "bench/figures.h"
-#include "dataplane/index_table.h"
+#include "dataplane/tables/index_table.h"
 
 namespace meshgate::bench {
 namespace {

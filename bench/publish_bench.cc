@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "bench/figures.h"
-#include "control/publish/rib.h"
-#include "control/publish/snapshot_builder.h"
+#include "control/routing/rib.h"
+#include "control/routing/snapshot_builder.h"
 #include "dataplane/api/published.h"
-#include "dataplane/index_table.h"
-#include "dataplane/retire_list.h"
+#include "dataplane/tables/index_table.h"
+#include "dataplane/tables/retire_list.h"
 
 namespace meshgate::bench {
 namespace {

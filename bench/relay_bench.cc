@@ -15,7 +15,7 @@
 #include "bench/box.h"
 #include "bench/eal.h"
 #include "bench/figures.h"
-#include "dataplane/wire.h"
+#include "dataplane/wire/wire.h"
 
 namespace meshgate::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bench/figures.h"
-#include "dataplane/api/replay_window.h"
+#include "dataplane/tables/replay_window.h"
 
 namespace meshgate::bench {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "control/monotonic.h"
+#include "base/time.h"
 #include "control/wireguard/timings.h"
 
 namespace meshgate::control {

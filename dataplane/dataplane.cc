@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "dataplane/dataplane_impl.h"
-#include "dataplane/device.h"
+#include "dataplane/ports/device.h"
 
 namespace meshgate {
 

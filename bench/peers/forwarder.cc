@@ -20,12 +20,12 @@
 #include <string_view>
 #include <vector>
 
-#include "dataplane/doorbell.h"
-#include "dataplane/eal.h"
-#include "dataplane/idle_ladder.h"
-#include "dataplane/mempool.h"
-#include "dataplane/partial_checksum.h"
-#include "dataplane/port.h"
+#include "dataplane/ports/eal.h"
+#include "dataplane/ports/mempool.h"
+#include "dataplane/ports/port.h"
+#include "dataplane/wire/partial_checksum.h"
+#include "dataplane/worker/doorbell.h"
+#include "dataplane/worker/idle_ladder.h"
 
 namespace meshgate {
 

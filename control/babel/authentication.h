@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/time.h"
 #include "control/babel/tlv.h"
-#include "control/monotonic.h"
 
 namespace meshgate::babel {
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/time.h"
 #include "control/babel/tlv.h"
-#include "control/monotonic.h"
 
 namespace meshgate::babel {
 

@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/time.h"
 #include "control/babel/tlv.h"
-#include "control/monotonic.h"
 
 namespace meshgate::babel {
 

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/time.h"
 #include "control/babel/authentication.h"
 #include "control/babel/link_quality.h"
 #include "control/babel/tlv.h"
-#include "control/monotonic.h"
 
 namespace meshgate::babel {
 

@@ -6,10 +6,10 @@
 #include <set>
 #include <vector>
 
+#include "base/token_bucket.h"
 #include "control/babel/authentication.h"
 #include "control/babel/link_quality.h"
 #include "control/babel/speaker.h"
-#include "control/token_bucket.h"
 
 namespace meshgate::babel {
 

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
+#include "base/token_bucket.h"
 #include "config/network.h"
-#include "control/mesh/link_table.h"
-#include "control/monotonic.h"
-#include "control/token_bucket.h"
+#include "control/underlay/link_table.h"
 
 namespace meshgate::mesh {
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "control/sessions.h"
+#include "control/sessions/sessions.h"
 
 namespace meshgate::mesh {
 

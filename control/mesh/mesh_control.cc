@@ -4,8 +4,8 @@
 #include <variant>
 
 #include "control/mesh/mesh.h"
-#include "control/mesh/udp.h"
-#include "control/sessions.h"
+#include "control/packets/udp.h"
+#include "control/sessions/sessions.h"
 
 namespace meshgate::mesh {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "control/mesh/mesh.h"
-#include "control/sessions.h"
+#include "control/sessions/sessions.h"
 
 namespace meshgate::mesh {
 

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "control/mesh/mesh.h"
-#include "control/mesh/udp.h"
+#include "control/packets/udp.h"
 
 namespace meshgate::mesh {
 

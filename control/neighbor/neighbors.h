@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "base/address.h"
-#include "control/monotonic.h"
+#include "base/time.h"
 #include "control/neighbor/messages.h"
-#include "dataplane/api/neighbor_table.h"
 #include "dataplane/api/path.h"
+#include "dataplane/api/snapshot.h"
 
 namespace meshgate::control {
 

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "dataplane/api/replay_window.h"
+#include "dataplane/tables/replay_window.h"
 
 namespace meshgate {
 

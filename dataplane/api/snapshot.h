@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/address.h"
-#include "dataplane/api/fib.h"
-#include "dataplane/api/neighbor_table.h"
 #include "dataplane/api/path.h"
+#include "dataplane/tables/fib.h"
+#include "dataplane/tables/neighbor_table.h"
 
 namespace meshgate {
 

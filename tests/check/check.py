@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FOLDERS = ("base", "bench", "config", "control", "dataplane", "tests")
+FOLDERS = ("base", "bench", "cli", "config", "control", "dataplane", "tests", "web")
 SOURCE = {".cc", ".h"}
 SCRIPT = {".py", ".sh", ".build"}
 
@@ -19,13 +19,15 @@ MAY_INCLUDE = {
     "base": [],
     "config": ["base"],
     "dataplane": ["base"],
-    "dataplane/api": ["base"],
+    "dataplane/api": ["base", "dataplane/tables"],
     "control": ["base", "config", "dataplane/api"],
+    "cli": ["base", "config"],
+    "web": ["base"],
 }
 # Sans-I/O: bytes and time come in as arguments, so nothing here may wait, send or read a clock.
-SANS_IO = ("control/babel", "control/wireguard", "control/neighbor", "control/publish",
-           "control/mesh/cbor", "control/mesh/messages", "control/mesh/relay",
-           "control/mesh/file_exchange", "control/mesh/clients", "control/mesh/published")
+SANS_IO = ("control/babel", "control/wireguard", "control/neighbor", "control/routing",
+           "control/mesh/protocol", "control/mesh/relays", "control/mesh/members/file_exchange",
+           "control/mesh/clients")
 IO_HEADER = re.compile(r'#include <(boost/asio|sys/socket|sys/epoll|poll|chrono|ctime|time)\b')
 
 
@@ -61,6 +63,8 @@ def check_layering(root):
         if folder is None:
             continue
         allowed = [folder, *MAY_INCLUDE[folder]]
+        if folder == "dataplane/api" and path.suffix == ".cc":
+            allowed.append("dataplane")  # the wall is about what control sees: the headers
         for number, line in lines(path):
             match = re.match(r'\s*#\s*include "([^"]+)"', line)
             inside = match and any(match[1].startswith(f"{start}/") for start in allowed)

@@ -29,18 +29,18 @@ class Checks(unittest.TestCase):
         self.assertTrue(self.findings(check.check_format, "base/a.cc", LICENCE + "int  a ;\n"))
 
     def test_layering(self):
-        for name, include in (("dataplane/rx.cc", "control/gateway.h"),
+        for name, include in (("dataplane/rx.cc", "control/gateway/gateway.h"),
                               ("dataplane/rx.cc", "config/model.h"),
-                              ("dataplane/api/fib.h", "dataplane/worker.h"),
-                              ("control/main.cc", "dataplane/worker.h"),
-                              ("config/load.cc", "control/gateway.h"),
+                              ("dataplane/tables/fib.h", "dataplane/worker/worker.h"),
+                              ("control/daemon/main.cc", "dataplane/worker/worker.h"),
+                              ("config/load.cc", "control/gateway/gateway.h"),
                               ("base/keys.cc", "config/model.h")):
             text = f'#include "{include}"\n'
             self.assertTrue(self.findings(check.check_layering, name, text), (name, include))
-        for name, include in (("dataplane/rx.cc", "dataplane/api/fib.h"),
-                              ("control/main.cc", "dataplane/api/fib.h"),
-                              ("control/main.cc", "base/keys.h"),
-                              ("tests/unit/rx_test.cc", "dataplane/worker.h")):
+        for name, include in (("dataplane/rx.cc", "dataplane/tables/fib.h"),
+                              ("control/daemon/main.cc", "dataplane/tables/fib.h"),
+                              ("control/daemon/main.cc", "base/keys.h"),
+                              ("tests/unit/rx_test.cc", "dataplane/worker/worker.h")):
             text = f'#include "{include}"\n'
             self.assertEqual(self.findings(check.check_layering, name, text), [], (name, include))
 

@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "control/api/answer.h"
-#include "tests/unit/api_fake_state.h"
+#include "tests/unit/control/api/fake_state.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace meshgate::control;

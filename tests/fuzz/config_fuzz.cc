@@ -8,7 +8,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "config/diff.h"
-#include "tests/unit/config_fixture.h"
+#include "tests/unit/config/fixture.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "control/icmp.h"
+#include "control/packets/icmp.h"
 
 // Input: one IP packet, as it comes up from a worker. A reply must be no longer than the request
 // and an error no longer than the least MTU.

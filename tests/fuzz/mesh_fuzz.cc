@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "control/mesh/cbor.h"
-#include "control/mesh/messages.h"
+#include "control/mesh/protocol/cbor.h"
+#include "control/mesh/protocol/messages.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "base/assert.h"
-#include "dataplane/eal.h"
+#include "dataplane/ports/eal.h"
 #include "tests/packet/world.h"
 
 using namespace meshgate;

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/assert.h"
-#include "control/web/policy.h"
+#include "web/policy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace meshgate::web;

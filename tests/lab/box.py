@@ -20,7 +20,7 @@ from lab import BUILD, Host, LabError, run, wait_for
 from wireguard_go import new_key, public_key
 
 DAEMON = BUILD / "control/meshgated"
-COMMAND = BUILD / "control/cli/meshgate"
+COMMAND = BUILD / "cli/meshgate"
 BUG = re.compile(r"bug:|Sanitizer|runtime error|Assertion|PANIC|segfault|terminate called")
 
 

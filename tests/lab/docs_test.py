@@ -77,7 +77,7 @@ class Shell:
         scp.parent.mkdir(exist_ok=True)
         scp.write_text(SCP.replace("@DIR@", str(lab.dir)))
         scp.chmod(0o755)
-        path = f"{scp.parent}:{BUILD}/control:{BUILD}/control/cli:{BUILD}/control/web:{os.environ['PATH']}"
+        path = f"{scp.parent}:{BUILD}/control:{BUILD}/cli:{BUILD}/web:{os.environ['PATH']}"
         self.log = lab.dir / f"shell-{host.name}.log"
         with open(self.log, "wb") as out:
             self.bash = subprocess.Popen(

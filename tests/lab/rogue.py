@@ -37,7 +37,7 @@ def cbor(value):
     return head(5, len(value)) + b"".join(cbor(key) + cbor(value[key]) for key in sorted(value))
 
 
-# Type numbers of control/mesh/messages.h; a message is its type and fields in their order.
+# Type numbers of control/mesh/protocol/messages.h; a message is its type and fields in their order.
 STATE, FILE_REQUEST, FILE_PIECE, RELAY_OPEN, RELAY_REPLY, RELAY_CLOSE, HANDSHAKE, SEEN, CANDIDATES, \
     PROBE, PROBE_REPLY, CLIENT_AT = range(1, 13)
 

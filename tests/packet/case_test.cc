@@ -37,7 +37,7 @@
 #include <set>
 #include <sstream>
 
-#include "dataplane/eal.h"
+#include "dataplane/ports/eal.h"
 #include "tests/packet/world.h"
 
 namespace meshgate::packet_test {

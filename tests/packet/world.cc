@@ -12,7 +12,7 @@
 
 #include "base/assert.h"
 #include "dataplane/api/note.h"
-#include "dataplane/idle_ladder.h"
+#include "dataplane/worker/idle_ladder.h"
 
 namespace meshgate::packet_test {
 

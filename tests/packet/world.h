@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/mempool.h"
-#include "dataplane/port.h"
-#include "dataplane/worker.h"
+#include "dataplane/ports/mempool.h"
+#include "dataplane/ports/port.h"
+#include "dataplane/worker/worker.h"
 #include "tests/packet/packet_text.h"
 
 namespace meshgate::packet_test {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <tl/expected.hpp>
+
+#include "cli/exit_code.h"
+
+namespace meshgate::cli {
+
+struct ClientError {
+    ExitCode code = ExitCode::no;
+    std::string message;
+};
+
+// One connection to the daemon's API socket; every wait together ends after `timeout`.
+class Client {
+public:
+    static tl::expected<Client, ClientError> connect(const std::string& socket_path,
+                                                     std::chrono::milliseconds timeout);
+    Client(Client&& other) noexcept;
+    Client& operator=(Client&&) = delete;
+    ~Client();
+
+    // Sends one line and returns the answer line without its newline.
+    tl::expected<std::string, ClientError> ask(const std::string& request);
+
+private:
+    using Clock = std::chrono::steady_clock;
+    Client(int fd, Clock::time_point deadline) noexcept : fd_{fd}, deadline_{deadline} {}
+    bool wait_for(short events) const;
+
+    int fd_ = -1;
+    Clock::time_point deadline_;
+    std::string received_;
+};
+
+}  // namespace meshgate::cli

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/event_loop.h"
+
+#include <unistd.h>
+#include <boost/asio/post.hpp>
+#include <csignal>
+#include <utility>
+
+namespace meshgate::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+using boost::system::error_code;
+
+constexpr auto kSampleInterval = 50ms;
+constexpr auto kLinkInterval = 200ms;
+constexpr auto kLeavingTime = 1500ms;
+
+}  // namespace
+
+// The descriptor belongs to the dataplane; ours is a duplicate that Asio may close.
+EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, Hooks hooks)
+    : io_{io},
+      gateway_{gateway},
+      hooks_{std::move(hooks)},
+      wakeup_{io, ::dup(gateway.dataplane().wakeup_fd())},
+      timer_{io},
+      sampling_{io},
+      links_{io},
+      seconds_{io},
+      leaving_{io},
+      signals_{io, SIGTERM, SIGINT, SIGHUP} {
+    signals_.add(SIGCHLD);
+}
+
+void EventLoop::run() {
+    wait_for_signal();
+    poll();
+    watch_links();
+    count_seconds();
+    io_.run();
+}
+
+// One bounded helping, then everybody else's turn.
+void EventLoop::poll() {
+    const bool more = gateway_.poll();
+    arm();
+    if (more || !gateway_.dataplane().arm_wakeup())
+        boost::asio::post(io_, [this] { poll(); });
+    else
+        sleep_until_woken();
+}
+
+void EventLoop::sleep_until_woken() {
+    wakeup_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](error_code error) {
+        if (!error)
+            poll();
+    });
+}
+
+// After everything that may have changed what the gateway waits for.
+void EventLoop::arm() {
+    arm_timer();
+    arm_sampling();
+}
+
+void EventLoop::arm_timer() {
+    const Time deadline = gateway_.next_deadline();
+    if (deadline == armed_for_)
+        return;
+    armed_for_ = deadline;
+    if (deadline == kNever) {
+        timer_.cancel();
+        return;
+    }
+    timer_.expires_at(deadline);
+    timer_.async_wait([this](error_code error) {
+        if (error)
+            return;
+        armed_for_ = kNever;
+        gateway_.tick();
+        arm();
+    });
+}
+
+void EventLoop::arm_sampling() {
+    if (sampling_armed_ || !gateway_.wants_sampling())
+        return;
+    sampling_armed_ = true;
+    sampling_.expires_after(kSampleInterval);
+    sampling_.async_wait([this](error_code error) {
+        if (error)
+            return;
+        sampling_armed_ = false;
+        gateway_.sample();
+        arm();
+    });
+}
+
+// Also what arms the timers after a reload that came by the API.
+void EventLoop::watch_links() {
+    gateway_.watch_links();
+    arm();
+    links_.expires_after(kLinkInterval);
+    links_.async_wait([this](error_code error) {
+        if (!error)
+            watch_links();
+    });
+}
+
+void EventLoop::count_seconds() {
+    hooks_.every_second();
+    seconds_.expires_after(1s);
+    seconds_.async_wait([this](error_code error) {
+        if (!error)
+            count_seconds();
+    });
+}
+
+void EventLoop::wait_for_signal() {
+    signals_.async_wait([this](error_code error, int signal) {
+        if (error)
+            return;
+        if (signal == SIGTERM || signal == SIGINT) {
+            leave();
+            wait_for_signal();
+            return;
+        }
+        if (signal == SIGHUP)
+            hooks_.reload();
+        if (signal == SIGCHLD)
+            hooks_.child_exited();
+        arm();
+        wait_for_signal();
+    });
+}
+
+void EventLoop::leave() {
+    if (std::exchange(leaves_, true) || !gateway_.leave()) {
+        io_.stop();
+        return;
+    }
+    arm();
+    leaving_.expires_after(kLeavingTime);
+    leaving_.async_wait([this](error_code) { io_.stop(); });
+}
+
+}  // namespace meshgate::control

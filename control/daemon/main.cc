@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// meshgated: the daemon. Wiring only; gateway.h and event_loop.h say what it does.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "config/load.h"
+#include "config/network_file.h"
+#include "control/api/server.h"
+#include "control/api/wg_socket.h"
+#include "control/daemon/clock_mark.h"
+#include "control/daemon/dataplane_options.h"
+#include "control/daemon/event_loop.h"
+#include "control/daemon/lab_timings.h"
+#include "control/daemon/notify.h"
+#include "control/daemon/reload.h"
+#include "control/daemon/state_view.h"
+#include "control/daemon/web_process.h"
+#include "control/gateway/gateway.h"
+#include "control/log/log.h"
+#include "control/mesh/members/resolver.h"
+
+namespace meshgate::control {
+
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitConfig = 78;  // EX_CONFIG
+
+struct Arguments {
+    std::string config_file;
+    std::string web_binary;
+    std::string lab_timings;
+};
+
+// Before the first key is read: no core file, no attaching. Nor may a reader of our log that goes
+// away end us.
+void protect_process() {
+    const rlimit no_core{0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+// Keys must not reach the disk by swapping either; this one needs a privilege.
+void lock_memory(Log& log) {
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+        log.write({Log::Level::warning, "memory-not-locked", "",
+                   std::string{"keys may be written to swap: "} + std::strerror(errno)});
+}
+
+// Held as long as we live; empty when another daemon has the socket.
+class Lock {
+public:
+    explicit Lock(const std::string& socket) {
+        std::error_code error;
+        std::filesystem::create_directories(std::filesystem::path{socket}.parent_path(), error);
+        fd_ = open((socket + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        errno_ = errno;
+        held_ = fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) == 0;
+    }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    ~Lock() {
+        if (fd_ >= 0)
+            close(fd_);
+    }
+
+    Result<void> check(const std::string& socket) const {
+        if (fd_ < 0)
+            return fail(errno_, socket + ".lock");
+        if (!held_)
+            return fail("another meshgated runs with the socket " + socket);
+        return {};
+    }
+
+private:
+    int fd_ = -1;
+    int errno_ = 0;
+    bool held_ = false;
+};
+
+// The sockets and the web process, as the box file wants them.
+struct Servers {
+    std::unique_ptr<UnixServer> api, wg;
+    std::unique_ptr<WebProcess> web;
+};
+
+struct Daemon {
+    boost::asio::io_context& io;
+    Log& log;
+    StateProvider& state;
+    std::string web_binary;
+};
+
+Result<Servers> start_servers(const Daemon& daemon, const config::Control& control) {
+    Servers servers;
+    auto api = serve_api(daemon.io, control.socket, daemon.state);
+    if (!api)
+        return within("control.socket", api.error());
+    servers.api = std::move(*api);
+    if (!control.wg_socket.empty()) {
+        auto wg = serve_wg(daemon.io, control.wg_socket, daemon.state);
+        if (!wg)
+            return within("control.wg_socket", wg.error());
+        servers.wg = std::move(*wg);
+    }
+    if (!control.http)
+        return servers;
+    servers.web = std::make_unique<WebProcess>(
+        daemon.io, daemon.log,
+        WebProcess::Options{daemon.web_binary, control.socket, *control.http});
+    servers.web->start();
+    return servers;
+}
+
+std::string health(StateView& state) {
+    const StatusView status = state.status();
+    if (!status.problems.empty())
+        return status.problems.front();
+    return std::to_string(status.peers_up) + " of " + std::to_string(status.peers_total) +
+           " peers have a session";
+}
+
+void keep_mark(ClockMark& mark, const Gateway& gateway, Log& log) {
+    const auto kept = mark.keep(gateway.device().greatest_timestamp_sent_ns(), gateway.now());
+    if (!kept)
+        log.write({Log::Level::warning, "clock-mark", "", kept.error().message});
+}
+
+Result<void> serve(Gateway& gateway, Log& log, ClockMark& mark, const Arguments& arguments) {
+    boost::asio::io_context io{1};
+    Notify notify;
+    Reload reload{gateway, log, arguments.config_file};
+    StateView state{gateway, reload};
+    auto servers = start_servers({io, log, state, arguments.web_binary}, gateway.model().control);
+    if (!servers)
+        return tl::unexpected{servers.error()};
+    mesh::Resolver resolver{io, [&gateway](const std::string& host, const auto& addresses) {
+                                gateway.set_addresses(host, addresses);
+                            }};
+    uint64_t resolved_version = 0;
+    const auto look_up_endpoints = [&] {
+        if (gateway.mesh() == nullptr ||
+            std::exchange(resolved_version, gateway.mesh()->network().version) ==
+                gateway.mesh()->network().version)
+            return;
+        resolver.set_hosts(gateway.mesh()->hosts());
+    };
+    EventLoop loop{io,
+                   gateway,
+                   {.reload =
+                        [&] {
+                            notify.reloading(gateway.now());
+                            reload.run({});
+                            notify.ready(health(state));
+                        },
+                    .every_second =
+                        [&] {
+                            state.sample_load();
+                            look_up_endpoints();
+                            notify.status(health(state));
+                            notify.feed_watchdog(gateway.dataplane());
+                            keep_mark(mark, gateway, log);
+                        },
+                    .child_exited =
+                        [&] {
+                            if (servers->web)
+                                servers->web->on_child_exit();
+                        }}};
+    log.write({Log::Level::info, "ready", gateway.model().node.name,
+               "version " MESHGATE_VERSION ", " + gateway.dataplane().aead_engine() + ", " +
+                   gateway.dataplane().memory_description()});
+    notify.ready(health(state));
+    loop.run();
+    notify.stopping();
+    log.write({Log::Level::info, "stopping", gateway.model().node.name, "asked to stop"});
+    return {};
+}
+
+// Where the service manager lets us keep things (StateDirectory=); empty without one.
+std::string state_folder() {
+    const char* folders = std::getenv("STATE_DIRECTORY");
+    const std::string text = folders == nullptr ? "" : folders;
+    return text.substr(0, text.find(':'));
+}
+
+Result<void> run(config::Model model, mesh::NetworkStore* network, const Arguments& arguments) {
+    Log log{model.log};
+    lock_memory(log);
+    const std::string socket = model.control.socket;
+    const Lock lock{socket};
+    if (auto alone = lock.check(socket); !alone)
+        return alone;
+    const auto timings = parse_lab_timings(arguments.lab_timings);
+    if (!timings)
+        return within("--lab-timings", timings.error());
+    auto secrets = load_secrets(model);
+    if (!secrets)
+        return tl::unexpected{secrets.error()};
+    auto dataplane = Dataplane::create(dataplane_options(model));
+    if (!dataplane)
+        return tl::unexpected{dataplane.error()};
+    auto gateway = Gateway::create({**dataplane, log, system_now, *timings, network},
+                                   std::move(model), std::move(*secrets));
+    if (!gateway)
+        return tl::unexpected{gateway.error()};
+    ClockMark mark{state_folder(), system_now()};
+    (*gateway)->raise_timestamp_floor(mark.floor_ns());
+    (*dataplane)->start();
+    (*gateway)->up();
+    auto served = serve(**gateway, log, mark, arguments);
+    (*dataplane)->stop();
+    (*gateway)->down();
+    return served;
+}
+
+// Where `meson install` puts it, seen from us; in the build tree it has a folder of its own.
+std::string default_web_binary() {
+    std::error_code error;
+    const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+    for (const auto* place : {"meshgate-web", "web/meshgate-web"}) {
+        if (std::filesystem::exists(folder / place, error))
+            return folder / place;
+    }
+    return (folder / "../libexec/meshgate/meshgate-web").lexically_normal();
+}
+
+// Where the last good network file is kept: with what else we keep, or beside the one it replaces.
+std::string kept_file(const config::NetworkOptions& network) {
+    const std::string folder = state_folder();
+    return folder.empty() ? network.file + ".kept" : folder + "/network.kept";
+}
+
+void complain(std::span<const config::Diagnostic> diagnostics) {
+    if (diagnostics.empty())
+        return;
+    const bool terminal = isatty(STDERR_FILENO) == 1;
+    const auto colour = terminal ? config::Colour::on : config::Colour::off;
+    std::fputs(config::format_text(diagnostics, colour).c_str(), stderr);
+}
+
+int start(const Arguments& arguments) {
+    protect_process();
+    config::LoadResult loaded = config::load_file(arguments.config_file);
+    complain(loaded.diagnostics);
+    if (!loaded)
+        return kExitConfig;
+    std::unique_ptr<mesh::NetworkStore> network;
+    if (const auto& options = loaded.model->network) {
+        network = std::make_unique<mesh::NetworkStore>(options->authority, kept_file(*options));
+        std::vector<config::Diagnostic> diagnostics;
+        const bool usable = network->load(*loaded.model, diagnostics);
+        complain(diagnostics);
+        if (!usable)
+            return kExitConfig;
+    }
+    const auto ran = run(std::move(*loaded.model), network.get(), arguments);
+    if (ran)
+        return 0;
+    std::fprintf(stderr, "meshgated: %s\n", ran.error().message.c_str());
+    return kExitFailed;
+}
+
+}  // namespace
+
+}  // namespace meshgate::control
+
+int main(int argc, char** argv) {
+    using namespace meshgate::control;
+    try {
+        Arguments arguments;
+        arguments.web_binary = default_web_binary();
+        CLI::App app{"The Meshgate gateway: WireGuard between sites, in user space."};
+        app.set_version_flag("--version", "meshgated " MESHGATE_VERSION);
+        app.add_option("--config", arguments.config_file, "The box file (meshgate.yaml)")
+            ->required();
+        app.add_option("--web-binary", arguments.web_binary, "Where meshgate-web is")
+            ->capture_default_str();
+        app.add_option("--lab-timings", arguments.lab_timings,
+                       "For tests only: other lives of keys, such as rekey=2s,reject=4s");
+        try {
+            app.parse(argc, argv);
+        } catch (const CLI::ParseError& error) {
+            return app.exit(error) == 0 ? 0 : kExitUsage;
+        }
+        return start(arguments);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "meshgated: %s\n", error.what());
+        return kExitFailed;
+    }
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/state_view.h"
+
+#include <algorithm>
+
+namespace meshgate::control {
+
+namespace {
+
+using wireguard::HandshakeEvent;
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+constexpr uint64_t kInitiationLen = 148;
+constexpr uint64_t kResponseLen = 92;
+constexpr uint64_t kCookieReplyLen = 64;
+
+int64_t seconds(uint64_t ns) noexcept {
+    return static_cast<int64_t>(ns / kNsPerSecond);
+}
+
+uint64_t count_of(const wireguard::HandshakeCounters& counters, HandshakeEvent event) noexcept {
+    return counters[static_cast<size_t>(event)];
+}
+
+const char* kind_of(ForwardKind kind) noexcept {
+    switch (kind) {
+        case ForwardKind::local:
+            return "local";
+        case ForwardKind::connected:
+            return "connected";
+        case ForwardKind::gateway:
+            return "gateway";
+        case ForwardKind::peer:
+            return "peer";
+        case ForwardKind::blackhole:
+            return "blackhole";
+        case ForwardKind::no_route:
+            break;
+    }
+    return "none";
+}
+
+const char* origin_of(RouteOrigin origin) noexcept {
+    switch (origin) {
+        case RouteOrigin::network:
+        case RouteOrigin::address:
+            return "address";
+        case RouteOrigin::routes:
+            return "routes";
+        case RouteOrigin::network_file:
+            return "network file";
+        case RouteOrigin::allowed_ips:
+            return "allowed_ips";
+        case RouteOrigin::babel:
+            return "babel";
+        case RouteOrigin::built_in:
+            break;
+    }
+    return "built-in";
+}
+
+SessionState session_of(const wireguard::PeerView& peer, const Keypair* sending,
+                        uint64_t tsc_now) noexcept {
+    if (sending != nullptr)
+        return tsc_now < sending->reject_after_tsc ? SessionState::up : SessionState::expired;
+    if (peer.session == wireguard::SessionState::handshaking || peer.handshake_in_progress)
+        return SessionState::handshaking;
+    return peer.last_handshake_wall_ns == 0 ? SessionState::none : SessionState::expired;
+}
+
+void add_port_counters(PortStatusView& view, const Dataplane& dataplane, PortId port) {
+    for (unsigned worker = 0; worker < dataplane.options().nb_workers; ++worker) {
+        const PortCounters& counters = dataplane.counters(worker).ports[port];
+        view.rx_packets += counters.rx_packets.get();
+        view.rx_bytes += counters.rx_bytes.get();
+        view.tx_packets += counters.tx_packets.get();
+        view.tx_bytes += counters.tx_bytes.get();
+    }
+}
+
+std::vector<std::string> offloads_of(const PortStatus& status) {
+    std::vector<std::string> result;
+    if (status.rss)
+        result.emplace_back("rss");
+    if (status.tx_checksum_offload)
+        result.emplace_back("tx-checksum");
+    if (status.vlan_strip_offload)
+        result.emplace_back("vlan-strip");
+    return result;
+}
+
+}  // namespace
+
+StateView::StateView(Gateway& gateway, Reload& reload)
+    : gateway_{gateway},
+      reload_{reload},
+      started_ns_{gateway.now().monotonic_ns},
+      loads_(gateway.dataplane().options().nb_workers) {}
+
+// ---- status ----
+
+StatusView StateView::status() {
+    const Dataplane& dataplane = gateway_.dataplane();
+    const config::Model& model = gateway_.model();
+    const Now now = gateway_.now();
+    StatusView view;
+    view.name = model.node.name;
+    view.version = MESHGATE_VERSION;
+    view.uptime_s = (now.monotonic_ns - started_ns_) / kNsPerSecond;
+    view.config_file = reload_.path();
+    view.config_applied_unix_s = seconds(reload_.applied_ns());
+    view.last_reload_unix_s = seconds(reload_.last_attempt_ns());
+    view.last_reload_ok = reload_.last_ok();
+    view.problems = problems();
+    view.ready = true;
+    view.public_key = gateway_.device().public_key();
+    view.listen_port = model.wireguard.listen_port;
+    view.peers_total = model.peers.size();
+    for (const config::Peer& peer : model.peers)
+        view.peers_up += view_of(peer).session == SessionState::up ? 1 : 0;
+    view.sessions = gateway_.sessions().nb_keypairs();
+    view.routes = routes().size();
+    for (size_t i = 0; i < wireguard::kNbHandshakeEvents; ++i)
+        view.handshakes.push_back({wireguard::to_string(static_cast<HandshakeEvent>(i)),
+                                   gateway_.device().counters()[i]});
+    view.aead_engine = dataplane.aead_engine();
+    view.aead_reason = dataplane.aead_reason();
+    view.memory = dataplane.memory_description();
+    view.workers = dataplane.options().nb_workers;
+    view.mbufs_in_use = dataplane.mbufs_in_use();
+    view.mbufs_total = dataplane.options().nb_mbufs;
+    return view;
+}
+
+std::vector<std::string> StateView::problems() const {
+    std::vector<std::string> result;
+    const auto& down_since = gateway_.links_down_since_ns();
+    const Now now = gateway_.now();
+    for (size_t i = 0; i < down_since.size(); ++i) {
+        if (down_since[i] == 0)
+            continue;
+        const uint64_t age_s = (now.wall_ns - std::min(now.wall_ns, down_since[i])) / kNsPerSecond;
+        result.push_back(gateway_.model().ports[i].name + "  link is down for " +
+                         std::to_string(age_s) + " s");
+    }
+    for (const config::Port& port : gateway_.model().ports) {
+        const auto id = static_cast<PortId>(&port - gateway_.model().ports.data());
+        for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
+            if (gateway && gateway_.neighbor_state(id, *gateway) == Neighbors::State::failed)
+                result.push_back(port.name + "  gateway " + to_string(*gateway) +
+                                 " does not answer");
+        }
+    }
+    if (gateway_.mesh() != nullptr)
+        std::ranges::move(gateway_.mesh()->problems(now), std::back_inserter(result));
+    if (!reload_.last_ok())
+        result.emplace_back("the last reload was refused, the configuration before it is in force");
+    if (gateway_.device().under_load(now))
+        result.emplace_back("under a flood of handshakes, strangers must prove their address");
+    return result;
+}
+
+// ---- peers ----
+
+PeerView StateView::view_of(const config::Peer& peer) const {
+    PeerView view;
+    view.name = peer.name;
+    view.public_key = peer.public_key;
+    view.allowed_ips = peer.allowed_ips;
+    view.persistent_keepalive_s = peer.persistent_keepalive_s;
+    const auto id = gateway_.device().find_peer(peer.public_key);
+    const auto known = id ? gateway_.device().peer_view(*id) : std::nullopt;
+    if (!known)
+        return view;
+    view.has_preshared_key = known->has_preshared_key;
+    if (known->endpoint)
+        view.endpoint = known->endpoint->remote;
+    view.latest_handshake_unix_s = seconds(known->last_handshake_wall_ns);
+    view.latest_handshake_ns = static_cast<uint32_t>(known->last_handshake_wall_ns % kNsPerSecond);
+    view.handshakes = {
+        .initiations_sent = count_of(known->counters, HandshakeEvent::initiation_sent),
+        .initiations_received = count_of(known->counters, HandshakeEvent::initiation_received),
+        .completed = count_of(known->counters, HandshakeEvent::completed),
+        .given_up = count_of(known->counters, HandshakeEvent::given_up)};
+    Dataplane& dataplane = gateway_.dataplane();
+    const Keypair* sending = dataplane.peer(*id).sending.load(std::memory_order_acquire);
+    view.session = session_of(*known, sending, dataplane.tsc_now());
+    const Dataplane::Activity activity = dataplane.activity(*id);
+    view.rx_packets = activity.rx_packets;
+    view.tx_packets = activity.tx_packets;
+    // `wg show` counts handshakes too (W05).
+    view.rx_bytes =
+        activity.rx_bytes + kInitiationLen * view.handshakes.initiations_received +
+        kResponseLen * count_of(known->counters, HandshakeEvent::response_received) +
+        kCookieReplyLen * count_of(known->counters, HandshakeEvent::cookie_reply_received);
+    view.tx_bytes = activity.tx_bytes + kInitiationLen * view.handshakes.initiations_sent +
+                    kResponseLen * count_of(known->counters, HandshakeEvent::response_sent);
+    if (const Link* link = gateway_.paths().link_of(*id)) {
+        view.path = "direct " + gateway_.model().ports[link->port].name;
+        view.mtu_bytes = link->mtu_bytes;
+    }
+    if (gateway_.mesh() != nullptr && gateway_.mesh()->is_member(*id))
+        add_mesh_path(view, *id);
+    return view;
+}
+
+std::vector<PeerView> StateView::peers() {
+    std::vector<PeerView> result;
+    result.reserve(gateway_.model().peers.size());
+    for (const config::Peer& peer : gateway_.model().peers)
+        result.push_back(view_of(peer));
+    if (gateway_.mesh() == nullptr)
+        return result;
+    for (const config::Member& member : gateway_.mesh()->network().members) {
+        config::Peer peer;
+        peer.name = member.name;
+        peer.public_key = member.public_key;
+        peer.allowed_ips = member.prefixes;
+        if (peer.public_key != gateway_.model().node.public_key)
+            result.push_back(view_of(peer));
+    }
+    return result;
+}
+
+// ---- routes, ports, drops, workers ----
+
+// What is built in stays out: it says nothing about this box.
+std::vector<RouteView> StateView::routes() {
+    std::vector<RouteView> result;
+    const auto& ports = gateway_.model().ports;
+    for (const RibRoute& route : gateway_.routes()) {
+        if (route.origin == RouteOrigin::built_in)
+            continue;
+        RouteView view;
+        view.prefix = route.prefix;
+        view.kind = kind_of(route.entry.kind);
+        view.origin = origin_of(route.origin);
+        if (route.entry.kind == ForwardKind::peer)
+            view.peer = gateway_.name_of(route.entry.peer);
+        if (route.entry.port < ports.size())
+            view.port = ports[route.entry.port].name;
+        view.next_hop = route.entry.next_hop;
+        result.push_back(std::move(view));
+    }
+    std::ranges::stable_sort(result, {}, &RouteView::prefix);
+    return result;
+}
+
+std::vector<PortStatusView> StateView::ports() {
+    std::vector<PortStatusView> result;
+    const auto& ports = gateway_.model().ports;
+    for (size_t i = 0; i < ports.size(); ++i) {
+        const auto id = static_cast<PortId>(i);
+        const PortStatus status = gateway_.dataplane().port_status(id);
+        PortStatusView view;
+        view.name = ports[i].name;
+        view.device = status.device;
+        view.driver = status.driver;
+        view.role = config::to_string(ports[i].role);
+        view.up = status.link == LinkState::up;
+        view.link_changes = status.link_changes;
+        view.mac = status.mac;
+        view.vlan = ports[i].vlan.value_or(0);
+        view.mtu_bytes = ports[i].mtu_bytes;
+        view.addresses = ports[i].addresses;
+        view.gateway = ports[i].gateway_v4.value_or(ports[i].gateway_v6.value_or(IpAddress{}));
+        view.rx_queues = status.nb_rx_queues;
+        view.tx_queues = status.nb_tx_queues;
+        view.offloads = offloads_of(status);
+        view.rx_missed = status.rx_missed;
+        view.rx_errors = status.rx_errors;
+        view.rx_nombuf = status.rx_nombuf;
+        view.tx_errors = status.tx_errors;
+        add_port_counters(view, gateway_.dataplane(), id);
+        result.push_back(std::move(view));
+    }
+    return result;
+}
+
+// What control dropped was given to it as a punt before: it stands among the reasons, but not in
+// the balance of the workers.
+DropsView StateView::drops() {
+    Dataplane& dataplane = gateway_.dataplane();
+    std::array<uint64_t, kNbDrops> drops{};
+    std::array<uint64_t, kNbPunts> punts{};
+    DropsView view;
+    for (unsigned worker = 0; worker < dataplane.options().nb_workers; ++worker) {
+        const WorkerCounters& counters = dataplane.counters(worker);
+        for (size_t i = 0; i < kNbDrops; ++i)
+            drops[i] += counters.drops[i].get();
+        for (size_t i = 0; i < kNbPunts; ++i)
+            punts[i] += counters.punts[i].get();
+        view.conservation.rx += counters.rx_packets.get();
+        view.conservation.injected += counters.injected_packets.get();
+        view.conservation.originated += counters.originated_packets.get();
+        view.conservation.tx += counters.tx_packets.get();
+    }
+    const WorkerCounters& control = dataplane.control_counters();
+    for (size_t i = 0; i < kNbDrops; ++i) {
+        const auto reason = static_cast<Drop>(i);
+        view.conservation.drops += drops[i];
+        view.drops.push_back({to_string(reason), stage_of(reason), help_for(reason),
+                              drops[i] + control.drops[i].get()});
+    }
+    for (size_t i = 0; i < kNbPunts; ++i) {
+        view.conservation.punts += punts[i];
+        view.punts.push_back({to_string(static_cast<Punt>(i)), punts[i]});
+    }
+    return view;
+}
+
+void StateView::sample_load() {
+    const Dataplane& dataplane = gateway_.dataplane();
+    const uint64_t tsc = dataplane.tsc_now();
+    for (unsigned i = 0; i < loads_.size(); ++i) {
+        const WorkerCounters& counters = dataplane.counters(i);
+        Load& load = loads_[i];
+        const uint64_t busy_cycles = counters.busy_cycles.get();
+        const uint64_t elapsed = tsc - load.tsc;
+        if (load.tsc != 0 && elapsed != 0)
+            load.ratio = std::min(1.0, static_cast<double>(busy_cycles - load.busy_cycles) /
+                                           static_cast<double>(elapsed));
+        load.busy_cycles = busy_cycles;
+        load.tsc = tsc;
+    }
+}
+
+std::vector<WorkerView> StateView::workers() {
+    std::vector<WorkerView> result;
+    for (unsigned i = 0; i < loads_.size(); ++i) {
+        const WorkerStatus status = gateway_.dataplane().worker_status(i);
+        const WorkerCounters& counters = gateway_.dataplane().counters(i);
+        WorkerView view;
+        view.id = i;
+        view.core = status.core;
+        view.asleep = status.asleep;
+        view.turns = counters.turns.get();
+        view.sleeps = counters.sleeps.get();
+        view.busy_cycles = counters.busy_cycles.get();
+        view.idle_cycles = counters.idle_cycles.get();
+        view.busy_ratio = loads_[i].ratio;
+        view.rx_packets = counters.rx_packets.get();
+        view.tx_packets = counters.tx_packets.get();
+        view.handover_out_packets = counters.handover_out_packets.get();
+        view.handover_in_packets = counters.handover_in_packets.get();
+        for (size_t s = 0; s < counters.stages.size(); ++s) {
+            const StageCounters& stage = counters.stages[s];
+            view.stages.push_back({to_string(static_cast<Stage>(s)), stage.batches.get(),
+                                   stage.packets.get(), stage.cycles.get()});
+        }
+        result.push_back(std::move(view));
+    }
+    return result;
+}
+
+}  // namespace meshgate::control

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "control/api/state_provider.h"
+#include "control/daemon/reload.h"
+#include "control/gateway/gateway.h"
+
+namespace meshgate::control {
+
+// Answers the sockets from the gateway's present state.
+class StateView : public StateProvider {
+public:
+    // Both outlive this.
+    StateView(Gateway& gateway, Reload& reload);
+
+    StatusView status() override;
+    std::vector<PeerView> peers() override;
+    std::vector<RouteView> routes() override;
+    std::vector<PortStatusView> ports() override;
+    DropsView drops() override;
+    std::vector<WorkerView> workers() override;
+    ReloadReport reload(const Caller& caller) override { return reload_.run(caller); }
+
+    BabelView babel() override;
+    std::optional<NetworkView> network() override;
+    std::vector<LinkView> links() override;
+    std::vector<MeshPathView> paths() override;
+    std::vector<MemberView> members() override;
+    std::vector<RelayView> relays() override;
+    std::optional<ExplainView> explain(const std::string& peer) override;
+    NetworkPushReport push_network(const std::string& text, const std::string& signature,
+                                   const Caller& caller) override;
+
+    // Remembers how busy the workers are; call about every second.
+    void sample_load();
+
+private:
+    struct Load {
+        uint64_t busy_cycles = 0;
+        uint64_t idle_cycles = 0;
+        uint64_t tsc = 0;
+        double ratio = 0;
+    };
+
+    PeerView view_of(const config::Peer& peer) const;
+    void add_mesh_path(PeerView& view, PeerId peer) const;
+    std::vector<std::string> problems() const;
+
+    Gateway& gateway_;
+    Reload& reload_;
+    uint64_t started_ns_;
+    std::vector<Load> loads_;
+};
+
+}  // namespace meshgate::control

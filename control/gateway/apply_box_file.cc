@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gateway's half that concerns the box file: from a model to peers, ports and routes, at the
+// start and at each reload.
+#include <algorithm>
+
+#include "config/key_file.h"
+#include "config/load.h"
+#include "control/gateway/gateway.h"
+
+namespace meshgate::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// REJECT_AFTER_TIME: no session that used the old port is older.
+constexpr auto kOldListenPortLifetime = 180s;
+
+wireguard::PeerOptions options_of(const config::Peer& peer, const Secrets& secrets) {
+    const auto key = secrets.preshared_keys.find(peer.public_key);
+    return {
+        .public_key = peer.public_key,
+        .preshared_key = key == secrets.preshared_keys.end() ? SecretKey{} : key->second.clone(),
+        .endpoint = peer.endpoint,
+        .persistent_keepalive_s = peer.persistent_keepalive_s,
+        .endpoint_policy = wireguard::EndpointPolicy::roams};
+}
+
+std::vector<IpAddress> gateways_of(const config::Port& port) {
+    std::vector<IpAddress> result;
+    for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
+        if (gateway)
+            result.push_back(*gateway);
+    }
+    return result;
+}
+
+}  // namespace
+
+Result<Secrets> load_secrets(const config::Model& model) {
+    Secrets secrets;
+    auto private_key = config::load_secret_key(model.node.private_key_file);
+    if (!private_key)
+        return within(model.node.private_key_file, private_key.error());
+    secrets.private_key = std::move(*private_key);
+    for (const config::Peer& peer : model.peers) {
+        if (peer.preshared_key_file.empty())
+            continue;
+        auto key = config::load_secret_key(peer.preshared_key_file);
+        if (!key)
+            return within(peer.preshared_key_file, key.error());
+        secrets.preshared_keys.emplace(peer.public_key, std::move(*key));
+    }
+    for (const config::Babel& entry : model.babel) {
+        if (entry.key_file.empty())
+            continue;
+        config::MacSecret key;
+        if (const auto problem = config::read_mac_key_file(key, entry.key_file))
+            return fail(problem->message + " (" + problem->fix + ")");
+        secrets.mac_keys[entry.key_file] = std::move(key);
+    }
+    return secrets;
+}
+
+// ---- what the workers see ----
+
+void Gateway::publish(Time now) {
+    parts_.dataplane.publish(builder_.build());
+    published_ = now;
+    snapshot_stale_ = false;
+}
+
+void Gateway::publish_listen_ports(Time now) {
+    std::vector<uint16_t> ports{model_.wireguard.listen_port};
+    for (const OldListenPort& old : old_listen_ports_)
+        ports.push_back(old.port);
+    builder_.set_listen_ports(ports);
+    if (mesh_)
+        mesh_->set_listen_port(ports.front(), this->now());
+    paths_.set_listen_ports(std::move(ports), now);
+    snapshot_stale_ = true;
+}
+
+void Gateway::publish_ports(Time now) {
+    builder_.set_ports(model_.ports, macs_);
+    std::vector<Neighbors::Port> neighbors;
+    std::vector<UnderlayPort> underlay;
+    for (size_t i = 0; i < model_.ports.size(); ++i) {
+        const config::Port& port = model_.ports[i];
+        const uint16_t vlan = port.vlan.value_or(kNoVlan);
+        neighbors.push_back({.identity = {macs_[i], vlan},
+                             .addresses = own_addresses(port, macs_[i]),
+                             .networks = connected_networks(port),
+                             .gateways = gateways_of(port)});
+        if (port.role == config::Role::wan)
+            underlay.push_back({.id = static_cast<PortId>(i),
+                                .mac = macs_[i],
+                                .vlan = vlan,
+                                .mtu_bytes = port.mtu_bytes,
+                                .addresses = port.addresses,
+                                .gateway_v4 = port.gateway_v4.value_or(IpAddress{}),
+                                .gateway_v6 = port.gateway_v6.value_or(IpAddress{}),
+                                .up = down_since_ns_[i] == 0});
+    }
+    next_hops_.table().set_ports(std::move(neighbors), now);
+    if (mesh_)
+        mesh_->set_ports(underlay, model_, this->now());
+    paths_.set_ports(std::move(underlay), now);
+    snapshot_stale_ = true;
+}
+
+void Gateway::publish_routes() {
+    std::vector<PeerPrefixes> prefixes;
+    for (const config::Peer& peer : model_.peers) {
+        if (const auto id = device_.find_peer(peer.public_key))
+            prefixes.push_back({*id, peer.allowed_ips});
+    }
+    std::vector<IpAddress> addresses;
+    if (mesh_) {
+        for (PeerPrefixes& member : mesh_->prefixes())
+            prefixes.push_back(std::move(member));
+        for (const config::Client& client : mesh_->network().clients) {
+            // To the box where it is now, else to ourselves: it may be about to come.
+            auto id = mesh_->peer_of_client(client.public_key);
+            if (!id)
+                id = device_.find_peer(client.public_key);
+            if (id)
+                prefixes.push_back({*id, client.addresses, RouteOrigin::network_file});
+        }
+        addresses.push_back(mesh_->node());
+    }
+    auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
+    foreign_.set_own_routes(rib, time_of(now()));
+    if (builder_.set_routes(with_learned(std::move(rib), foreign_.routes())))
+        snapshot_stale_ = true;
+}
+
+// ---- the network ----
+
+void Gateway::make_mesh(const Now& now) {
+    mesh_ = std::make_unique<mesh::Mesh>(
+        mesh::MeshParts{.dataplane = parts_.dataplane,
+                        .device = device_,
+                        .sessions = sessions_,
+                        .neighbors = next_hops_.table(),
+                        .log = parts_.log,
+                        .clock = parts_.clock,
+                        .send_as_is = [this](const wireguard::SendMessage& message,
+                                             const Now& at) { paths_.send(message, time_of(at)); },
+                        .set_name =
+                            [this](PeerId peer, const std::string& name) {
+                                if (name.empty())
+                                    names_.erase(peer);
+                                else
+                                    names_[peer] = name;
+                            }},
+        parts_.network->authority(), model_);
+    sessions_.set_mesh(mesh_.get());
+    publish_listen_ports(time_of(now));
+    publish_ports(time_of(now));
+    mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
+    add_clients(now);
+}
+
+// New things come before old ones go.
+void Gateway::take_network(const Now& now) {
+    mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
+    add_clients(now);
+    const auto departed = departed_clients();
+    for (const config::Peer& client : departed)
+        clients_.erase(client.public_key);
+    set_foreign({}, time_of(now));
+    publish_routes();
+    publish(time_of(now));
+    mesh_->forget_departed();
+    for (const config::Peer& client : departed)
+        remove_peer(client, now);
+    settle(now);
+}
+
+// Clients are stock peers that the network file vouches for.
+void Gateway::add_clients(const Now& now) {
+    for (const config::Client& client : mesh_->network().clients) {
+        if (!mesh_->serves(client))
+            continue;
+        config::Peer peer;
+        peer.name = client.name;
+        peer.public_key = client.public_key;
+        peer.allowed_ips = client.addresses;
+        const bool known = clients_.contains(client.public_key);
+        clients_[client.public_key] = peer;
+        if (known) {
+            names_[*device_.find_peer(client.public_key)] = client.name;
+            continue;
+        }
+        if (const auto added = add_peer(peer, {}, now); !added) {
+            clients_.erase(client.public_key);
+            parts_.log.write(
+                {Log::Level::error, "client-refused", client.name, added.error().message},
+                time_of(now));
+        } else {
+            mesh_->add_client(*added, client.public_key);
+        }
+    }
+}
+
+std::vector<config::Peer> Gateway::departed_clients() const {
+    std::vector<config::Peer> result;
+    const auto& clients = mesh_->network().clients;
+    for (const auto& [key, peer] : clients_) {
+        const auto found = std::ranges::find(clients, key, &config::Client::public_key);
+        if (found == clients.end() || !mesh_->serves(*found))
+            result.push_back(peer);
+    }
+    return result;
+}
+
+// Alarms are raised for what neighbours hand over and the authority did not sign.
+void Gateway::look_at_candidates(const Now& now) {
+    for (const mesh::FileCandidate& candidate : mesh_->take_candidates()) {
+        config::SignedNetwork network;
+        const auto split = candidate.bytes.begin() + mesh::kSignatureLen;
+        std::copy(candidate.bytes.begin(), split, network.signature.begin());
+        network.text.assign(split, candidate.bytes.end());
+        const auto offer = offer_network(std::move(network), "a neighbour");
+        if (!offer.taken)
+            mesh_->refuse(candidate, offer.errors.empty() ? "" : offer.errors.front(), now);
+        else if (mesh_->network().version != candidate.version)
+            mesh_->refuse(candidate, "it is not the version that was told", now);
+    }
+}
+
+mesh::NetworkStore::Offer Gateway::offer_network(config::SignedNetwork candidate,
+                                                 const std::string& source) {
+    const Now now = this->now();
+    if (!mesh_)
+        return {.taken = false, .errors = {"the box file names no network"}, .warning = {}};
+    auto offer = parts_.network->offer(std::move(candidate), source);
+    if (!offer.taken)
+        return offer;
+    parts_.log.write({Log::Level::info, "network", parts_.network->network().name,
+                      "version " + std::to_string(parts_.network->network().version) +
+                          " is in force, from " + source,
+                      Log::Cause::administrator});
+    if (!offer.warning.empty())
+        parts_.log.write({Log::Level::warning, "network-not-kept", parts_.network->network().name,
+                          offer.warning, Log::Cause::administrator});
+    take_network(now);
+    return offer;
+}
+
+void Gateway::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses) {
+    const Now now = this->now();
+    mesh_->set_addresses(host, addresses, now);
+    settle(now);
+}
+
+void Gateway::answer_foreign_handshakes(const Now& now) {
+    for (const auto& handshake : mesh_->take_handshakes()) {
+        mesh_->on_handshake_from(handshake.from);
+        device_.receive(handshake.bytes, handshake.from, handshakes_.size(), now);
+        sessions_.carry_out(now);
+    }
+}
+
+// ---- peers and changes ----
+
+std::string Gateway::name_of(PeerId peer) const {
+    const auto it = names_.find(peer);
+    return it == names_.end() ? "?" : it->second;
+}
+
+Result<PeerId> Gateway::add_peer(const config::Peer& peer, const Secrets& secrets, const Now& now) {
+    const PeerId id = parts_.dataplane.add_peer();
+    if (id == kNoPeer)
+        return fail("no room: dataplane.max_peers is " +
+                    std::to_string(parts_.dataplane.options().max_peers));
+    names_[id] = peer.name;
+    if (device_.add_peer(id, options_of(peer, secrets), now) != wireguard::AddPeer::added) {
+        names_.erase(id);
+        parts_.dataplane.remove_peer(id);
+        return fail("its public key is ours, or another peer's");
+    }
+    sessions_.carry_out(now);
+    return id;
+}
+
+void Gateway::update_peer(const config::PeerChange& change, const Secrets& secrets,
+                          const Now& now) {
+    const auto id = device_.find_peer(change.after.public_key);
+    if (!id)
+        return;
+    names_[*id] = change.after.name;
+    wireguard::PeerOptions options = options_of(change.after, secrets);
+    // An endpoint that the file did not change may have moved since; it stays where it is.
+    if (!change.endpoint)
+        options.endpoint.reset();
+    device_.update_peer(*id, std::move(options), now);
+    sessions_.carry_out(now);
+}
+
+void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
+    const auto id = device_.find_peer(peer.public_key);
+    if (!id)
+        return;
+    if (mesh_)
+        mesh_->remove_client(*id);
+    device_.remove_peer(*id, now);
+    sessions_.carry_out(now);
+    sessions_.forget(*id);
+    paths_.remove(*id);
+    names_.erase(*id);
+    parts_.dataplane.remove_peer(*id);
+}
+
+void Gateway::set_listen_port(uint16_t before, uint16_t after, Time now) {
+    std::erase_if(old_listen_ports_, [&](const OldListenPort& old) {
+        return old.port == after || old.port == before;
+    });
+    old_listen_ports_.push_back({before, now + kOldListenPortLifetime});
+    publish_listen_ports(now);
+}
+
+Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Secrets secrets) {
+    const Now now = this->now();
+    const Time time = time_of(now);
+    // New peers come before old ones go, so there must be room for both at once.
+    const size_t nb_peers = model_.peers.size() + changes.added_peers.size();
+    if (nb_peers > parts_.dataplane.options().max_peers)
+        return fail("no room for the new peers beside the old ones: dataplane.max_peers is " +
+                    std::to_string(parts_.dataplane.options().max_peers));
+    const uint16_t listen_port = model_.wireguard.listen_port;
+    model_ = std::move(after);
+    if (changes.log_changed)
+        parts_.log.configure(model_.log);
+    if (changes.listen_port_changed)
+        set_listen_port(listen_port, model_.wireguard.listen_port, time);
+    if (changes.ports_changed || changes.babel_changed)
+        publish_ports(time);
+    for (const config::Peer& peer : changes.added_peers) {
+        const auto added = add_peer(peer, secrets, now);
+        if (!added)
+            parts_.log.write({Log::Level::error, "peer-refused", peer.name, added.error().message},
+                             time);
+    }
+    for (const config::PeerChange& change : changes.changed_peers)
+        update_peer(change, secrets, now);
+    set_foreign(std::move(secrets.mac_keys), time);
+    publish_routes();
+    publish(time);
+    // No route leads to the removed peers any more.
+    for (const config::Peer& peer : changes.removed_peers)
+        remove_peer(peer, now);
+    settle(now);
+    return {};
+}
+
+}  // namespace meshgate::control

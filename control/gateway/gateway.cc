@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/gateway/gateway.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "control/packets/icmp.h"
+
+namespace meshgate::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// One call of poll() takes at most so many packets and spends at most so long on handshakes, so
+// that a flood of either leaves room for timers.
+constexpr size_t kPuntsPerPoll = 512;
+constexpr size_t kNotesPerPoll = 256;
+constexpr uint64_t kHandshakeBudgetNs = 4'000'000;
+// The device calls itself under load from 512 on (W22).
+constexpr size_t kMaxQueuedHandshakes = 4096;
+// Packets that wait for anything may hold this part of the pool.
+constexpr size_t kPoolShare = 4;
+// A burst of new neighbours makes one snapshot.
+constexpr auto kPublishInterval = 5ms;
+constexpr uint16_t kEthertypeIpv4 = 0x0800;
+constexpr uint16_t kEthertypeIpv6 = 0x86dd;
+
+}  // namespace
+
+Gateway::Gateway(Parts parts, config::Model model)
+    : parts_{std::move(parts)},
+      model_{std::move(model)},
+      packet_budget_{.max = parts_.dataplane.options().nb_mbufs / kPoolShare},
+      device_{device_options()},
+      next_hops_{parts_.dataplane, packet_budget_, parts_.log},
+      paths_{parts_.dataplane, next_hops_.table()},
+      sessions_{{.dataplane = parts_.dataplane,
+                 .device = device_,
+                 .paths = paths_,
+                 .next_hops = next_hops_,
+                 .budget = packet_budget_,
+                 .log = parts_.log,
+                 .name_of = [this](PeerId peer) { return name_of(peer); }}},
+      foreign_{{.dataplane = parts_.dataplane,
+                .neighbors = next_hops_.table(),
+                .log = parts_.log,
+                .fill_random =
+                    [](std::span<uint8_t> bytes) { randombytes_buf(bytes.data(), bytes.size()); },
+                .mark = router_mark()}} {}
+
+Gateway::~Gateway() {
+    sessions_.set_mesh(nullptr);
+}
+
+wireguard::DeviceOptions Gateway::device_options() {
+    return {.timings = parts_.timings,
+            .nb_workers = parts_.dataplane.options().nb_workers,
+            .sample_activity =
+                [this](PeerId peer) { return sessions_.activity_of(peer, parts_.clock()); },
+            .fill_random = {}};
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model model,
+                                                 Secrets secrets) {
+    std::unique_ptr<Gateway> gateway{new Gateway{std::move(parts), std::move(model)}};
+    const Now now = gateway->now();
+    const config::Model& present = gateway->model_;
+    for (size_t i = 0; i < present.ports.size(); ++i)
+        gateway->macs_.push_back(gateway->parts_.dataplane.port_status(static_cast<PortId>(i)).mac);
+    gateway->down_since_ns_.resize(present.ports.size());
+    gateway->device_.set_private_key(std::move(secrets.private_key), now);
+    gateway->publish_listen_ports(time_of(now));
+    gateway->publish_ports(time_of(now));
+    for (const config::Peer& peer : present.peers) {
+        if (auto added = gateway->add_peer(peer, secrets, now); !added)
+            return within("peer " + peer.name, added.error());
+    }
+    if (gateway->parts_.network != nullptr)
+        gateway->make_mesh(now);
+    gateway->set_foreign(std::move(secrets.mac_keys), time_of(now));
+    gateway->publish_routes();
+    gateway->publish(time_of(now));
+    return gateway;
+}
+
+void Gateway::up() {
+    const Now now = this->now();
+    device_.up(now);
+    settle(now);
+}
+
+bool Gateway::leave() {
+    foreign_.shutdown();
+    if (!mesh_)
+        return false;
+    const Now now = this->now();
+    const bool missed = mesh_->shutdown(now);
+    settle(now);
+    return missed;
+}
+
+void Gateway::down() {
+    const Now now = this->now();
+    device_.down(now);
+    settle(now);
+}
+
+// ---- what the workers hand up ----
+
+bool Gateway::poll() {
+    const Now now = this->now();
+    size_t nb_punts = 0;
+    for (; nb_punts < kPuntsPerPoll; ++nb_punts) {
+        Packet packet = parts_.dataplane.next_punt();
+        if (!packet)
+            break;
+        handle(std::move(packet), now);
+    }
+    size_t nb_notes = 0;
+    for (; nb_notes < kNotesPerPoll; ++nb_notes) {
+        const auto note = parts_.dataplane.next_note();
+        if (!note)
+            break;
+        handle(*note, now);
+    }
+    sessions_.carry_out(now);
+    answer_handshakes();
+    if (mesh_)
+        look_at_candidates(now);
+    settle(now);
+    return nb_punts == kPuntsPerPoll || nb_notes == kNotesPerPoll || !handshakes_.empty();
+}
+
+void Gateway::handle(Packet packet, const Now& now) {
+    const PacketInfo& info = packet.info();
+    const Time time = time_of(now);
+    switch (info.punt) {
+        case Punt::handshake:
+            return queue_handshake(packet);
+        case Punt::arp:
+        case Punt::neighbor_discovery:
+            return next_hops_.table().receive(info.port, packet.bytes(), time);
+        case Punt::icmp_to_us:
+            return answer_echo(std::move(packet), time);
+        case Punt::underlay_icmp:
+            if (const auto report = parse_path_mtu_report(packet.bytes());
+                report && !(mesh_ && mesh_->on_path_mtu(*report, now)))
+                paths_.on_path_mtu(*report, time);
+            return;
+        case Punt::no_session:
+            return sessions_.stage(std::move(packet), now);
+        case Punt::unresolved_neighbor:
+            return next_hops_.hold(std::move(packet), time);
+        case Punt::mesh:
+            if (mesh_ && mesh_->is_member(info.peer))
+                return mesh_->receive(std::move(packet), now);
+            if (foreign_.takes(info))
+                return foreign_.receive(packet, time);
+            // Nobody here listens.
+            parts_.dataplane.control_counters()
+                .drops[static_cast<size_t>(Drop::local_no_listener)]
+                .add(1);
+            return;
+        case Punt::nb_reasons:
+            break;
+    }
+    MG_ASSERT(!"a punt without a reason");
+}
+
+void Gateway::queue_handshake(const Packet& packet) {
+    const auto bytes = packet.bytes();
+    const PacketInfo& info = packet.info();
+    if (bytes.size() > wireguard::Message::kMaxLen)
+        return;
+    if (handshakes_.size() >= kMaxQueuedHandshakes) {
+        parts_.dataplane.control_counters().drops[static_cast<size_t>(Drop::punt_full)].add(1);
+        return;
+    }
+    QueuedHandshake& queued = handshakes_.emplace_back();
+    std::ranges::copy(bytes, queued.bytes.begin());
+    queued.len = bytes.size();
+    queued.from = {.remote = info.remote, .local = info.local, .port = info.port};
+}
+
+// Workers refuse handshakes that are more than we can answer: then others must prove by a cookie
+// where they are, although few wait here.
+bool Gateway::workers_refuse_handshakes() {
+    uint64_t nb_refused = 0;
+    for (unsigned worker = 0; worker < parts_.dataplane.options().nb_workers; ++worker)
+        nb_refused += parts_.dataplane.counters(worker)
+                          .drops[static_cast<size_t>(Drop::handshake_flood)]
+                          .get();
+    return nb_refused != std::exchange(nb_refused_handshakes_, nb_refused);
+}
+
+// Those that are for somebody else, by their mac1 or their index.
+uint64_t Gateway::nb_strange_handshakes() const {
+    using wireguard::HandshakeEvent;
+    uint64_t sum = 0;
+    for (const auto event : {HandshakeEvent::bad_mac1, HandshakeEvent::stale_response,
+                             HandshakeEvent::stale_cookie_reply})
+        sum += device_.counters()[static_cast<size_t>(event)];
+    return sum;
+}
+
+void Gateway::answer_handshakes() {
+    if (handshakes_.empty())
+        return;
+    const size_t nb_least = workers_refuse_handshakes() ? kMaxQueuedHandshakes : 0;
+    const uint64_t start_ns = now().monotonic_ns;
+    while (!handshakes_.empty()) {
+        const Now now = this->now();
+        if (now.monotonic_ns - start_ns > kHandshakeBudgetNs)
+            return;
+        const QueuedHandshake queued = handshakes_.front();
+        handshakes_.pop_front();
+        const auto bytes = std::span{queued.bytes}.first(queued.len);
+        if (mesh_)
+            mesh_->on_handshake_from(queued.from);
+        const uint64_t nb_strange = nb_strange_handshakes();
+        device_.receive(bytes, queued.from, std::max(handshakes_.size(), nb_least), now);
+        if (mesh_ && nb_strange != nb_strange_handshakes())
+            mesh_->on_strange_handshake(bytes, queued.from, now);
+        sessions_.carry_out(now);
+    }
+}
+
+void Gateway::answer_echo(Packet packet, Time now) {
+    if (!echo_replies_.take(now) || !make_echo_reply(packet.bytes()))
+        return;
+    PacketInfo& info = packet.info();
+    if (info.peer != kNoPeer) {
+        info.inject = Inject::route;
+        parts_.dataplane.send(std::move(packet));
+        return;
+    }
+    // Back to where it came from, which also serves link-local addresses.
+    const bool v4 = packet.bytes()[0] >> 4 == 4;
+    const Frame header =
+        ethernet_header({macs_.at(info.port), model_.ports[info.port].vlan.value_or(0)},
+                        info.source_mac, v4 ? kEthertypeIpv4 : kEthertypeIpv6);
+    uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
+    if (front == nullptr)
+        return;
+    std::ranges::copy(header, front);
+    info.inject = Inject::frame;
+    parts_.dataplane.send(std::move(packet));
+}
+
+void Gateway::handle(const Note& note, const Now& now) {
+    switch (note.kind) {
+        case Note::Kind::confirmed:
+            return device_.on_confirmed(note.local_index, now);
+        case Note::Kind::endpoint_moved:
+            // Of members, links are learned by their probes: packets may come by way of relays.
+            if (mesh_ && mesh_->is_member(note.peer))
+                return;
+            return device_.on_endpoint_moved(
+                note.peer, {.remote = note.remote, .local = note.local, .port = note.port}, now);
+    }
+}
+
+// ---- timers ----
+
+void Gateway::tick() {
+    const Now now = this->now();
+    device_.tick(now);
+    next_hops_.table().tick(time_of(now));
+    paths_.tick(time_of(now));
+    if (mesh_)
+        mesh_->tick(now);
+    if (foreign_.next_deadline() <= time_of(now))
+        foreign_.tick(time_of(now));
+    const size_t nb_expired = std::erase_if(
+        old_listen_ports_, [&](const OldListenPort& old) { return old.expires <= time_of(now); });
+    if (nb_expired > 0)
+        publish_listen_ports(time_of(now));
+    settle(now);
+}
+
+Time Gateway::next_deadline() const noexcept {
+    Time deadline = std::min(next_hops_.table().next_deadline(), paths_.next_deadline());
+    deadline = std::min(deadline, foreign_.next_deadline());
+    const uint64_t device_ns = device_.next_deadline();
+    if (device_ns != wireguard::kNever)
+        deadline = std::min(deadline, Time{std::chrono::nanoseconds{device_ns}});
+    if (mesh_)
+        deadline = std::min(deadline, mesh_->next_deadline());
+    for (const OldListenPort& old : old_listen_ports_)
+        deadline = std::min(deadline, old.expires);
+    if (routes_stale_)
+        deadline = std::min(deadline, routes_published_ + routes_interval_);
+    if (snapshot_stale_)
+        deadline = std::min(deadline, published_ + kPublishInterval);
+    return deadline;
+}
+
+void Gateway::sample() {
+    const Now now = this->now();
+    sessions_.sample(now);
+    settle(now);
+}
+
+void Gateway::watch_links() {
+    const Now now = this->now();
+    bool changed = false;
+    for (size_t i = 0; i < model_.ports.size(); ++i) {
+        const auto port = static_cast<PortId>(i);
+        const bool up = parts_.dataplane.port_status(port).link == LinkState::up;
+        if (up == (down_since_ns_[i] == 0))
+            continue;
+        changed = true;
+        down_since_ns_[i] = up ? 0 : now.wall_ns;
+        parts_.log.write({up ? Log::Level::info : Log::Level::warning, up ? "link-up" : "link-down",
+                          model_.ports[i].name, up ? "link is up" : "link is down"},
+                         time_of(now));
+        if (up)
+            next_hops_.table().link_up(port, time_of(now));
+    }
+    if (changed) {
+        publish_ports(time_of(now));
+        set_foreign({}, time_of(now));
+    }
+    settle(now);
+}
+
+void Gateway::settle(const Now& now) {
+    const Time time = time_of(now);
+    // An answer may free messages, and messages may need answers; both get less each time.
+    for (auto events = next_hops_.settle(time); !events.empty(); events = next_hops_.settle(time)) {
+        for (const Neighbors::Event& event : events)
+            paths_.on_neighbor(event, time);
+        for (const Neighbors::Event& event : events) {
+            if (mesh_)
+                mesh_->on_neighbor(event, now);
+        }
+    }
+    sessions_.carry_out(now);
+    if (mesh_) {
+        answer_foreign_handshakes(now);
+        if (mesh_->take_routes_changed())
+            publish_routes();
+    }
+    next_hops_.settle(time);
+    if (next_hops_.take_changed()) {
+        builder_.set_neighbors(next_hops_.table().resolved());
+        snapshot_stale_ = true;
+    }
+    routes_stale_ = foreign_.take_changed() || routes_stale_;
+    if (routes_stale_ && time - routes_published_ >= routes_interval_)
+        publish_learned(time);
+    if (snapshot_stale_ && time - published_ >= kPublishInterval)
+        publish(time);
+    parts_.dataplane.reclaim();
+}
+
+}  // namespace meshgate::control

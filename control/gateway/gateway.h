@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/keys.h"
+#include "base/result.h"
+#include "base/token_bucket.h"
+#include "config/diff.h"
+#include "config/model.h"
+#include "control/clock.h"
+#include "control/log/log.h"
+#include "control/mesh/members/network_store.h"
+#include "control/mesh/mesh.h"
+#include "control/routing/snapshot_builder.h"
+#include "control/sessions/sessions.h"
+#include "control/site_routers/routers.h"
+#include "control/underlay/next_hops.h"
+#include "control/underlay/paths.h"
+#include "control/wireguard/device.h"
+#include "dataplane/api/dataplane.h"
+
+namespace meshgate::control {
+
+// The secrets that a model names, read from their files before anything is changed.
+struct Secrets {
+    SecretKey private_key;
+    std::map<PublicKey, SecretKey> preshared_keys;  // by peer; none: no entry
+    foreign::MacSecrets mac_keys;
+};
+Result<Secrets> load_secrets(const config::Model& model);
+
+// The control thread's side of the box: what the workers hand up goes to the WireGuard device and
+// the neighbour table, what those decide goes down again. Owns both. Nothing here waits or reads a
+// clock by itself; event_loop.h says when each function is called.
+class Gateway {
+public:
+    struct Parts {
+        Dataplane& dataplane;  // outlives the gateway
+        Log& log;              // likewise
+        Clock clock;
+        wireguard::Timings timings;
+        // Of the network that the model names, loaded; outlives the gateway. Null: no network.
+        mesh::NetworkStore* network = nullptr;
+    };
+
+    // Adds the model's peers and publishes the first snapshot; workers may start afterwards.
+    static Result<std::unique_ptr<Gateway>> create(Parts parts, config::Model model,
+                                                   Secrets secrets);
+    ~Gateway();
+
+    // Own timestamps stay above this one; before up().
+    void raise_timestamp_floor(uint64_t wall_ns) { device_.raise_timestamp_floor(wall_ns); }
+    // Begins to greet and to answer.
+    void up();
+    // Tells the mesh and neighbouring routers that we go. True: others go through us, or talk to
+    // us, and it is kind to forward for a while.
+    bool leave();
+    // Forgets all sessions.
+    void down();
+
+    // Handles a bounded amount of what the workers handed up; true: more waits.
+    bool poll();
+    // Runs timers that are due.
+    void tick();
+    Time next_deadline() const noexcept;
+    // Tells the device what sessions moved; every 50 ms while wants_sampling().
+    void sample();
+    bool wants_sampling() const noexcept { return sessions_.any(); }
+    // Looks at the links of the ports; every 200 ms.
+    void watch_links();
+
+    // Changes to `after`, of which `changes` is the difference to the present model; restart-class
+    // differences must have been taken out. New things come before old ones go. `secrets`: of
+    // `after`. Fails without having changed anything.
+    Result<void> apply(const config::Diff& changes, config::Model after, Secrets secrets);
+    // Offers a network file; `source` says whence. It is taken when it is signed and newer.
+    mesh::NetworkStore::Offer offer_network(config::SignedNetwork candidate,
+                                            const std::string& source);
+    // What a name in an endpoint of a member stands for.
+    void set_addresses(const std::string& host, const std::vector<IpAddress>& addresses);
+    // Null: the box is a plain WireGuard gateway.
+    const mesh::Mesh* mesh() const noexcept { return mesh_.get(); }
+
+    const config::Model& model() const noexcept { return model_; }
+    const Dataplane& dataplane() const noexcept { return parts_.dataplane; }
+    Dataplane& dataplane() noexcept { return parts_.dataplane; }
+    const wireguard::Device& device() const noexcept { return device_; }
+    const Paths& paths() const noexcept { return paths_; }
+    const Sessions& sessions() const noexcept { return sessions_; }
+    const foreign::Routers& foreign() const noexcept { return foreign_; }
+    const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
+    std::string name_of(PeerId peer) const;
+    Neighbors::State neighbor_state(PortId port, const IpAddress& address) const {
+        return next_hops_.table().state(port, address);
+    }
+    Now now() const { return parts_.clock(); }
+    // By port: empty while the link is up, else since when it is down, on the wall clock.
+    const std::vector<uint64_t>& links_down_since_ns() const noexcept { return down_since_ns_; }
+
+private:
+    struct QueuedHandshake {
+        std::array<uint8_t, wireguard::Message::kMaxLen> bytes;
+        size_t len;
+        wireguard::Addressing from;
+    };
+    struct OldListenPort {
+        uint16_t port;
+        Time expires;
+    };
+
+    Gateway(Parts parts, config::Model model);
+
+    wireguard::DeviceOptions device_options();
+    Result<PeerId> add_peer(const config::Peer& peer, const Secrets& secrets, const Now& now);
+    void update_peer(const config::PeerChange& change, const Secrets& secrets, const Now& now);
+    void remove_peer(const config::Peer& peer, const Now& now);
+    void set_listen_port(uint16_t before, uint16_t after, Time now);
+    void publish_listen_ports(Time now);
+    void publish_ports(Time now);
+    void publish_routes();
+    std::optional<foreign::RouterMark> router_mark() const;
+    void set_foreign(foreign::MacSecrets secrets, Time now);
+    // Enters what neighbouring routers announce now.
+    void publish_learned(Time now);
+    void publish(Time now);
+
+    void handle(Packet packet, const Now& now);
+    void queue_handshake(const Packet& packet);
+    bool workers_refuse_handshakes();
+    uint64_t nb_strange_handshakes() const;
+    void answer_handshakes();
+    void answer_echo(Packet packet, Time now);
+    void handle(const Note& note, const Now& now);
+    void make_mesh(const Now& now);
+    void take_network(const Now& now);
+    void add_clients(const Now& now);
+    void look_at_candidates(const Now& now);
+    std::vector<config::Peer> departed_clients() const;
+    void answer_foreign_handshakes(const Now& now);
+    // Carries out what the other functions led to; the last step of each.
+    void settle(const Now& now);
+
+    Parts parts_;
+    config::Model model_;
+    WaitingBudget packet_budget_;
+    wireguard::Device device_;
+    NextHops next_hops_;
+    Paths paths_;
+    Sessions sessions_;
+    std::unique_ptr<mesh::Mesh> mesh_;
+    std::map<PublicKey, config::Peer> clients_;  // of the network file, that may connect here
+    foreign::Routers foreign_;
+    SnapshotBuilder builder_;
+    std::map<PeerId, std::string> names_;
+    std::vector<MacAddress> macs_;  // by PortId
+    std::vector<uint64_t> down_since_ns_;
+    std::vector<OldListenPort> old_listen_ports_;
+    std::deque<QueuedHandshake> handshakes_;
+    uint64_t nb_refused_handshakes_ = 0;
+    TokenBucket echo_replies_{1000, 1000};
+    Time published_{};
+    bool snapshot_stale_ = false;
+    bool routes_stale_ = false;
+    Time routes_published_{};
+    Time::duration routes_interval_{};  // the longer, the more they cost
+};
+
+}  // namespace meshgate::control

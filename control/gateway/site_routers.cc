@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gateway's third that concerns routers of other makes: who may announce what, where Babel is
+// spoken, and what is learned.
+#include "control/gateway/gateway.h"
+
+namespace meshgate::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// All tables are built anew for one route that changed: neighbours that flap may cost a tenth of
+// control's time, and workers see a single change at once.
+constexpr auto kMinRoutesInterval = 20ms;
+constexpr int kRestAfterRoutes = 9;
+
+// What the signed file gives to others: no router, whoever it is, may draw their packets here.
+void claim_network(foreign::Policy::Ownership& ownership, const mesh::NetworkStore& store,
+                   const PublicKey& self) {
+    using Kind = foreign::Refusal::Kind;
+    ownership.node_prefix = config::node_prefix(store.authority());
+    for (const config::Member& member : store.network().members) {
+        ownership.boxes.insert(
+            foreign::router_mark(config::node_address(store.authority(), member.public_key)));
+        if (member.public_key == self)
+            continue;
+        for (const Prefix& prefix : member.prefixes)
+            ownership.claims.push_back(
+                {.prefix = prefix, .kind = Kind::member, .owner = member.name});
+    }
+    for (const config::Client& client : store.network().clients) {
+        for (const Prefix& address : client.addresses)
+            ownership.claims.push_back(
+                {.prefix = address, .kind = Kind::client, .owner = client.name});
+    }
+}
+
+}  // namespace
+
+std::optional<foreign::RouterMark> Gateway::router_mark() const {
+    if (parts_.network == nullptr)
+        return std::nullopt;
+    return foreign::router_mark(
+        config::node_address(parts_.network->authority(), model_.node.public_key));
+}
+
+void Gateway::set_foreign(foreign::MacSecrets secrets, Time now) {
+    foreign::Policy::Ownership ownership;
+    for (const config::Port& port : model_.ports) {
+        for (const Prefix& address : port.addresses)
+            ownership.own_addresses.push_back(address.address);
+    }
+    for (const config::Peer& peer : model_.peers) {
+        const auto id = device_.find_peer(peer.public_key);
+        for (const Prefix& prefix : peer.allowed_ips)
+            ownership.claims.push_back({.prefix = prefix,
+                                        .kind = foreign::Refusal::Kind::peer,
+                                        .owner = peer.name,
+                                        .peer = id.value_or(kNoPeer)});
+    }
+    if (parts_.network != nullptr)
+        claim_network(ownership, *parts_.network, model_.node.public_key);
+    foreign_.set_ownership(std::move(ownership), now);
+    foreign_.set_places(foreign::places_of({.model = model_,
+                                            .macs = macs_,
+                                            .links_down_since_ns = down_since_ns_,
+                                            .find_peer =
+                                                [this](const PublicKey& key) {
+                                                    return device_.find_peer(key).value_or(kNoPeer);
+                                                }}),
+                        std::move(secrets), now);
+}
+
+void Gateway::publish_learned(Time now) {
+    const uint64_t begun_ns = this->now().monotonic_ns;
+    if (builder_.set_routes(with_learned(builder_.routes(), foreign_.routes())))
+        snapshot_stale_ = true;
+    const std::chrono::nanoseconds took{this->now().monotonic_ns - begun_ns};
+    routes_stale_ = false;
+    routes_published_ = now;
+    routes_interval_ = std::max<Time::duration>(kMinRoutesInterval, took * kRestAfterRoutes);
+}
+
+}  // namespace meshgate::control

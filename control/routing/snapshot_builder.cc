@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/routing/snapshot_builder.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/assert.h"
+#include "control/neighbor/messages.h"
+
+namespace meshgate::control {
+
+namespace {
+
+// Any LAN address is a better source than a WAN one: it is what the hosts know us by.
+IpAddress icmp_source(std::span<const config::Port> ports, Family family) {
+    for (const config::Role role : {config::Role::lan, config::Role::wan}) {
+        for (const config::Port& port : ports) {
+            for (const Prefix& address : port.addresses) {
+                if (port.role == role && address.address.family == family)
+                    return address.address;
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+std::vector<IpAddress> own_addresses(const config::Port& port, const MacAddress& mac) {
+    std::vector<IpAddress> result;
+    for (const Prefix& address : port.addresses)
+        result.push_back(address.address);
+    const IpAddress link_local = link_local_address(mac);
+    const bool speaks_v6 = port.babel || std::ranges::any_of(result, [](const IpAddress& address) {
+                               return address.is_v6();
+                           });
+    if (speaks_v6 && std::ranges::count(result, link_local) == 0)
+        result.push_back(link_local);
+    return result;
+}
+
+std::vector<Prefix> connected_networks(const config::Port& port) {
+    std::vector<Prefix> result;
+    for (const Prefix& address : port.addresses)
+        result.push_back(address.network());
+    return result;
+}
+
+SnapshotBuilder::SnapshotBuilder() {
+    parts_.fib = Fib::build({});
+    parts_.entries.resize(1);
+    parts_.neighbors = NeighborTable::build({});
+}
+
+bool SnapshotBuilder::set_routes(std::vector<RibRoute> routes) {
+    if (routes == routes_)
+        return false;
+    using EntryKey = std::tuple<ForwardKind, PortId, PeerId, IpAddress>;
+    std::map<EntryKey, uint32_t> index_of;
+    std::vector<ForwardingEntry> entries(1);
+    std::vector<Fib::Route> fib_routes;
+    fib_routes.reserve(routes.size());
+    for (const RibRoute& route : routes) {
+        const ForwardingEntry& entry = route.entry;
+        const auto [it, fresh] =
+            index_of.try_emplace({entry.kind, entry.port, entry.peer, entry.next_hop},
+                                 static_cast<uint32_t>(entries.size()));
+        if (fresh)
+            entries.push_back(entry);
+        fib_routes.push_back({route.prefix, it->second});
+    }
+    MG_ASSERT(entries.size() <= Fib::kMaxValue);
+    parts_.fib = Fib::build(fib_routes);
+    parts_.entries = std::move(entries);
+    routes_ = std::move(routes);
+    return true;
+}
+
+void SnapshotBuilder::set_ports(std::span<const config::Port> ports,
+                                std::span<const MacAddress> macs) {
+    MG_ASSERT(ports.size() == macs.size());
+    parts_.ports.clear();
+    for (size_t i = 0; i < ports.size(); ++i) {
+        const bool wan = ports[i].role == config::Role::wan;
+        parts_.ports.push_back({.role = wan ? PortRole::wan : PortRole::lan,
+                                .mac = macs[i],
+                                .vlan = ports[i].vlan.value_or(kNoVlan),
+                                .mtu_bytes = ports[i].mtu_bytes,
+                                .addresses = own_addresses(ports[i], macs[i]),
+                                .networks = connected_networks(ports[i])});
+    }
+    parts_.icmp_source_v4 = icmp_source(ports, Family::ipv4);
+    // A box that routes IPv4 and has no IPv4 address of its own (RFC 9229, section 3).
+    if (parts_.icmp_source_v4.family == Family::none &&
+        std::ranges::any_of(ports, [](const config::Port& port) { return port.babel; }))
+        parts_.icmp_source_v4 = *parse_address("192.0.0.8");
+    parts_.icmp_source_v6 = icmp_source(ports, Family::ipv6);
+}
+
+void SnapshotBuilder::set_neighbors(std::span<const NeighborTable::Neighbor> neighbors) {
+    parts_.neighbors = NeighborTable::build(neighbors);
+}
+
+void SnapshotBuilder::set_listen_ports(std::vector<uint16_t> listen_ports) {
+    parts_.listen_ports = std::move(listen_ports);
+}
+
+std::shared_ptr<const Snapshot> SnapshotBuilder::build() const {
+    return std::make_shared<const Snapshot>(parts_);
+}
+
+}  // namespace meshgate::control

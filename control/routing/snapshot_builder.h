@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "config/model.h"
+#include "control/routing/rib.h"
+#include "dataplane/api/snapshot.h"
+
+namespace meshgate::control {
+
+// Puts snapshots together. Each part is built when it changes and shared by all snapshots until it
+// changes again: a new neighbour does not rebuild a million routes.
+class SnapshotBuilder {
+public:
+    SnapshotBuilder();
+
+    // True when they differ from the present ones.
+    bool set_routes(std::vector<RibRoute> routes);
+    // `macs`: of the ports, in the same order.
+    void set_ports(std::span<const config::Port> ports, std::span<const MacAddress> macs);
+    void set_neighbors(std::span<const NeighborTable::Neighbor> neighbors);
+    void set_listen_ports(std::vector<uint16_t> listen_ports);
+
+    const std::vector<RibRoute>& routes() const noexcept { return routes_; }
+    std::shared_ptr<const Snapshot> build() const;
+
+private:
+    std::vector<RibRoute> routes_;
+    Snapshot parts_;
+};
+
+// The addresses of a port, the IPv6 link-local one included when it speaks IPv6 at all, as Babel
+// does.
+std::vector<IpAddress> own_addresses(const config::Port& port, const MacAddress& mac);
+std::vector<Prefix> connected_networks(const config::Port& port);
+
+}  // namespace meshgate::control

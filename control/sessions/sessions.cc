@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/sessions/sessions.h"
+
+#include <endian.h>
+
+#include <algorithm>
+#include <variant>
+
+namespace meshgate::control {
+
+namespace {
+
+constexpr size_t kStagedPerPeer = 128;
+constexpr size_t kSampledPerCall = 2048;
+
+}  // namespace
+
+Sessions::Sessions(Parts parts)
+    : parts_{std::move(parts)}, staged_{kStagedPerPeer, parts_.budget} {}
+
+void Sessions::stage(Packet packet, const Now& now) {
+    const PeerId peer = packet.info().peer;
+    // The session may have come up while the packet was on its way to us.
+    if (staged_.empty(peer) && can_send(peer)) {
+        seal(peer, std::move(packet));
+        return;
+    }
+    if (const auto displaced = staged_.push(peer, std::move(packet)))
+        count_drop(Drop::no_session);
+    parts_.device.on_no_session(peer, now);
+}
+
+void Sessions::release(PeerId peer, const Now& now) {
+    const auto found = held_.find(peer);
+    if (found == held_.end())
+        return;
+    const Held held = found->second;
+    held_.erase(found);
+    act(wireguard::UseForSending{.peer = peer, .local_index = held.local_index}, now);
+    if (held.flush)
+        act(*held.flush, now);
+}
+
+void Sessions::carry_out(const Now& now) {
+    // Actions may lead to further ones: a keypair that cannot be installed, for instance.
+    for (parts_.device.drain(actions_); !actions_.empty(); parts_.device.drain(actions_)) {
+        for (wireguard::Action& action : std::exchange(actions_, {}))
+            std::visit([&](auto& which) { act(which, now); }, action);
+    }
+}
+
+void Sessions::act(const wireguard::SendMessage& action, const Now& now) {
+    if (mesh_ != nullptr && action.to.remote.port == 0)
+        return mesh_->send_handshake(action, now);
+    parts_.paths.send(action, time_of(now));
+}
+
+void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
+    auto keypair = std::make_unique<Keypair>();
+    std::ranges::copy(action.send_key.bytes(), keypair->send_key.begin());
+    std::ranges::copy(action.receive_key.bytes(), keypair->receive_key.begin());
+    action.send_key.wipe();
+    action.receive_key.wipe();
+    const TscMoment moment_now = moment(now);
+    keypair->local_index = action.local_index;
+    keypair->remote_index_le = htole32(action.remote_index);
+    keypair->peer = action.peer;
+    keypair->initiator = action.initiator;
+    keypair->created_tsc = moment_now.to_tsc(action.created_ns);
+    keypair->reject_after_tsc = moment_now.to_tsc(action.reject_after_ns);
+    keypair->confirmed.store(action.initiator == Initiator::us, std::memory_order_relaxed);
+    if (!parts_.dataplane.install(std::move(keypair))) {
+        parts_.device.on_install_failed(action.local_index, now);
+        return;
+    }
+    ++nb_keypairs_;
+    ++peers_with_keypairs_[action.peer];
+    if (mesh_ != nullptr)
+        mesh_->on_keypair(action, now);
+}
+
+void Sessions::act(const wireguard::UseForSending& action, const Now& now) {
+    Keypair* keypair = parts_.dataplane.keypair(action.local_index);
+    if (keypair == nullptr)
+        return;
+    if (mesh_ != nullptr && !mesh_->may_send(action.peer, action.local_index, now)) {
+        held_[action.peer].local_index = action.local_index;
+        return;
+    }
+    held_.erase(action.peer);
+    auto& sending = parts_.dataplane.peer(action.peer).sending;
+    if (sending.exchange(keypair, std::memory_order_acq_rel) == nullptr)
+        parts_.log.write(
+            {Log::Level::info, "session-up", parts_.name_of(action.peer), "session established"},
+            time_of(now));
+}
+
+void Sessions::act(const wireguard::StopSending& action, const Now&) {
+    parts_.dataplane.peer(action.peer).sending.store(nullptr, std::memory_order_release);
+}
+
+void Sessions::act(const wireguard::RemoveKeypair& action, const Now& now) {
+    if (parts_.dataplane.keypair(action.local_index) == nullptr)
+        return;
+    parts_.dataplane.remove_keypair(action.local_index);
+    --nb_keypairs_;
+    const auto held = held_.find(action.peer);
+    if (held != held_.end() && held->second.local_index == action.local_index)
+        held_.erase(held);
+    if (mesh_ != nullptr)
+        mesh_->on_keypair_removed(action.peer, action.local_index, now);
+    const auto it = peers_with_keypairs_.find(action.peer);
+    if (it == peers_with_keypairs_.end() || --it->second > 0)
+        return;
+    peers_with_keypairs_.erase(it);
+    seen_.erase(action.peer);
+    parts_.log.write({Log::Level::info, "session-down", parts_.name_of(action.peer),
+                      "session ended, keys wiped"},
+                     time_of(now));
+}
+
+void Sessions::act(const wireguard::SendKeepalive& action, const Now&) {
+    send_keepalive(action.peer);
+}
+
+void Sessions::act(const wireguard::FlushStaged& action, const Now&) {
+    if (const auto held = held_.find(action.peer); held != held_.end()) {
+        held->second.flush = action;
+        return;
+    }
+    auto packets = staged_.take(action.peer);
+    if (packets.empty() && action.keepalive_if_none)
+        send_keepalive(action.peer);
+    for (Packet& packet : packets)
+        seal(action.peer, std::move(packet));
+}
+
+void Sessions::act(const wireguard::PurgeStaged& action, const Now& now) {
+    const auto packets = staged_.take(action.peer);
+    count_drop(Drop::no_session, packets.size());
+    for (const Packet& packet : packets)
+        parts_.next_hops.refuse(packet, time_of(now));
+    if (!packets.empty())
+        parts_.log.write({Log::Level::info, "handshake-given-up", parts_.name_of(action.peer),
+                          "no answer, waiting packets dropped"},
+                         time_of(now));
+}
+
+void Sessions::act(const wireguard::EndpointChanged& action, const Now& now) {
+    if (mesh_ != nullptr && action.to.remote.port == 0)
+        return;  // a node address: the mesh has its own way of knowing where that is
+    const Link* before = parts_.paths.link_of(action.peer);
+    if (before != nullptr && before->remote != action.to.remote)
+        parts_.log.write({Log::Level::info, "endpoint-moved", parts_.name_of(action.peer),
+                          to_string(before->remote) + " -> " + to_string(action.to.remote)},
+                         time_of(now));
+    parts_.paths.set_endpoint(action.peer, action.to, time_of(now));
+}
+
+void Sessions::act(const wireguard::PeerRemoved& action, const Now& now) {
+    parts_.paths.remove(action.peer);
+    parts_.log.write({Log::Level::error, "own-key", parts_.name_of(action.peer),
+                      "the peer has our own public key and is ignored"},
+                     time_of(now));
+}
+
+// Near its end a session counts as gone: a packet that reaches the worker too late would come back
+// here, and go round until then.
+bool Sessions::can_send(PeerId peer) const {
+    const Keypair* keypair = parts_.dataplane.peer(peer).sending.load(std::memory_order_acquire);
+    if (keypair == nullptr)
+        return false;
+    const uint64_t margin_tsc = parts_.dataplane.tsc_hz() / 10;
+    return parts_.dataplane.tsc_now() + margin_tsc < keypair->reject_after_tsc &&
+           keypair->send_counter.load(std::memory_order_relaxed) < kRejectAfterMessages / 2;
+}
+
+void Sessions::seal(PeerId peer, Packet packet) {
+    packet.info().inject = Inject::seal;
+    packet.info().peer = peer;
+    parts_.dataplane.send(std::move(packet), peer);
+}
+
+void Sessions::send_keepalive(PeerId peer) {
+    Packet packet = parts_.dataplane.allocate(0);
+    if (packet)
+        seal(peer, std::move(packet));
+    else
+        count_drop(Drop::no_mbuf);
+}
+
+void Sessions::count_drop(Drop reason, uint64_t nb_packets) {
+    parts_.dataplane.control_counters().drops[static_cast<size_t>(reason)].add(nb_packets);
+}
+
+TscMoment Sessions::moment(const Now& now) const {
+    return {.tsc = parts_.dataplane.tsc_now(),
+            .tsc_hz = parts_.dataplane.tsc_hz(),
+            .monotonic_ns = now.monotonic_ns};
+}
+
+wireguard::Activity Sessions::activity_of(PeerId peer, const Now& now) {
+    Seen& seen = seen_[peer];
+    const TscMoment at = moment(now);
+    const Dataplane::Activity before = std::exchange(seen.tsc, parts_.dataplane.activity(peer));
+    const auto translate = [&at](uint64_t& ns, uint64_t old_tsc, uint64_t new_tsc) {
+        if (new_tsc != old_tsc)
+            ns = std::max(ns, at.to_ns(new_tsc));
+    };
+    translate(seen.ns.last_data_rx_ns, before.last_data_rx_tsc, seen.tsc.last_data_rx_tsc);
+    translate(seen.ns.last_data_tx_ns, before.last_data_tx_tsc, seen.tsc.last_data_tx_tsc);
+    translate(seen.ns.last_any_rx_ns, before.last_any_rx_tsc, seen.tsc.last_any_rx_tsc);
+    translate(seen.ns.last_any_tx_ns, before.last_any_tx_tsc, seen.tsc.last_any_tx_tsc);
+    const Keypair* sending = parts_.dataplane.peer(peer).sending.load(std::memory_order_acquire);
+    seen.ns.send_counter =
+        sending == nullptr ? 0 : sending->send_counter.load(std::memory_order_relaxed);
+    return seen.ns;
+}
+
+void Sessions::sample(const Now& now) {
+    const size_t nb_wanted = std::min(kSampledPerCall, peers_with_keypairs_.size());
+    auto it = peers_with_keypairs_.lower_bound(next_sampled_);
+    for (size_t i = 0; i < nb_wanted; ++i) {
+        if (it == peers_with_keypairs_.end())
+            it = peers_with_keypairs_.begin();
+        const PeerId peer = (it++)->first;
+        const Dataplane::Activity before = seen_[peer].tsc;
+        const wireguard::Activity activity = activity_of(peer, now);
+        const Dataplane::Activity& after = seen_[peer].tsc;
+        if (before.last_any_rx_tsc != after.last_any_rx_tsc ||
+            before.last_any_tx_tsc != after.last_any_tx_tsc)
+            parts_.device.on_activity(peer, activity, now);
+    }
+    next_sampled_ = it == peers_with_keypairs_.end() ? 0 : it->first;
+}
+
+}  // namespace meshgate::control

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// In:    frames of a LAN port, data at the Ethernet header.
+// Out:   IP packets with sound headers and whole checksums, data at the IP header, nothing behind.
+// Punts: ARP, neighbour discovery, Babel.
+// Drops: what contradicts itself, multicast and broadcast, sources that cannot be.
+
+#include "dataplane/path/mesh.h"
+#include "dataplane/path/stages.h"
+#include "dataplane/ports/port.h"
+#include "dataplane/wire/frame.h"
+#include "dataplane/wire/partial_checksum.h"
+#include "dataplane/wire/plain_frames.h"
+
+namespace meshgate {
+
+namespace {
+
+// Multicast and broadcast are not routed; neighbour discovery was taken out before.
+Drop check_addresses_v4(const PortView& view, const rte_ipv4_hdr& ip, Frame frame) noexcept {
+    const uint32_t destination = rte_be_to_cpu_32(ip.dst_addr);
+    if ((destination >> 28) == 0xe || frame.is_for_group())
+        return Drop::multicast;
+    if ((destination >> 24) == 127 || destination == 0)
+        return Drop::martian;
+    return is_ours_v4(view, ip.src_addr) ? Drop::martian : kSound;
+}
+
+// Control has the packet already.
+constexpr Drop kTaken = static_cast<Drop>(kNbDrops + 1);
+
+Drop check_addresses_v6(Worker& worker, rte_mbuf* mbuf, const PortView& view,
+                        Frame frame) noexcept {
+    const auto& ip = frame.l3<rte_ipv6_hdr>();
+    const IpAddress destination = IpAddress::v6(ip.dst_addr);
+    if ((destination.is_multicast() || destination.is_link_local()) &&
+        takes_babel_in_clear(worker, mbuf, view, frame))
+        return kTaken;
+    if (destination.is_multicast() || frame.is_for_group())
+        return Drop::multicast;
+    if (destination.is_loopback() || destination.is_unspecified() ||
+        IpAddress::v6(ip.src_addr).is_unspecified())
+        return Drop::martian;
+    return is_ours_v6(view, ip.src_addr) ? Drop::martian : kSound;
+}
+
+Drop check_addresses(Worker& worker, rte_mbuf* mbuf, const PortView& view, Frame frame) noexcept {
+    return frame.ether_type == RTE_ETHER_TYPE_IPV4
+               ? check_addresses_v4(view, frame.l3<rte_ipv4_hdr>(), frame)
+               : check_addresses_v6(worker, mbuf, view, frame);
+}
+
+// An IPv4 packet that nothing is wrong with.
+void take_plain(rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
+    PacketMeta& meta = meta_of(mbuf);
+    meta.from_peer = kNoPeer;
+    meta.source_mac = Frame{.ether = header_at<rte_ether_hdr>(mbuf)}.source();
+    narrow(mbuf, l3_offset,
+           rte_be_to_cpu_16(header_at<rte_ipv4_hdr>(mbuf, l3_offset)->total_length));
+}
+
+}  // namespace
+
+void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
+                            Batch& batch) noexcept {
+    const FrameFilter filter{snapshot.ports[port]};
+    const bool finish_checksums = worker.shared.ports[port]->traits().finish_partial_checksums;
+    const PlainFrames plain{worker, snapshot, filter, batch, judge_overlay_avx512};
+    unsigned next = 0;
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        PacketMeta& meta = meta_of(mbuf);
+        meta.arrival_port = port;
+        const unsigned i = next++;
+        if (plain.is_plain(i)) {
+            take_plain(mbuf, plain.l3_offset());
+            if (finish_checksums && plain.is_partial(i))
+                finish_partial_checksum(mbuf);
+            return true;
+        }
+        Frame frame;
+        Drop wrong = check_frame(frame, mbuf, filter);
+        if (wrong == kSound && resolves_neighbors(mbuf, frame)) {
+            punt_resolution(worker, mbuf, frame);
+            return false;
+        }
+        if (wrong == kSound)
+            wrong = check_addresses(worker, mbuf, filter.view, frame);
+        if (wrong != kSound) {
+            if (wrong != kTaken)
+                worker.drop(mbuf, wrong);
+            return false;
+        }
+        meta.from_peer = kNoPeer;
+        meta.source_mac = frame.source();
+        narrow(mbuf, frame.l3_offset, static_cast<uint16_t>(mbuf->data_len - frame.l3_offset));
+        if (finish_checksums)
+            finish_partial_checksum(mbuf);
+        return true;
+    });
+}
+
+}  // namespace meshgate

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// In:    WireGuard messages with their link and outer TOS.
+// Out:   whole frames: the link's prepared headers in front, lengths, ECN and checksums filled in.
+// Drops: no_mbuf (no headroom).
+
+#include "dataplane/api/packet.h"
+#include "dataplane/path/stages.h"
+#include "dataplane/ports/port.h"
+#include "dataplane/wire/outer.h"
+#include "dataplane/wire/wire.h"
+
+namespace meshgate {
+
+namespace {
+
+// Puts the prepared headers of `link` in front of a WireGuard message and fills in what depends on
+// it. The port finishes an IPv6 UDP checksum where it says it can. False without headroom.
+[[gnu::always_inline]] inline bool prepend_outer(rte_mbuf* mbuf, const Link& link, uint8_t tos,
+                                                 const WorkerShared* shared) noexcept {
+    const uint16_t message_len = mbuf->data_len;
+    if (!prepend(mbuf, link.header_len))
+        return false;
+    auto* frame = header_at<uint8_t>(mbuf);
+    copy_header(frame, link);
+    mbuf->ol_flags = 0;
+    uint8_t* l3 = frame + link.ip_offset;
+    if (!link.outer_ipv6) {
+        fill_outer_ipv4(l3, message_len, tos);
+        return true;
+    }
+    fill_outer_ipv6(l3, message_len, tos);
+    sum_outer_udp(mbuf, l3, link.ip_offset,
+                  shared != nullptr && shared->ports[link.port]->traits().tx_udp_checksum);
+    return true;
+}
+
+}  // namespace
+
+bool encapsulate(Packet& packet, const Link& link, uint8_t dscp_ecn) noexcept {
+    rte_mbuf* const mbuf = packet.release();
+    packet = Packet{mbuf};
+    return prepend_outer(mbuf, link, dscp_ecn, nullptr);
+}
+
+void encap_stage(Worker& worker, Batch& batch) noexcept {
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        PacketMeta& meta = meta_of(mbuf);
+        const Link& link = *meta.link;
+        meta.departure_port = link.port;
+        if (prepend_outer(mbuf, link, meta.outer_tos, &worker.shared))
+            return true;
+        worker.drop(mbuf, Drop::no_mbuf);
+        return false;
+    });
+}
+
+}  // namespace meshgate

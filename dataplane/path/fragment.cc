@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// In:    IP packets with the MTU of the way onwards.
+// Out:   packets that fit, in order; IPv4 without DF is cut (RFC 791), which makes packets of ours.
+// Errors: too_big, for IPv6 and IPv4 with DF (W43).
+// Drops: no_mbuf.
+
+#include <rte_ip_frag.h>
+
+#include "dataplane/path/stages.h"
+#include "dataplane/wire/wire.h"
+
+namespace meshgate {
+
+namespace {
+
+// A frame of 9000 bytes cut for the smallest MTU that IPv4 promises.
+constexpr uint16_t kMaxPieces = 24;
+
+bool may_fragment(rte_mbuf* mbuf) noexcept {
+    if (ip_version(mbuf) != 4)
+        return false;
+    const auto* ip = header_at<rte_ipv4_hdr>(mbuf);
+    return (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) == 0;
+}
+
+// The pieces inherit what the packet knows; their checksums are made here, for no port does it
+// under encryption.
+uint16_t cut(Worker& worker, std::array<rte_mbuf*, kMaxPieces>& pieces, rte_mbuf* mbuf) noexcept {
+    const PacketMeta& meta = meta_of(mbuf);
+    // The library cuts payload at multiples of eight only when the MTU says so.
+    const uint16_t header_len = rte_ipv4_hdr_len(header_at<rte_ipv4_hdr>(mbuf));
+    const auto payload_len = static_cast<uint16_t>((meta.mtu_bytes - header_len) & ~7);
+    const int32_t nb_pieces = rte_ipv4_fragment_copy_nonseg_packet(
+        mbuf, pieces.data(), kMaxPieces, static_cast<uint16_t>(header_len + payload_len),
+        worker.shared.pool);
+    if (nb_pieces <= 0)
+        return 0;
+    const auto nb_made = static_cast<uint16_t>(nb_pieces);
+    for (uint16_t i = 0; i < nb_made; ++i) {
+        meta_of(pieces[i]) = meta;
+        auto* ip = header_at<rte_ipv4_hdr>(pieces[i]);
+        ip->hdr_checksum = 0;
+        ip->hdr_checksum = static_cast<uint16_t>(~rte_raw_cksum(ip, rte_ipv4_hdr_len(ip)));
+    }
+    return nb_made;
+}
+
+void fragment(Worker& worker, Batch& out, rte_mbuf* mbuf) noexcept {
+    std::array<rte_mbuf*, kMaxPieces> pieces;
+    const uint16_t nb_pieces = cut(worker, pieces, mbuf);
+    if (nb_pieces == 0) {
+        worker.drop(mbuf, Drop::no_mbuf);
+        return;
+    }
+    worker.counters.originated_packets.add(nb_pieces - 1U);
+    rte_pktmbuf_free(mbuf);
+    for (uint16_t i = 0; i < nb_pieces; ++i) {
+        if (out.full())
+            worker.drop(pieces[i], Drop::no_mbuf);
+        else
+            out.push(pieces[i]);
+    }
+}
+
+bool fits(rte_mbuf* mbuf) noexcept {
+    return mbuf->data_len <= meta_of(mbuf).mtu_bytes;
+}
+
+}  // namespace
+
+void fragment_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
+    bool all_fit = true;
+    for (rte_mbuf* mbuf : batch)
+        all_fit = all_fit && fits(mbuf);
+    if (all_fit)
+        return;
+    Batch out;
+    for (rte_mbuf* mbuf : batch) {
+        if (fits(mbuf) && !out.full()) {
+            out.push(mbuf);
+        } else if (fits(mbuf)) {
+            worker.drop(mbuf, Drop::no_mbuf);
+        } else if (may_fragment(mbuf)) {
+            fragment(worker, out, mbuf);
+        } else {
+            meta_of(mbuf).error = IcmpError::too_big;
+            errors.push(mbuf);
+        }
+    }
+    batch.take(out);
+}
+
+}  // namespace meshgate

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// In:    packets that died of something their sender should know, data at the IP header.
+// Out:   the ICMP or ICMPv6 errors about them, as overlay packets of our own, to be routed.
+// Drops: the offending packets, by their reason. No error is made about errors, fragments,
+//        multicast, or above the rate (RFC 1812, 4.3.2; RFC 4443, 2.4).
+
+#include <algorithm>
+
+#include "dataplane/path/stages.h"
+#include "dataplane/wire/wire.h"
+
+namespace meshgate {
+
+namespace {
+
+// Per worker: 1000 errors/s, and bursts of 100.
+constexpr uint64_t kErrorsPerSecond = 1000;
+constexpr uint64_t kErrorBurst = 100;
+
+constexpr uint16_t kMaxErrorLenV4 = 576;   // RFC 1812, 4.3.2.3
+constexpr uint16_t kMaxErrorLenV6 = 1280;  // RFC 4443, 2.4 (c)
+constexpr uint8_t kErrorHopLimit = 64;
+constexpr uint8_t kErrorTosV4 = 0xc0;  // internetwork control (RFC 1812, 4.3.2.5)
+
+struct ErrorKind {
+    Drop reason;
+    uint8_t type_v4, code_v4;
+    uint8_t type_v6, code_v6;
+};
+
+constexpr ErrorKind kind_of(IcmpError error) noexcept {
+    switch (error) {
+        case IcmpError::ttl_expired:
+            return {Drop::ttl_expired, kIcmpTimeExceeded, 0, kIcmp6TimeExceeded, 0};
+        case IcmpError::no_endpoint:
+            return {Drop::no_endpoint, kIcmpUnreachable, 1, kIcmp6Unreachable, 3};
+        case IcmpError::no_listener:
+            return {Drop::local_no_listener, kIcmpUnreachable, 3, kIcmp6Unreachable, 4};
+        case IcmpError::too_big:
+            return {Drop::too_big, kIcmpUnreachable, 4, kIcmp6TooBig, 0};
+        case IcmpError::none:
+        case IcmpError::no_route:
+            break;
+    }
+    return {Drop::no_route, kIcmpUnreachable, 0, kIcmp6Unreachable, 0};
+}
+
+// A clock that may lag behind by one burst's worth: each error pushes it on by its share.
+bool take_token(Worker& worker) noexcept {
+    const uint64_t cost_tsc = worker.shared.tsc_hz / kErrorsPerSecond;
+    const uint64_t oldest_tsc = worker.now_tsc - std::min(worker.now_tsc, kErrorBurst * cost_tsc);
+    const uint64_t from_tsc = std::max(worker.icmp_tokens_tsc, oldest_tsc);
+    if (from_tsc + cost_tsc > worker.now_tsc)
+        return false;
+    worker.icmp_tokens_tsc = from_tsc + cost_tsc;
+    return true;
+}
+
+bool may_answer_v4(rte_mbuf* mbuf) noexcept {
+    const auto* ip = header_at<rte_ipv4_hdr>(mbuf);
+    if ((ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK)) != 0)
+        return false;
+    const IpAddress destination = IpAddress::v4(ip->dst_addr);
+    if (destination.is_multicast() || ip->dst_addr == UINT32_MAX)
+        return false;
+    if (ip->next_proto_id != kProtoIcmp)
+        return true;
+    const uint16_t offset = rte_ipv4_hdr_len(ip);
+    if (mbuf->data_len < offset + sizeof(IcmpHeader))
+        return false;
+    const uint8_t type = header_at<IcmpHeader>(mbuf, offset)->type;
+    return type == kIcmpEchoRequest || type == kIcmpEchoReply;
+}
+
+bool may_answer_v6(rte_mbuf* mbuf, IcmpError error) noexcept {
+    const auto* ip = header_at<rte_ipv6_hdr>(mbuf);
+    if (IpAddress::v6(ip->dst_addr).is_multicast() && error != IcmpError::too_big)
+        return false;
+    if (ip->proto != kProtoIcmp6)
+        return true;
+    if (mbuf->data_len < kIpv6Len + sizeof(IcmpHeader))
+        return false;
+    return header_at<IcmpHeader>(mbuf, kIpv6Len)->type >= kIcmp6EchoRequest;
+}
+
+IpAddress source_for(const Snapshot& snapshot, const PacketMeta& meta, Family family) noexcept {
+    if (meta.from_peer == kNoPeer) {
+        for (const IpAddress& address : snapshot.ports[meta.arrival_port].addresses) {
+            if (address.family == family && !address.is_link_local())
+                return address;
+        }
+    }
+    return family == Family::ipv4 ? snapshot.icmp_source_v4 : snapshot.icmp_source_v6;
+}
+
+// Quotes the packet that stands in the mbuf behind new headers.
+bool build_v4(rte_mbuf* mbuf, const IpAddress& source, const ErrorKind& kind,
+              uint16_t mtu) noexcept {
+    const uint32_t destination_be = header_at<rte_ipv4_hdr>(mbuf)->src_addr;
+    const uint16_t max_quote = kMaxErrorLenV4 - kIpv4Len - sizeof(IcmpHeader);
+    if (mbuf->data_len > max_quote)
+        rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(mbuf->data_len - max_quote));
+    if (rte_pktmbuf_prepend(mbuf, kIpv4Len + sizeof(IcmpHeader)) == nullptr)
+        return false;
+    auto* icmp = header_at<IcmpHeader>(mbuf, kIpv4Len);
+    *icmp = IcmpHeader{.type = kind.type_v4,
+                       .code = kind.code_v4,
+                       .checksum_be = 0,
+                       .rest_be = kind.reason == Drop::too_big ? rte_cpu_to_be_32(mtu) : 0};
+    icmp->checksum_be =
+        static_cast<uint16_t>(~rte_raw_cksum(icmp, mbuf->data_len - size_t{kIpv4Len}));
+    auto* ip = header_at<rte_ipv4_hdr>(mbuf);
+    *ip = rte_ipv4_hdr{};
+    ip->version_ihl = RTE_IPV4_VHL_DEF;
+    ip->type_of_service = kErrorTosV4;
+    ip->total_length = rte_cpu_to_be_16(mbuf->data_len);
+    ip->time_to_live = kErrorHopLimit;
+    ip->next_proto_id = kProtoIcmp;
+    ip->src_addr = source.v4_be();
+    ip->dst_addr = destination_be;
+    ip->hdr_checksum = rte_ipv4_cksum(ip);
+    return true;
+}
+
+bool build_v6(rte_mbuf* mbuf, const IpAddress& source, const ErrorKind& kind,
+              uint16_t mtu) noexcept {
+    const IpAddress destination = IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->src_addr);
+    const uint16_t max_quote = kMaxErrorLenV6 - kIpv6Len - sizeof(IcmpHeader);
+    if (mbuf->data_len > max_quote)
+        rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(mbuf->data_len - max_quote));
+    if (rte_pktmbuf_prepend(mbuf, kIpv6Len + sizeof(IcmpHeader)) == nullptr)
+        return false;
+    auto* ip = header_at<rte_ipv6_hdr>(mbuf);
+    *ip = rte_ipv6_hdr{};
+    ip->vtc_flow = rte_cpu_to_be_32(uint32_t{6} << 28);
+    ip->payload_len = rte_cpu_to_be_16(static_cast<uint16_t>(mbuf->data_len - kIpv6Len));
+    ip->proto = kProtoIcmp6;
+    ip->hop_limits = kErrorHopLimit;
+    std::memcpy(ip->src_addr, source.bytes.data(), 16);
+    std::memcpy(ip->dst_addr, destination.bytes.data(), 16);
+    auto* icmp = header_at<IcmpHeader>(mbuf, kIpv6Len);
+    *icmp = IcmpHeader{.type = kind.type_v6,
+                       .code = kind.code_v6,
+                       .checksum_be = 0,
+                       .rest_be = kind.reason == Drop::too_big ? rte_cpu_to_be_32(mtu) : 0};
+    icmp->checksum_be = rte_ipv6_udptcp_cksum(ip, icmp);
+    return true;
+}
+
+bool answer(Worker& worker, const Snapshot& snapshot, rte_mbuf* mbuf) noexcept {
+    const PacketMeta& meta = meta_of(mbuf);
+    const ErrorKind kind = kind_of(meta.error);
+    const bool v4 = ip_version(mbuf) == 4;
+    const IpAddress source = source_for(snapshot, meta, v4 ? Family::ipv4 : Family::ipv6);
+    if (source.family == Family::none)
+        return false;
+    if (!(v4 ? may_answer_v4(mbuf) : may_answer_v6(mbuf, meta.error)) || !take_token(worker))
+        return false;
+    return v4 ? build_v4(mbuf, source, kind, meta.mtu_bytes)
+              : build_v6(mbuf, source, kind, meta.mtu_bytes);
+}
+
+}  // namespace
+
+// The mbuf lives on as the answer: its packet died (counted as a drop) and one of ours was born.
+void icmp_error_stage(Worker& worker, const Snapshot& snapshot, Batch& errors) noexcept {
+    errors.filter([&](rte_mbuf* mbuf) noexcept {
+        PacketMeta& meta = meta_of(mbuf);
+        const Drop reason = kind_of(meta.error).reason;
+        if (!answer(worker, snapshot, mbuf)) {
+            worker.drop(mbuf, reason);
+            return false;
+        }
+        worker.counters.drops[static_cast<size_t>(reason)].add(1);
+        worker.counters.originated_packets.add(1);
+        meta.error = IcmpError::none;
+        meta.from_peer = kNoPeer;
+        return true;
+    });
+}
+
+void drop_errors(Worker& worker, Batch& errors) noexcept {
+    for (rte_mbuf* mbuf : errors)
+        worker.drop(mbuf, kind_of(meta_of(mbuf).error).reason);
+    errors.clear();
+}
+
+}  // namespace meshgate

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dataplane/path/batch.h"
+#include "dataplane/worker/worker.h"
+
+namespace meshgate {
+
+// The ways of a packet. Each takes the batch, and leaves it empty.
+
+// A burst from a wan port.
+void run_underlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept;
+// A burst from a lan port.
+void run_overlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept;
+// Transport data for receiver indices that this worker owns.
+void run_decapsulation(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
+// Overlay IP packets, wherever they came from, to wherever they go.
+void run_forwarding(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
+// Overlay packets whose peer is known already: those that waited for a session, and keepalives.
+void run_sealing(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
+// Overlay packets of control whose link it has chosen.
+void run_sealing_by_link(Worker& worker, Batch& batch) noexcept;
+
+}  // namespace meshgate

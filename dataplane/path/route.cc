@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// In:    overlay IP packets with sound headers, data at the IP header.
+// Out:   `to_peers` with the peer, `to_lan` with port and next hop, both with the hop limit
+// lowered;
+//        `errors` with the ICMP error to answer with. The batch is left empty.
+// Punts: echo requests to our own addresses, mesh control messages of peers.
+// Drops: blackhole, local_no_listener (what may not be answered).
+
+#include "dataplane/path/mesh.h"
+#include "dataplane/path/route_lookup.h"
+#include "dataplane/path/stages.h"
+#include "dataplane/wire/wire.h"
+
+namespace meshgate {
+
+namespace {
+
+void fail_with(rte_mbuf* mbuf, IcmpError error, Batch& errors) noexcept {
+    meta_of(mbuf).error = error;
+    errors.push(mbuf);
+}
+
+// For an address of ours: echo requests are answered by control, TCP and UDP with "port
+// unreachable", the rest with silence.
+void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
+    const bool v4 = ip_version(mbuf) == 4;
+    const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf);
+    const uint8_t proto = v4 ? ip4->next_proto_id : header_at<rte_ipv6_hdr>(mbuf)->proto;
+    const uint16_t l4_offset = v4 ? rte_ipv4_hdr_len(ip4) : kIpv6Len;
+    PacketMeta& meta = meta_of(mbuf);
+    if (proto == (v4 ? kProtoIcmp : kProtoIcmp6) &&
+        mbuf->data_len >= l4_offset + sizeof(IcmpHeader) &&
+        header_at<IcmpHeader>(mbuf, l4_offset)->type ==
+            (v4 ? kIcmpEchoRequest : kIcmp6EchoRequest)) {
+        meta.info.peer = meta.from_peer;
+        meta.info.source_mac = meta.source_mac;
+        worker.punt(mbuf, Punt::icmp_to_us);
+        return;
+    }
+    if (!v4 && meta.from_peer != kNoPeer && takes_mesh_control(worker, mbuf))
+        return;
+    if (proto == kProtoTcp || proto == kProtoUdp)
+        fail_with(mbuf, IcmpError::no_listener, errors);
+    else
+        worker.drop(mbuf, Drop::local_no_listener);
+}
+
+// True when the packet may travel on; lowers TTL or hop limit (RFC 1812, 5.3.1).
+bool take_hop(rte_mbuf* mbuf) noexcept {
+    if (ip_version(mbuf) == 6) {
+        auto* ip = header_at<rte_ipv6_hdr>(mbuf);
+        if (ip->hop_limits <= 1)
+            return false;
+        --ip->hop_limits;
+        return true;
+    }
+    auto* ip = header_at<rte_ipv4_hdr>(mbuf);
+    if (ip->time_to_live <= 1)
+        return false;
+    --ip->time_to_live;
+    // TTL is the high byte of its 16-bit word: subtracting there adds 0x0100 to the checksum.
+    const uint32_t sum = uint32_t{ip->hdr_checksum} + rte_cpu_to_be_16(0x0100);
+    ip->hdr_checksum = static_cast<uint16_t>(sum + (sum >= 0xffff));
+    return true;
+}
+
+void forward_to(Worker& worker, rte_mbuf* mbuf, const Snapshot& snapshot,
+                const ForwardingEntry& entry, Routed& routed) noexcept {
+    PacketMeta& meta = meta_of(mbuf);
+    if (!take_hop(mbuf)) {
+        fail_with(mbuf, IcmpError::ttl_expired, routed.errors);
+        return;
+    }
+    meta.to_peer = entry.peer;
+    meta.departure_port = entry.port;
+    if (entry.kind == ForwardKind::peer) {
+        rte_prefetch0(&worker.shared.peers[entry.peer]);
+        rte_prefetch0(&worker.parts.activity[entry.peer]);
+        routed.to_peers.push(mbuf);
+        return;
+    }
+    meta.mtu_bytes = snapshot.ports[entry.port].mtu_bytes;
+    routed.to_lan.push(mbuf);
+}
+
+}  // namespace
+
+void route_stage(Worker& worker, const Snapshot& snapshot, Batch& batch, Routed& routed) noexcept {
+    ForwardIndices forwards;
+    look_up(forwards, *snapshot.fib, batch, AddressField::destination);
+    uint16_t next = 0;
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        const uint32_t forward = forwards[next++];
+        const ForwardingEntry& entry = snapshot.entries[forward];
+        meta_of(mbuf).forward = forward;
+        switch (entry.kind) {
+            case ForwardKind::no_route:
+                fail_with(mbuf, IcmpError::no_route, routed.errors);
+                break;
+            case ForwardKind::blackhole:
+                worker.drop(mbuf, Drop::blackhole);
+                break;
+            case ForwardKind::local:
+                deliver_locally(worker, mbuf, routed.errors);
+                break;
+            case ForwardKind::connected:
+            case ForwardKind::gateway:
+            case ForwardKind::peer:
+                forward_to(worker, mbuf, snapshot, entry, routed);
+                break;
+        }
+        return false;
+    });
+}
+
+}  // namespace meshgate

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/path/batch.h"
+#include "dataplane/tables/fib.h"
+
+namespace meshgate {
+
+enum class AddressField : uint8_t { source, destination };
+
+using ForwardIndices = std::array<uint32_t, Batch::kCapacity>;
+
+// Looks up one address of every packet, data at the IP header; IPv4 and IPv6 each as one bulk.
+// Returns how many are IPv6.
+uint16_t look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
+                 AddressField field) noexcept;
+
+}  // namespace meshgate

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/ports/xdp_pass.h"
+
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <iterator>
+
+namespace meshgate {
+
+namespace {
+
+UniqueFd call_bpf(bpf_cmd command, bpf_attr& attributes) noexcept {
+    return UniqueFd{static_cast<int>(syscall(SYS_bpf, command, &attributes, sizeof attributes))};
+}
+
+UniqueFd load_program() noexcept {
+    // return XDP_PASS;
+    const bpf_insn instructions[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K,
+         .dst_reg = 0,
+         .src_reg = 0,
+         .off = 0,
+         .imm = XDP_PASS},
+        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+    };
+    static constexpr char kLicense[] = "Apache-2.0";
+    bpf_attr attributes{};
+    attributes.prog_type = BPF_PROG_TYPE_XDP;
+    attributes.insns = reinterpret_cast<uintptr_t>(instructions);
+    attributes.insn_cnt = std::size(instructions);
+    attributes.license = reinterpret_cast<uintptr_t>(kLicense);
+    return call_bpf(BPF_PROG_LOAD, attributes);
+}
+
+}  // namespace
+
+Result<UniqueFd> attach_xdp_pass(unsigned interface_index) {
+    const UniqueFd program = load_program();
+    if (!program)
+        return fail(errno, "cannot load an XDP program");
+    bpf_attr attributes{};
+    attributes.link_create.prog_fd = static_cast<uint32_t>(program.get());
+    attributes.link_create.target_ifindex = interface_index;
+    attributes.link_create.attach_type = BPF_XDP;
+    attributes.link_create.flags = XDP_FLAGS_DRV_MODE;
+    UniqueFd link = call_bpf(BPF_LINK_CREATE, attributes);
+    if (!link)
+        return fail(errno, "cannot attach an XDP program");
+    return link;
+}
+
+}  // namespace meshgate

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dataplane/wire/frame.h"
+#include "dataplane/wire/headers.h"
+
+// Most frames are what one expects: of our VLAN, to our MAC address, IPv4 without options, nothing
+// wrong. Those of a whole burst are found sixteen at a time, before the stage looks at each; what
+// is not found here is for the scalar checks, which would have come to the same.
+
+namespace meshgate {
+
+class PlainFrames {
+public:
+    // `judge` is one of headers.h; nothing is plain where the worker does not use vectors, or the
+    // port has more addresses than the rules have room for.
+    using Judge = HeaderVerdict (*)(const HeaderGroup*, const HeaderRules*) noexcept;
+    PlainFrames(const Worker& worker, const Snapshot& snapshot, const FrameFilter& filter,
+                const Batch& batch, Judge judge) noexcept;
+
+    // Of the packet at that place in the batch.
+    bool is_plain(unsigned i) const noexcept { return (plain_ >> i & 1) != 0; }
+    bool is_partial(unsigned i) const noexcept { return (partial_ >> i & 1) != 0; }
+    // Where the IP header of plain frames stands.
+    uint16_t l3_offset() const noexcept { return l3_offset_; }
+
+private:
+    bool fill_rules(HeaderRules& rules, const Snapshot& snapshot) const noexcept;
+    void add(HeaderGroup& group, unsigned lane, rte_mbuf* mbuf) const noexcept;
+
+    const FrameFilter& filter_;
+    uint64_t plain_ = 0;
+    uint64_t partial_ = 0;
+    uint16_t l3_offset_ = kEtherLen;
+};
+static_assert(kBurst <= 64, "a bit for each");
+
+}  // namespace meshgate

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/control/fake_dataplane.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "dataplane/path/packet_meta.h"
+#include "dataplane/ports/eal.h"
+
+namespace meshgate::control {
+
+namespace {
+
+// The EAL lives as long as the process.
+Mempool& pool() {
+    static Mempool* const mempool = [] {
+        auto eal = Eal::start({.memory = {.hugepages = false, .memory_mib = 128}, .nb_workers = 1});
+        MG_ASSERT(eal);
+        static Eal kept{*std::move(eal)};
+        auto made = Mempool::create({.nb_mbufs = 16384});
+        MG_ASSERT(made);
+        return new Mempool{*std::move(made)};
+    }();
+    return *mempool;
+}
+
+}  // namespace
+
+unsigned fake_mbufs_in_use() {
+    return pool().nb_in_use();
+}
+
+FakeDataplane::FakeDataplane(DataplaneOptions options)
+    : links(options.ports.size(), LinkState::up), options_{std::move(options)} {
+    pool();
+}
+
+FakeDataplane::~FakeDataplane() = default;
+
+void FakeDataplane::punt(Punt reason, std::span<const uint8_t> bytes, PacketInfo info) {
+    Packet packet = allocate(static_cast<uint16_t>(bytes.size()));
+    MG_ASSERT(packet);
+    std::ranges::copy(bytes, packet.bytes().begin());
+    info.punt = reason;
+    packet.info() = info;
+    punts_.push_back(std::move(packet));
+}
+
+void FakeDataplane::publish(std::shared_ptr<const Snapshot> next) {
+    snapshot_ = std::move(next);
+    steps.emplace_back("publish");
+}
+
+PeerId FakeDataplane::add_peer() {
+    PeerId peer = kNoPeer;
+    if (!free_.empty()) {
+        peer = free_.back();
+        free_.pop_back();
+    } else if (slots_.size() < options_.max_peers) {
+        peer = static_cast<PeerId>(slots_.size());
+        slots_.emplace_back();
+    }
+    steps.push_back("add " + std::to_string(peer));
+    return peer;
+}
+
+void FakeDataplane::remove_peer(PeerId peer) {
+    steps.push_back("remove " + std::to_string(peer));
+    free_.push_back(peer);
+}
+
+Dataplane::Activity FakeDataplane::activity(PeerId peer) const {
+    const auto it = activities.find(peer);
+    return it == activities.end() ? Activity{} : it->second;
+}
+
+bool FakeDataplane::install(std::unique_ptr<Keypair> keypair) {
+    steps.emplace_back("install");
+    if (refuse_install || keypairs.contains(keypair->local_index) ||
+        relays.contains(keypair->local_index))
+        return false;
+    const uint32_t index = keypair->local_index;
+    keypairs.emplace(index, std::move(keypair));
+    return true;
+}
+
+Keypair* FakeDataplane::keypair(uint32_t local_index) {
+    const auto it = keypairs.find(local_index);
+    return it == keypairs.end() ? nullptr : it->second.get();
+}
+
+void FakeDataplane::remove_keypair(uint32_t local_index) {
+    steps.emplace_back("remove keypair");
+    const auto it = keypairs.find(local_index);
+    if (it == keypairs.end())
+        return;
+    Keypair* expected = it->second.get();
+    slots_.at(expected->peer).sending.compare_exchange_strong(expected, nullptr);
+    keypairs.erase(it);
+}
+
+// Slots are never given out twice: a test that uses one after its end finds it empty.
+LinkId FakeDataplane::add_link() {
+    if (link_table.size() == kMaxLinks)
+        return kNoLink;
+    const LinkId id = next_link_++;
+    link_table.emplace(id, nullptr);
+    steps.push_back("add link " + std::to_string(id));
+    return id;
+}
+
+void FakeDataplane::set_link(LinkId id, const Link* link) {
+    link_table.at(id) = link;
+    steps.push_back("set link " + std::to_string(id));
+}
+
+void FakeDataplane::remove_link(LinkId id) {
+    MG_ASSERT(link_table.erase(id) == 1);
+    steps.push_back("remove link " + std::to_string(id));
+}
+
+bool FakeDataplane::install_relay(uint32_t receiver_index, LinkId link) {
+    MG_ASSERT(link_table.contains(link));
+    steps.push_back("install relay " + std::to_string(receiver_index));
+    if (refuse_install || keypairs.contains(receiver_index))
+        return false;
+    return relays.emplace(receiver_index, link).second;
+}
+
+void FakeDataplane::move_relay(uint32_t receiver_index, LinkId link) {
+    MG_ASSERT(link_table.contains(link));
+    steps.push_back("move relay " + std::to_string(receiver_index));
+    if (const auto it = relays.find(receiver_index); it != relays.end())
+        it->second = link;
+}
+
+void FakeDataplane::remove_relay(uint32_t receiver_index) {
+    steps.push_back("remove relay " + std::to_string(receiver_index));
+    relays.erase(receiver_index);
+}
+
+Dataplane::LinkActivity FakeDataplane::link_activity(LinkId id) const {
+    const auto it = link_activities.find(id);
+    return it == link_activities.end() ? LinkActivity{} : it->second;
+}
+
+Packet FakeDataplane::next_punt() {
+    if (punts_.empty())
+        return {};
+    Packet packet = std::move(punts_.front());
+    punts_.pop_front();
+    return packet;
+}
+
+std::optional<Note> FakeDataplane::next_note() {
+    if (notes.empty())
+        return std::nullopt;
+    const Note note = notes.front();
+    notes.pop_front();
+    return note;
+}
+
+Packet FakeDataplane::allocate(uint16_t len) {
+    rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool().get());
+    if (mbuf == nullptr)
+        return {};
+    meta_of(mbuf) = PacketMeta{};
+    Packet packet{mbuf};
+    MG_ASSERT(rte_pktmbuf_append(mbuf, len) != nullptr);
+    return packet;
+}
+
+bool FakeDataplane::send(Packet packet, uint32_t) {
+    const auto bytes = packet.bytes();
+    sent.push_back({packet.info(), {bytes.begin(), bytes.end()}});
+    return true;
+}
+
+PortStatus FakeDataplane::port_status(PortId port) const {
+    return {.name = options_.ports[port].name,
+            .device = "fake",
+            .driver = "fake",
+            .role = options_.ports[port].role,
+            .mac = mac_of(port),
+            .link = links[port],
+            .link_changes = 0,
+            .nb_rx_queues = 1,
+            .nb_tx_queues = 1,
+            .rss = false,
+            .tx_checksum_offload = false,
+            .vlan_strip_offload = false,
+            .rx_missed = 0,
+            .rx_errors = 0,
+            .rx_nombuf = 0,
+            .tx_errors = 0};
+}
+
+unsigned FakeDataplane::mbufs_in_use() const {
+    return fake_mbufs_in_use();
+}
+
+}  // namespace meshgate::control

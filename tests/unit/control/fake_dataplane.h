@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dataplane/api/dataplane.h"
+#include "dataplane/ports/mempool.h"
+
+namespace meshgate::control {
+
+// The packet side as control sees it, without workers: a test puts punts in and looks at what was
+// sent. Its packets are real mbufs, so that a forgotten one shows. The TSC counts nanoseconds.
+class FakeDataplane : public Dataplane {
+public:
+    struct Sent {
+        PacketInfo info;
+        std::vector<uint8_t> bytes;
+    };
+
+    explicit FakeDataplane(DataplaneOptions options);
+    ~FakeDataplane() override;
+
+    // ---- for the test ----
+    void punt(Punt reason, std::span<const uint8_t> bytes, PacketInfo info = {});
+    std::vector<Sent> take_sent() { return std::exchange(sent, {}); }
+    uint64_t drops(Drop reason) const {
+        return control_counters_.drops[static_cast<size_t>(reason)].get();
+    }
+    // As a worker counts what it drops.
+    void count_worker_drop(Drop reason) {
+        worker_counters_.drops[static_cast<size_t>(reason)].add(1);
+    }
+    static MacAddress mac_of(PortId port) { return {{2, 0, 0, 0, 1, static_cast<uint8_t>(port)}}; }
+
+    uint64_t now_ns = 0;
+    std::deque<Note> notes;
+    std::vector<Sent> sent;
+    // "publish", "add 3", "remove 3", "install", "remove keypair", "add link 3", "set link 3",
+    // "remove link 3", "install relay 7", "move relay 7", "remove relay 7"
+    std::vector<std::string> steps;
+    std::map<uint32_t, std::unique_ptr<Keypair>> keypairs;
+    std::map<PeerId, Activity> activities;
+    std::vector<LinkState> links;  // of ports
+    std::map<LinkId, const Link*> link_table;
+    std::map<uint32_t, LinkId> relays;
+    std::map<LinkId, LinkActivity> link_activities;
+    size_t nb_retired = 0;
+    bool refuse_install = false;  // keypairs and relay entries
+
+    // ---- Dataplane ----
+    void start() override {}
+    void stop() override {}
+    void publish(std::shared_ptr<const Snapshot> next) override;
+    const Snapshot& snapshot() const override { return *snapshot_; }
+    PeerId add_peer() override;
+    void remove_peer(PeerId peer) override;
+    PeerSlot& peer(PeerId peer) override { return slots_.at(peer); }
+    Activity activity(PeerId peer) const override;
+    bool install(std::unique_ptr<Keypair> keypair) override;
+    Keypair* keypair(uint32_t local_index) override;
+    void remove_keypair(uint32_t local_index) override;
+    LinkId add_link() override;
+    void set_link(LinkId id, const Link* link) override;
+    void remove_link(LinkId id) override;
+    bool install_relay(uint32_t receiver_index, LinkId link) override;
+    void move_relay(uint32_t receiver_index, LinkId link) override;
+    void remove_relay(uint32_t receiver_index) override;
+    LinkActivity link_activity(LinkId id) const override;
+    void retire(std::shared_ptr<const void>) override { ++nb_retired; }
+    size_t reclaim() override { return 0; }
+    int wakeup_fd() const override { return -1; }
+    bool arm_wakeup() override { return punts_.empty() && notes.empty(); }
+    Packet next_punt() override;
+    std::optional<Note> next_note() override;
+    Packet allocate(uint16_t len) override;
+    bool send(Packet packet, uint32_t order) override;
+    const DataplaneOptions& options() const override { return options_; }
+    PortStatus port_status(PortId port) const override;
+    WorkerStatus worker_status(unsigned worker) const override { return {worker, -1, true}; }
+    const WorkerCounters& counters(unsigned) const override { return worker_counters_; }
+    WorkerCounters& control_counters() override { return control_counters_; }
+    std::string aead_engine() const override { return "none"; }
+    std::string aead_reason() const override { return "none is needed"; }
+    std::string memory_description() const override { return "ordinary pages"; }
+    unsigned mbufs_in_use() const override;
+    uint64_t tsc_hz() const override { return 1'000'000'000; }
+    uint64_t tsc_now() const override { return now_ns; }
+
+private:
+    DataplaneOptions options_;
+    std::shared_ptr<const Snapshot> snapshot_;
+    std::deque<PeerSlot> slots_;
+    std::vector<PeerId> free_;
+    LinkId next_link_ = 0;
+    std::deque<Packet> punts_;
+    WorkerCounters worker_counters_;
+    WorkerCounters control_counters_;
+};
+
+// Mbufs of all fakes that are in use; the pool is made with the first fake.
+unsigned fake_mbufs_in_use();
+
+}  // namespace meshgate::control
