@@ -5,7 +5,7 @@
 
 #include "base/time.h"
 
-namespace meshgate::control {
+namespace meshgate {
 
 // `rate` per second on average, `burst` at once.
 class TokenBucket {
@@ -30,4 +30,4 @@ private:
     Time last_{};
 };
 
-}  // namespace meshgate::control
+}  // namespace meshgate

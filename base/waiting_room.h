@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-namespace meshgate::control {
+namespace meshgate {
 
 // How many items may wait in all rooms that share it, so that what waits can never use up the
 // packet pool.
@@ -69,4 +69,4 @@ private:
     std::map<Key, std::deque<Item>> queues_;
 };
 
-}  // namespace meshgate::control
+}  // namespace meshgate

@@ -79,7 +79,7 @@ ControlBox::ControlBox(config::Model model, const SecretKey& key)
 
 Now ControlBox::now() {
     dataplane_.now_ns = clock_ns_;
-    return {.monotonic_ns = clock_ns_, .wall_ns = 1'700'000'000 * kSecondNs + clock_ns_};
+    return Now::at(clock_ns_, 1'700'000'000 * kSecondNs + clock_ns_);
 }
 
 wireguard::Message ControlBox::initiation_of(const SecretKey& key) {

@@ -46,7 +46,7 @@ public:
     }
 
 private:
-    control::Now now();
+    Now now();
 
     PublicKey public_key_;
     uint64_t clock_ns_;

@@ -101,7 +101,7 @@ public:
     }
 
     void next_round(uint64_t later_ns = kRoundNs) {
-        now_.monotonic_ns += later_ns;
+        now_.mono += std::chrono::nanoseconds{later_ns};
         now_.wall_ns += later_ns;
     }
 
@@ -209,7 +209,7 @@ private:
     }
 
     Load load_;
-    Now now_{.monotonic_ns = 1000 * kNsPerSecond, .wall_ns = 1'700'000'000 * kNsPerSecond};
+    Now now_ = Now::at(1000 * kNsPerSecond, 1'700'000'000 * kNsPerSecond);
     Device hub_;
     std::vector<std::unique_ptr<Device>> clients_;
     std::vector<uint32_t> installed_;

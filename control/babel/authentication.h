@@ -14,7 +14,6 @@
 
 namespace meshgate::babel {
 
-using control::Time;
 using FillRandom = std::function<void(std::span<uint8_t>)>;
 
 enum class MacAlgorithm : uint8_t {

@@ -10,8 +10,6 @@
 
 namespace meshgate::babel {
 
-using control::kNever;
-using control::Time;
 using Duration = Time::duration;
 
 constexpr Duration from_cs(uint16_t centiseconds) noexcept {

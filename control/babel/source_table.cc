@@ -19,8 +19,7 @@ bool SourceTable::feasible(const Source& source, uint16_t seqno, uint16_t metric
     return seqno_less(known.seqno, seqno) || (known.seqno == seqno && metric < known.metric);
 }
 
-void SourceTable::announced(const Source& source, uint16_t seqno, uint16_t metric,
-                            control::Time now) {
+void SourceTable::announced(const Source& source, uint16_t seqno, uint16_t metric, Time now) {
     const auto [at, added] = entries_.try_emplace(source, Entry{{seqno, metric}, {}});
     FeasibilityDistance& known = at->second.distance;
     if (!added && seqno_less(known.seqno, seqno))
@@ -35,7 +34,7 @@ std::optional<FeasibilityDistance> SourceTable::find(const Source& source) const
     return found == entries_.end() ? std::nullopt : std::optional{found->second.distance};
 }
 
-void SourceTable::sweep(control::Time now) {
+void SourceTable::sweep(Time now) {
     std::erase_if(entries_, [now](const auto& entry) { return entry.second.expires <= now; });
 }
 

@@ -31,15 +31,15 @@ public:
     // May a route with this seqno and advertised metric be used without danger of a loop (3.5.1)?
     bool feasible(const Source& source, uint16_t seqno, uint16_t metric) const noexcept;
     // Must come before a finite metric is sent (3.7.3).
-    void announced(const Source& source, uint16_t seqno, uint16_t metric, control::Time now);
+    void announced(const Source& source, uint16_t seqno, uint16_t metric, Time now);
     std::optional<FeasibilityDistance> find(const Source& source) const noexcept;
-    void sweep(control::Time now);
+    void sweep(Time now);
     size_t size() const noexcept { return entries_.size(); }
 
 private:
     struct Entry {
         FeasibilityDistance distance;
-        control::Time expires;
+        Time expires;
     };
     std::map<Source, Entry> entries_;
 };

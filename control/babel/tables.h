@@ -89,8 +89,8 @@ struct Interface {
     bool dump_in_haste = false;    // somebody asked for it
     std::optional<Prefix> cursor;  // of a dump under way
     std::map<Prefix, PendingUpdate> pending;
-    std::vector<Tlv> multicast;                                       // waits to be sent
-    control::TokenBucket rate{kPacketsPerSecond, kPacketsPerSecond};  // of what is received
+    std::vector<Tlv> multicast;                              // waits to be sent
+    TokenBucket rate{kPacketsPerSecond, kPacketsPerSecond};  // of what is received
     Time flush_at = kNever;
     std::vector<Unacknowledged> unacknowledged;
     uint16_t last_nonce = 0;

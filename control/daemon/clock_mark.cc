@@ -12,8 +12,8 @@ namespace meshgate::control {
 
 namespace {
 
-constexpr uint64_t kSlackNs = 60 * wireguard::kNsPerSecond;
-constexpr uint64_t kDayNs = 86400 * wireguard::kNsPerSecond;
+constexpr uint64_t kSlackNs = 60 * kNsPerSecond;
+constexpr uint64_t kDayNs = 86400 * kNsPerSecond;
 
 // 0 for whatever is no number: a lost mark costs some waiting, nothing else.
 uint64_t read_mark(const std::string& path) {
@@ -55,7 +55,7 @@ ClockMark::ClockMark(const std::string& folder, const Now& start) : start_{start
 Result<void> ClockMark::keep(uint64_t greatest_sent_ns, const Now& now) {
     if (path_.empty() || greatest_sent_ns + kSlackNs / 2 <= stored_ns_ || greatest_sent_ns == 0)
         return {};
-    const uint64_t expected_ns = start_.wall_ns + (now.monotonic_ns - start_.monotonic_ns);
+    const uint64_t expected_ns = start_.wall_ns + (now.mono_ns() - start_.mono_ns());
     if (greatest_sent_ns > expected_ns + kDayNs && greatest_sent_ns > stored_ns_ + kDayNs)
         return fail("the clock jumped ahead by more than a day: its time is not kept");
     const uint64_t mark_ns = greatest_sent_ns + kSlackNs;

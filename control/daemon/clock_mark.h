@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "control/clock.h"
+#include "base/time.h"
 
 namespace meshgate::control {
 

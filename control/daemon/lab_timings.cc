@@ -23,7 +23,7 @@ std::optional<uint64_t> parse_duration_ns(std::string_view text) {
     const auto number = parse_number(text.substr(0, text.size() - (ms ? 2 : 1)));
     if (!number || *number > 86'400'000)
         return std::nullopt;
-    return *number * (ms ? wireguard::kNsPerMs : wireguard::kNsPerSecond);
+    return *number * (ms ? kNsPerMs : kNsPerSecond);
 }
 
 Result<void> set(wireguard::Timings& timings, std::string_view name, std::string_view value) {

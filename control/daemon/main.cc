@@ -38,6 +38,13 @@ namespace meshgate::control {
 
 namespace {
 
+Now system_now() noexcept {
+    const auto wall = std::chrono::system_clock::now().time_since_epoch();
+    return {.mono = std::chrono::steady_clock::now(),
+            .wall_ns = static_cast<uint64_t>(
+                std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count())};
+}
+
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 78;  // EX_CONFIG

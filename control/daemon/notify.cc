@@ -12,8 +12,7 @@ void Notify::ready(const std::string& status) {
 
 // "notify-reload" wants the moment of the reload on the monotonic clock.
 void Notify::reloading(const Now& now) {
-    sd_notify(0,
-              ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.monotonic_ns / 1000)).c_str());
+    sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.mono_ns() / 1000)).c_str());
 }
 
 void Notify::stopping() {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "control/clock.h"
+#include "base/time.h"
 #include "dataplane/api/dataplane.h"
 
 namespace meshgate::control {

@@ -9,7 +9,6 @@ namespace {
 
 using wireguard::HandshakeEvent;
 
-constexpr uint64_t kNsPerSecond = 1'000'000'000;
 constexpr uint64_t kInitiationLen = 148;
 constexpr uint64_t kResponseLen = 92;
 constexpr uint64_t kCookieReplyLen = 64;
@@ -94,7 +93,7 @@ std::vector<std::string> offloads_of(const PortStatus& status) {
 StateView::StateView(Gateway& gateway, Reload& reload)
     : gateway_{gateway},
       reload_{reload},
-      started_ns_{gateway.now().monotonic_ns},
+      started_ns_{gateway.now().mono_ns()},
       loads_(gateway.dataplane().options().nb_workers) {}
 
 // ---- status ----
@@ -106,7 +105,7 @@ StatusView StateView::status() {
     StatusView view;
     view.name = model.node.name;
     view.version = MESHGATE_VERSION;
-    view.uptime_s = (now.monotonic_ns - started_ns_) / kNsPerSecond;
+    view.uptime_s = (now.mono_ns() - started_ns_) / kNsPerSecond;
     view.config_file = reload_.path();
     view.config_applied_unix_s = seconds(reload_.applied_ns());
     view.last_reload_unix_s = seconds(reload_.last_attempt_ns());

@@ -71,7 +71,7 @@ constexpr std::array<std::pair<Refusal::Kind, const char*>, 6> kReasons = {
 BabelView StateView::babel() {
     const foreign::Routers& routers = gateway_.foreign();
     const babel::Speaker& speaker = routers.speaker();
-    const Time now = time_of(gateway_.now());
+    const Time now = gateway_.now().mono;
     BabelView view;
     view.router_id = hex_of(speaker.router_id());
     view.seqno = speaker.seqno();

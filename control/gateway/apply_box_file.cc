@@ -130,7 +130,7 @@ void Gateway::publish_routes() {
         addresses.push_back(mesh_->node());
     }
     auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
-    foreign_.set_own_routes(rib, time_of(now()));
+    foreign_.set_own_routes(rib, now().mono);
     if (builder_.set_routes(with_learned(std::move(rib), foreign_.routes())))
         snapshot_stale_ = true;
 }
@@ -146,7 +146,7 @@ void Gateway::make_mesh(const Now& now) {
                         .log = parts_.log,
                         .clock = parts_.clock,
                         .send_as_is = [this](const wireguard::SendMessage& message,
-                                             const Now& at) { paths_.send(message, time_of(at)); },
+                                             const Now& at) { paths_.send(message, at.mono); },
                         .set_name =
                             [this](PeerId peer, const std::string& name) {
                                 if (name.empty())
@@ -156,8 +156,8 @@ void Gateway::make_mesh(const Now& now) {
                             }},
         parts_.network->authority(), model_);
     sessions_.set_mesh(mesh_.get());
-    publish_listen_ports(time_of(now));
-    publish_ports(time_of(now));
+    publish_listen_ports(now.mono);
+    publish_ports(now.mono);
     mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
     add_clients(now);
 }
@@ -169,9 +169,9 @@ void Gateway::take_network(const Now& now) {
     const auto departed = departed_clients();
     for (const config::Peer& client : departed)
         clients_.erase(client.public_key);
-    set_foreign({}, time_of(now));
+    set_foreign({}, now.mono);
     publish_routes();
-    publish(time_of(now));
+    publish(now.mono);
     mesh_->forget_departed();
     for (const config::Peer& client : departed)
         remove_peer(client, now);
@@ -197,7 +197,7 @@ void Gateway::add_clients(const Now& now) {
             clients_.erase(client.public_key);
             parts_.log.write(
                 {Log::Level::error, "client-refused", client.name, added.error().message},
-                time_of(now));
+                now.mono);
         } else {
             mesh_->add_client(*added, client.public_key);
         }
@@ -323,7 +323,7 @@ void Gateway::set_listen_port(uint16_t before, uint16_t after, Time now) {
 
 Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Secrets secrets) {
     const Now now = this->now();
-    const Time time = time_of(now);
+    const Time time = now.mono;
     // New peers come before old ones go, so there must be room for both at once.
     const size_t nb_peers = model_.peers.size() + changes.added_peers.size();
     if (nb_peers > parts_.dataplane.options().max_peers)

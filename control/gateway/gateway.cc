@@ -73,17 +73,17 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
         gateway->macs_.push_back(gateway->parts_.dataplane.port_status(static_cast<PortId>(i)).mac);
     gateway->down_since_ns_.resize(present.ports.size());
     gateway->device_.set_private_key(std::move(secrets.private_key), now);
-    gateway->publish_listen_ports(time_of(now));
-    gateway->publish_ports(time_of(now));
+    gateway->publish_listen_ports(now.mono);
+    gateway->publish_ports(now.mono);
     for (const config::Peer& peer : present.peers) {
         if (auto added = gateway->add_peer(peer, secrets, now); !added)
             return within("peer " + peer.name, added.error());
     }
     if (gateway->parts_.network != nullptr)
         gateway->make_mesh(now);
-    gateway->set_foreign(std::move(secrets.mac_keys), time_of(now));
+    gateway->set_foreign(std::move(secrets.mac_keys), now.mono);
     gateway->publish_routes();
-    gateway->publish(time_of(now));
+    gateway->publish(now.mono);
     return gateway;
 }
 
@@ -137,7 +137,7 @@ bool Gateway::poll() {
 
 void Gateway::handle(Packet packet, const Now& now) {
     const PacketInfo& info = packet.info();
-    const Time time = time_of(now);
+    const Time time = now.mono;
     switch (info.punt) {
         case Punt::handshake:
             return queue_handshake(packet);
@@ -211,10 +211,10 @@ void Gateway::answer_handshakes() {
     if (handshakes_.empty())
         return;
     const size_t nb_least = workers_refuse_handshakes() ? kMaxQueuedHandshakes : 0;
-    const uint64_t start_ns = now().monotonic_ns;
+    const uint64_t start_ns = now().mono_ns();
     while (!handshakes_.empty()) {
         const Now now = this->now();
-        if (now.monotonic_ns - start_ns > kHandshakeBudgetNs)
+        if (now.mono_ns() - start_ns > kHandshakeBudgetNs)
             return;
         const QueuedHandshake queued = handshakes_.front();
         handshakes_.pop_front();
@@ -269,16 +269,16 @@ void Gateway::handle(const Note& note, const Now& now) {
 void Gateway::tick() {
     const Now now = this->now();
     device_.tick(now);
-    next_hops_.table().tick(time_of(now));
-    paths_.tick(time_of(now));
+    next_hops_.table().tick(now.mono);
+    paths_.tick(now.mono);
     if (mesh_)
         mesh_->tick(now);
-    if (foreign_.next_deadline() <= time_of(now))
-        foreign_.tick(time_of(now));
+    if (foreign_.next_deadline() <= now.mono)
+        foreign_.tick(now.mono);
     const size_t nb_expired = std::erase_if(
-        old_listen_ports_, [&](const OldListenPort& old) { return old.expires <= time_of(now); });
+        old_listen_ports_, [&](const OldListenPort& old) { return old.expires <= now.mono; });
     if (nb_expired > 0)
-        publish_listen_ports(time_of(now));
+        publish_listen_ports(now.mono);
     settle(now);
 }
 
@@ -286,7 +286,7 @@ Time Gateway::next_deadline() const noexcept {
     Time deadline = std::min(next_hops_.table().next_deadline(), paths_.next_deadline());
     deadline = std::min(deadline, foreign_.next_deadline());
     const uint64_t device_ns = device_.next_deadline();
-    if (device_ns != wireguard::kNever)
+    if (device_ns != wireguard::kNeverNs)
         deadline = std::min(deadline, Time{std::chrono::nanoseconds{device_ns}});
     if (mesh_)
         deadline = std::min(deadline, mesh_->next_deadline());
@@ -317,19 +317,19 @@ void Gateway::watch_links() {
         down_since_ns_[i] = up ? 0 : now.wall_ns;
         parts_.log.write({up ? Log::Level::info : Log::Level::warning, up ? "link-up" : "link-down",
                           model_.ports[i].name, up ? "link is up" : "link is down"},
-                         time_of(now));
+                         now.mono);
         if (up)
-            next_hops_.table().link_up(port, time_of(now));
+            next_hops_.table().link_up(port, now.mono);
     }
     if (changed) {
-        publish_ports(time_of(now));
-        set_foreign({}, time_of(now));
+        publish_ports(now.mono);
+        set_foreign({}, now.mono);
     }
     settle(now);
 }
 
 void Gateway::settle(const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     // An answer may free messages, and messages may need answers; both get less each time.
     for (auto events = next_hops_.settle(time); !events.empty(); events = next_hops_.settle(time)) {
         for (const Neighbors::Event& event : events)

@@ -9,10 +9,10 @@
 
 #include "base/keys.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "base/token_bucket.h"
 #include "config/diff.h"
 #include "config/model.h"
-#include "control/clock.h"
 #include "control/log/log.h"
 #include "control/mesh/members/network_store.h"
 #include "control/mesh/mesh.h"

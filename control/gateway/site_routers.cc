@@ -72,10 +72,10 @@ void Gateway::set_foreign(foreign::MacSecrets secrets, Time now) {
 }
 
 void Gateway::publish_learned(Time now) {
-    const uint64_t begun_ns = this->now().monotonic_ns;
+    const uint64_t begun_ns = this->now().mono_ns();
     if (builder_.set_routes(with_learned(builder_.routes(), foreign_.routes())))
         snapshot_stale_ = true;
-    const std::chrono::nanoseconds took{this->now().monotonic_ns - begun_ns};
+    const std::chrono::nanoseconds took{this->now().mono_ns() - begun_ns};
     routes_stale_ = false;
     routes_published_ = now;
     routes_interval_ = std::max<Time::duration>(kMinRoutesInterval, took * kRestAfterRoutes);

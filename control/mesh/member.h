@@ -31,7 +31,7 @@ struct MemberLink {
     Time fresh_until{};         // it is new, or came back: has to prove itself, fast
     std::optional<Time> heard;  // last Babel packet by this link
     bool probed = false;        // the speaker has an interface of this number
-    control::Time::duration interval{};
+    Time::duration interval{};
     uint64_t nb_relayed = 0;          // as counted when last looked at
     std::optional<Time> relayed_at;   // when it last grew
     Time next_seen{};                 // when to tell again where we see them
@@ -72,8 +72,8 @@ struct Member {
     IpAddress link_local;
     PeerId peer = kNoPeer;
     std::map<LinkKey, MemberLink> links;
-    uint64_t network_version = 0;                  // that it told us; 0: none yet
-    control::TokenBucket control_rate{500, 1000};  // messages from it
+    uint64_t network_version = 0;         // that it told us; 0: none yet
+    TokenBucket control_rate{500, 1000};  // messages from it
 
     // Traffic of users, which is what the packet path counted less what we sent and received.
     uint64_t control_tx = 0, control_rx = 0;
@@ -114,7 +114,7 @@ struct Member {
     // NAT
     Time next_candidates{};
     unsigned nb_candidate_rounds = 0;
-    control::TokenBucket candidate_rate{0.5, 5};  // messages with its endpoints
+    TokenBucket candidate_rate{0.5, 5};  // messages with its endpoints
 
     bool has_session() const noexcept { return !keypairs.empty(); }
 };

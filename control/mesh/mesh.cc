@@ -14,8 +14,6 @@ namespace meshgate::mesh {
 namespace {
 
 using namespace std::chrono_literals;
-using control::kNever;
-using control::time_of;
 
 constexpr auto kReviewInterval = 100ms;
 // A member without traffic for so long is idle: its links are no longer probed, its session ends.
@@ -52,7 +50,7 @@ Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config:
       relays_{{.self = node_}, *this, *this},
       clients_{node_, *this},
       published_{*this, *this, *this},
-      created_{time_of(parts_.clock())} {}
+      created_{parts_.clock().mono} {}
 
 Mesh::~Mesh() {
     for (auto& [node, member] : members_)
@@ -61,7 +59,7 @@ Mesh::~Mesh() {
 
 void Mesh::log(Log::Level level, std::string_view name, std::string_view subject, std::string text,
                const Now& now) {
-    parts_.log.write({level, name, subject, std::move(text)}, time_of(now));
+    parts_.log.write({level, name, subject, std::move(text)}, now.mono);
 }
 
 Member* Mesh::member_at(const IpAddress& node) {
@@ -82,7 +80,7 @@ Member* Mesh::member_of_link(LinkId id) {
 // ---- the network file ----
 
 void Mesh::apply(config::Network network, const config::SignedNetwork& file, const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     std::vector<uint8_t> bytes{file.signature.begin(), file.signature.end()};
     bytes.insert(bytes.end(), file.text.begin(), file.text.end());
     files_.set_current(network.version, std::move(bytes), time);
@@ -162,7 +160,7 @@ void Mesh::set_addresses(const std::string& host, const std::vector<IpAddress>& 
                          const Now& now) {
     addresses_[host] = addresses;
     for (auto& [node, member] : members_)
-        make_links(*member, time_of(now));
+        make_links(*member, now.mono);
 }
 
 void Mesh::tell_clients(Time now) {
@@ -214,7 +212,7 @@ void Mesh::add_member(const config::Member& info, const Now& now) {
 
 // Its sessions end, and nothing of it is known any more.
 void Mesh::remove_member(Member& member, const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     log(Log::Level::info, "member-removed", member.info.name, "no longer in the network file", now);
     while (!member.links.empty())
         remove_link(member, LinkKey{member.links.begin()->first}, time);
@@ -243,26 +241,26 @@ void Mesh::set_ports(std::vector<UnderlayPort> ports, const config::Model& box, 
         const config::Port& port = box.ports[i];
         port_terms_[static_cast<PortId>(i)] = {port.name, port.cost_bias, port.metered};
     }
-    links_.set_ports(std::move(ports), time_of(now));
+    links_.set_ports(std::move(ports), now.mono);
     for (auto& [node, member] : members_) {
         for (auto& [key, link] : member->links) {
             if (link.probed)
-                speaker_.set_cost(link.id, cost_of(key), time_of(now));
+                speaker_.set_cost(link.id, cost_of(key), now.mono);
         }
-        make_links(*member, time_of(now));
+        make_links(*member, now.mono);
     }
 }
 
 void Mesh::set_listen_port(uint16_t listen_port, const Now& now) {
-    links_.set_listen_port(listen_port, time_of(now));
+    links_.set_listen_port(listen_port, now.mono);
 }
 
 void Mesh::on_neighbor(const Neighbors::Event& event, const Now& now) {
-    links_.on_neighbor(event, time_of(now));
+    links_.on_neighbor(event, now.mono);
 }
 
 bool Mesh::on_path_mtu(const control::PathMtuReport& report, const Now& now) {
-    return links_.on_path_mtu(report, time_of(now));
+    return links_.on_path_mtu(report, now.mono);
 }
 
 std::vector<control::PeerPrefixes> Mesh::prefixes() const {
@@ -308,27 +306,27 @@ void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) 
     if (handshake_from_.port != kNoPort && handshake_from_.remote.port != 0) {
         const LinkKey key{handshake_from_.port, handshake_from_.remote};
         member->greeted_by = key;
-        member->greeted_until = time_of(now) + kGreetingLife;
-        add_link(*member, key, LinkOrigin::heard, time_of(now));
+        member->greeted_until = now.mono + kGreetingLife;
+        add_link(*member, key, LinkOrigin::heard, now.mono);
     } else {
         member->greeted_by.reset();
     }
-    make_links(*member, time_of(now));
-    relays_.open(keypair.remote_index, member->node, time_of(now));
+    make_links(*member, now.mono);
+    relays_.open(keypair.remote_index, member->node, now.mono);
     settle_relays(now);
     // Somebody wanted it, here or there: worth a look for the best way.
     if (member->keypairs.size() == 1)
-        member->last_user = time_of(now);
+        member->last_user = now.mono;
     steer(*member, now);
 }
 
 void Mesh::on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now) {
     Member* member = member_of(peer);
     if (member == nullptr)
-        return on_client_keypair_removed(peer, time_of(now));
+        return on_client_keypair_removed(peer, now.mono);
     if (const auto keypair = member->keypairs.find(local_index);
         keypair != member->keypairs.end()) {
-        relays_.close(keypair->second, time_of(now));
+        relays_.close(keypair->second, now.mono);
         member->keypairs.erase(keypair);
     }
     if (member->keypairs.empty()) {
@@ -337,7 +335,7 @@ void Mesh::on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now)
         member->lost_at.reset();
         links_.wait(peer);
         for (auto& [key, link] : member->links)
-            set_probing(*member, link, false, time_of(now));
+            set_probing(*member, link, false, now.mono);
     }
     steering_due_ = true;
 }
@@ -345,7 +343,7 @@ void Mesh::on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now)
 // ---- time ----
 
 void Mesh::tick(const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     if (shut_down_) {
         next_review_ = kNever;
         return;
@@ -373,11 +371,10 @@ Time Mesh::next_deadline() const {
 }
 
 void Mesh::review(const Now& now) {
-    links_.tick(time_of(now));
-    find_used_links(time_of(now));
+    links_.tick(now.mono);
+    find_used_links(now.mono);
     nb_greetings_ = 0;
-    std::erase_if(stranded_,
-                  [&](const auto& entry) { return entry.second.expires <= time_of(now); });
+    std::erase_if(stranded_, [&](const auto& entry) { return entry.second.expires <= now.mono; });
     for (auto& [node, member] : members_)
         review_member(*member, now);
     if (std::exchange(steering_due_, false))
@@ -385,7 +382,7 @@ void Mesh::review(const Now& now) {
 }
 
 void Mesh::review_member(Member& member, const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     if (member.has_session())
         watch_traffic(member, time);
     else if (is_eager(member))

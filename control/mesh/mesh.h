@@ -9,12 +9,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/time.h"
 #include "config/model.h"
 #include "config/network.h"
 #include "config/network_file.h"
 #include "control/api/views.h"
 #include "control/babel/speaker.h"
-#include "control/clock.h"
 #include "control/log/log.h"
 #include "control/mesh/clients/clients.h"
 #include "control/mesh/clients/published.h"
@@ -34,7 +34,6 @@ class Sessions;
 namespace meshgate::mesh {
 
 using control::Log;
-using control::Now;
 
 // What the mesh needs of the gateway; all outlive it.
 struct MeshParts {
@@ -43,7 +42,7 @@ struct MeshParts {
     control::Sessions& sessions;
     Neighbors& neighbors;
     Log& log;
-    control::Clock clock;
+    Clock clock;
     // A handshake message that is not ours to a stock client, from where it came in.
     std::function<void(const wireguard::SendMessage&, const Now&)> send_as_is;
     // Gives a peer's slot its name, or takes it away (empty).

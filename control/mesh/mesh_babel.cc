@@ -10,7 +10,6 @@ namespace meshgate::mesh {
 namespace {
 
 using namespace std::chrono_literals;
-using control::time_of;
 using Duration = Time::duration;
 
 constexpr Duration kProbeInUse = 200ms;
@@ -227,18 +226,18 @@ void Mesh::receive_babel(Packet& packet, Member& member, const Now& now) {
     const auto udp = parse_udp(packet.bytes());
     if (!udp || info.remote.port == 0)
         return;
-    MemberLink* link = add_link(member, {info.port, info.remote}, LinkOrigin::heard, time_of(now));
+    MemberLink* link = add_link(member, {info.port, info.remote}, LinkOrigin::heard, now.mono);
     if (link == nullptr)
         return;
     // After a silence it has to prove itself, and fast: others may have no other way.
-    if (!link->heard || time_of(now) - *link->heard > kQuiet)
-        link->fresh_until = std::max(link->fresh_until, time_of(now) + kFresh);
-    link->heard = time_of(now);
+    if (!link->heard || now.mono - *link->heard > kQuiet)
+        link->fresh_until = std::max(link->fresh_until, now.mono + kFresh);
+    link->heard = now.mono;
     if (!link->probed || shut_down_)
         return;
     speaker_.receive(
         {.interface = link->id, .flow = {udp->source, udp->destination}, .bytes = udp->payload},
-        time_of(now));
+        now.mono);
     settle_babel(now);
 }
 
@@ -258,9 +257,9 @@ void Mesh::settle_babel(const Now& now) {
                 const bool up = event.kind == babel::Event::Kind::neighbor_up;
                 steering_due_ = true;
                 if (!up)
-                    doubt_links_beside(event.neighbor.interface, time_of(now));
+                    doubt_links_beside(event.neighbor.interface, now.mono);
                 if (up)
-                    on_link_up(event.neighbor.interface, time_of(now));
+                    on_link_up(event.neighbor.interface, now.mono);
                 // It may have restarted, and our session with it be worth nothing.
                 if (!up && member->info.relay && !neighbor_is_up(member->node))
                     parts_.device.on_no_session(member->peer, now);
@@ -283,7 +282,7 @@ void Mesh::settle_babel(const Now& now) {
                 ++nb_alarms_;
                 break;
             case babel::Event::Kind::neighbor_suspected:
-                doubt_links_beside(event.neighbor.interface, time_of(now));
+                doubt_links_beside(event.neighbor.interface, now.mono);
                 break;
             case babel::Event::Kind::sender_refused:
                 break;

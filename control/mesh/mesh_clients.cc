@@ -7,8 +7,6 @@
 
 namespace meshgate::mesh {
 
-using control::time_of;
-
 bool Mesh::serves(const config::Client& client) const {
     if (!self_)
         return false;
@@ -29,7 +27,7 @@ void Mesh::on_client_keypair(PeerId peer, const Now& now) {
     if (client == client_peers_.end() || !view)
         return;
     ++client->second.nb_keypairs;
-    clients_.here(client->second.key, view->greatest_timestamp, time_of(now));
+    clients_.here(client->second.key, view->greatest_timestamp, now.mono);
     settle_exchanges(now);
 }
 
@@ -42,8 +40,8 @@ void Mesh::on_client_keypair_removed(PeerId peer, Time now) {
 }
 
 void Mesh::on_message(Member& member, const ClientAt& said, const LinkKey&, const Now& now) {
-    greet(member, time_of(now));
-    clients_.receive(member.node, said, time_of(now));
+    greet(member, now.mono);
+    clients_.receive(member.node, said, now.mono);
     settle_exchanges(now);
 }
 

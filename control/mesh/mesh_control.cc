@@ -12,7 +12,6 @@ namespace meshgate::mesh {
 namespace {
 
 using namespace std::chrono_literals;
-using control::time_of;
 
 constexpr uint8_t kHopLimit = 64;
 constexpr uint8_t kInitiation = 1;  // the first byte of the message
@@ -52,7 +51,7 @@ void Mesh::send_handshake(const wireguard::SendMessage& message, const Now& now)
     Member* member = member_at(message.to.remote.address);
     if (member == nullptr)
         return;
-    const Time time = time_of(now);
+    const Time time = now.mono;
     // Somebody wants it: what links there may be are needed, also where no relay introduces us.
     if (message.message.view().front() == kInitiation && !is_eager(*member))
         member->last_user = time;
@@ -90,7 +89,7 @@ void Mesh::forward_handshake(Handshake message, const Now& now) {
     Member* hop = way ? member_at(way->hop) : nullptr;
     if (hop == nullptr) {
         if (stranded_.contains(message.to) || stranded_.size() < kMaxStranded)
-            stranded_[IpAddress{message.to}] = {std::move(message), time_of(now) + kStrandedLife};
+            stranded_[IpAddress{message.to}] = {std::move(message), now.mono + kStrandedLife};
         return;
     }
     --message.hops_left;
@@ -103,15 +102,15 @@ void Mesh::send_stranded(const Member& target, const Now& now) {
         return;
     Stranded stranded = std::move(found->second);
     stranded_.erase(found);
-    if (stranded.expires > time_of(now))
+    if (stranded.expires > now.mono)
         forward_handshake(std::move(stranded.message), now);
 }
 
 void Mesh::tell_seen(Member& member, MemberLink& link, const Now& now) {
-    if (time_of(now) < link.next_seen)
+    if (now.mono < link.next_seen)
         return;
     if (send(member, Seen{links_.key_of(link.id).remote}, link.id))
-        link.next_seen = time_of(now) + kSeenInterval;
+        link.next_seen = now.mono + kSeenInterval;
 }
 
 // Where others say they see us, and our addresses on networks of our own.
@@ -136,13 +135,13 @@ std::vector<Endpoint> Mesh::own_candidates(Time now) const {
 }
 
 void Mesh::tell_candidates(Member& member, bool answer, const Now& now) {
-    send(member, Candidates{own_candidates(time_of(now)), answer});
+    send(member, Candidates{own_candidates(now.mono), answer});
 }
 
 // A member that is only reached by relays, and that somebody talks to: both ends try to reach each
 // other, at about the same moment, so that NATs on both sides let the other's probes in.
 void Mesh::look_for_direct(Member& member, const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     const bool relayed = member.steering && member.steering->hop != member.node;
     if (!relayed || !is_active(member, time)) {
         member.nb_candidate_rounds = 0;
@@ -160,7 +159,7 @@ void Mesh::look_for_direct(Member& member, const Now& now) {
 void Mesh::receive_control(Packet& packet, Member& member, const Now& now) {
     const auto udp = parse_udp(packet.bytes());
     if (!udp || udp->destination != Endpoint{node_, kMeshPort} ||
-        udp->source.address != member.node || !member.control_rate.take(time_of(now))) {
+        udp->source.address != member.node || !member.control_rate.take(now.mono)) {
         ++nb_undecodable_;
         return;
     }
@@ -190,7 +189,7 @@ void Mesh::on_message(Member& member, const Seen& seen, const LinkKey& from, con
 
 void Mesh::on_message(Member& member, const Candidates& candidates, const LinkKey&,
                       const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     if (!member.candidate_rate.take(time))
         return;
     for (const Endpoint& endpoint : candidates.endpoints) {

@@ -6,8 +6,6 @@
 
 namespace meshgate::mesh {
 
-using control::time_of;
-
 void Mesh::set_neighbors(std::set<IpAddress> neighbors, Time now) {
     for (const IpAddress& node : neighbors) {
         if (neighbors_.contains(node))
@@ -33,7 +31,7 @@ void Mesh::greet(const Member& member, Time now) {
 }
 
 void Mesh::settle_exchanges(const Now& now) {
-    for (auto& messages : {files_.take_messages(), clients_.take_messages(time_of(now))}) {
+    for (auto& messages : {files_.take_messages(), clients_.take_messages(now.mono)}) {
         for (const Outgoing& outgoing : messages) {
             if (Member* member = member_at(outgoing.to))
                 send(*member, outgoing.message);
@@ -44,7 +42,7 @@ void Mesh::settle_exchanges(const Now& now) {
 }
 
 void Mesh::refuse(const FileCandidate& candidate, const std::string& why, const Now& now) {
-    files_.refuse(candidate, time_of(now));
+    files_.refuse(candidate, now.mono);
     ++nb_alarms_;
     const Member* member = member_at(candidate.from);
     log(Log::Level::warning, "network-refused", member == nullptr ? "?" : member->info.name, why,
@@ -53,19 +51,19 @@ void Mesh::refuse(const FileCandidate& candidate, const std::string& why, const 
 }
 
 void Mesh::on_message(Member& member, const State& state, const LinkKey&, const Now& now) {
-    greet(member, time_of(now));
+    greet(member, now.mono);
     member.network_version = state.network_version;
-    files_.receive(member.node, state, time_of(now));
+    files_.receive(member.node, state, now.mono);
     settle_exchanges(now);
 }
 
 void Mesh::on_message(Member& member, const FileRequest& request, const LinkKey&, const Now& now) {
-    files_.receive(member.node, request, time_of(now));
+    files_.receive(member.node, request, now.mono);
     settle_exchanges(now);
 }
 
 void Mesh::on_message(Member& member, const FilePiece& piece, const LinkKey&, const Now& now) {
-    files_.receive(member.node, piece, time_of(now));
+    files_.receive(member.node, piece, now.mono);
     settle_exchanges(now);
 }
 

@@ -10,7 +10,6 @@ namespace meshgate::mesh {
 namespace {
 
 using namespace std::chrono_literals;
-using control::time_of;
 
 // After so long without any way, packets are refused instead of sent into the dark.
 constexpr auto kRefuseAfter = 3s;
@@ -86,10 +85,10 @@ void Mesh::steer(Member& member, const Now& now) {
     if (!member.has_session() || shut_down_)
         return;
     // Nobody probes for an idle leaf: its path stays as it is, and the next packet wakes it up.
-    if (member.steering && !is_eager(member) && !is_active(member, time_of(now)))
+    if (member.steering && !is_eager(member) && !is_active(member, now.mono))
         return;
     auto way = best_way(member);
-    if (!way && !member.steering && member.greeted_by && time_of(now) < member.greeted_until) {
+    if (!way && !member.steering && member.greeted_by && now.mono < member.greeted_until) {
         const auto link = member.links.find(*member.greeted_by);
         if (link != member.links.end())
             way = Steering{link->second.id, member.node, 0};
@@ -140,7 +139,7 @@ bool Mesh::may_use(const Member& member, uint32_t local_index) const {
 void Mesh::take_way(Member& member, const Steering& way, const Now& now) {
     const bool first = !member.steering;
     member.steering = way;
-    member.steered_at = time_of(now);
+    member.steered_at = now.mono;
     member.next_probe.reset();
     member.nb_unanswered = 0;
     member.path_rtt_ms.reset();
@@ -156,8 +155,8 @@ void Mesh::lose_way(Member& member, const Now& now) {
     if (!member.steering)
         return;
     if (!member.lost_at)
-        member.lost_at = time_of(now);
-    if (time_of(now) - *member.lost_at < kRefuseAfter)
+        member.lost_at = now.mono;
+    if (now.mono - *member.lost_at < kRefuseAfter)
         return;
     log(Log::Level::warning, "path", member.info.name, "no way there any more", now);
     member.steering.reset();
@@ -187,7 +186,7 @@ bool Mesh::may_send(PeerId peer, uint32_t local_index, const Now& now) {
     if (insists || may_use(*member, local_index))
         return true;
     member->held = true;
-    member->held_until = time_of(now) + kHeldFor;
+    member->held_until = now.mono + kHeldFor;
     return false;
 }
 

@@ -6,10 +6,8 @@
 
 namespace meshgate::mesh {
 
-using control::time_of;
-
 LinkId Mesh::open(const ClientAddress& client) {
-    return links_.add({client.port, client.remote}, time_of(parts_.clock()));
+    return links_.add({client.port, client.remote}, parts_.clock().mono);
 }
 
 void Mesh::close(LinkId link) {
@@ -32,7 +30,7 @@ void Mesh::on_strange_handshake(std::span<const uint8_t> bytes, const wireguard:
         link != by_link_.end())
         sender = link->second->node;
     published_.receive(bytes, {.remote = from.remote, .local = from.local, .port = from.port},
-                       sender, time_of(now));
+                       sender, now.mono);
     settle_published(now);
 }
 
@@ -45,7 +43,7 @@ void Mesh::settle_published(const Now& now) {
                       .local = datagram.client.local,
                       .port = datagram.client.port};
         if (datagram.link)
-            links_.send(*datagram.link, message, time_of(now));
+            links_.send(*datagram.link, message, now.mono);
         else
             parts_.send_as_is(message, now);
     }

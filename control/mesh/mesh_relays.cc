@@ -10,7 +10,6 @@ namespace meshgate::mesh {
 namespace {
 
 using namespace std::chrono_literals;
-using control::time_of;
 
 // End to end, over a relay that is in use: nothing else would show that it forwards nothing.
 constexpr auto kPathProbeInterval = 500ms;
@@ -54,7 +53,7 @@ bool Mesh::leg_ready(uint32_t remote_index, const Steering& way) const {
 }
 
 void Mesh::on_way_changed(Member& member, const Now& now) {
-    relays_.on_way_changed(member.node, time_of(now));
+    relays_.on_way_changed(member.node, now.mono);
     published_.on_way_changed(member.node);
 }
 
@@ -85,21 +84,21 @@ void Mesh::on_refused(Member& member, RelayAnswer answer, const Now& now) {
     }
     const auto way = best_way(member);
     if (way && way->hop != member.node)
-        suspect(member, way->hop, time_of(now) + kRefusedFor, to_string(answer), now);
+        suspect(member, way->hop, now.mono + kRefusedFor, to_string(answer), now);
 }
 
 void Mesh::on_message(Member& member, const RelayOpen& open, const LinkKey&, const Now& now) {
-    relays_.receive(member.node, open, time_of(now));
+    relays_.receive(member.node, open, now.mono);
     settle_relays(now);
 }
 
 void Mesh::on_message(Member& member, const RelayReply& reply, const LinkKey&, const Now& now) {
-    relays_.receive(member.node, reply, time_of(now));
+    relays_.receive(member.node, reply, now.mono);
     settle_relays(now);
 }
 
 void Mesh::on_message(Member& member, const RelayClose& close, const LinkKey&, const Now& now) {
-    relays_.receive(member.node, close, time_of(now));
+    relays_.receive(member.node, close, now.mono);
     settle_relays(now);
 }
 
@@ -120,9 +119,9 @@ std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
         view.index = entry.index;
         view.via = relayed ? name(entry.way->next_hop) : "";
         view.state = entry.asking ? "asking" : entry.way ? "open" : "closed";
-        view.expires_s = entry.expires == control::kNever
+        view.expires_s = entry.expires == kNever
                              ? 0
-                             : std::chrono::duration<double>(entry.expires - time_of(now)).count();
+                             : std::chrono::duration<double>(entry.expires - now.mono).count();
         if (entry.own && (relayed || entry.asking)) {
             view.role = "using";
             view.from = self_ ? self_->name : "";
@@ -155,7 +154,7 @@ void Mesh::suspect(Member& member, const IpAddress& relay, Time until, const cha
 void Mesh::on_relay_back(const Member& relay, const Now& now) {
     for (auto& [node, member] : members_)
         member->suspected.erase(relay.node);
-    relays_.recheck_next_hop(relay.node, time_of(now));
+    relays_.recheck_next_hop(relay.node, now.mono);
     settle_relays(now);
 }
 
@@ -172,7 +171,7 @@ void Mesh::forgive(Member& member, Time now) {
 }
 
 void Mesh::probe_path(Member& member, const Now& now) {
-    const Time time = time_of(now);
+    const Time time = now.mono;
     const bool relayed = member.steering && member.steering->hop != member.node;
     if (!relayed || !is_active(member, time)) {
         member.next_probe.reset();
@@ -203,7 +202,7 @@ void Mesh::probe_path(Member& member, const Now& now) {
 // The relay may have forgotten us, as it does when it restarts.
 void Mesh::recheck_legs(const Member& member, const Now& now) {
     for (const auto& [local_index, remote_index] : member.keypairs)
-        relays_.recheck(remote_index, time_of(now));
+        relays_.recheck(remote_index, now.mono);
     settle_relays(now);
 }
 
@@ -215,7 +214,7 @@ void Mesh::on_message(Member& member, const ProbeReply& reply, const LinkKey&, c
     member.nb_unanswered = 0;
     if (reply.id == member.probe_id && member.probe_sent)
         member.path_rtt_ms =
-            std::chrono::duration<double, std::milli>(time_of(now) - *member.probe_sent).count();
+            std::chrono::duration<double, std::milli>(now.mono - *member.probe_sent).count();
 }
 
 }  // namespace meshgate::mesh

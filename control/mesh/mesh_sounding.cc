@@ -15,7 +15,6 @@ namespace meshgate::mesh {
 namespace {
 
 using namespace std::chrono_literals;
-using control::time_of;
 
 // Largest first. The first is what any link takes that is no narrower than Ethernet, relays that
 // change from IPv4 to IPv6 included; the others are usual tunnels and the least MTUs.
@@ -41,7 +40,7 @@ void Mesh::forget_sounding(Member& member) {
 void Mesh::sound_path(Member& member, bool answered, const Now& now) {
     Sounding& sounding = member.sounding;
     const Link* link = links_.find(member.steering->link);
-    if (link == nullptr || time_of(now) < sounding.next)
+    if (link == nullptr || now.mono < sounding.next)
         return;
     if (!answered) {
         sounding.nb_rounds = 0;
@@ -95,8 +94,7 @@ void Mesh::conclude_sounding(Member& member, uint16_t most, const Now& now) {
             "packets of up to " + std::to_string(found) + " bytes get through", now);
     // What our own link takes is its own affair, and may change.
     const uint16_t in_force = found == most ? kSizes.front() : found;
-    sounding = {
-        .mtu_bytes = in_force, .next_id = sounding.next_id, .next = time_of(now) + kSoundAgain};
+    sounding = {.mtu_bytes = in_force, .next_id = sounding.next_id, .next = now.mono + kSoundAgain};
     parts_.dataplane.peer(member.peer).path_mtu_bytes.store(in_force, std::memory_order_relaxed);
 }
 

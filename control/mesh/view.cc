@@ -11,7 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using control::LinkView;
-using control::time_of;
 
 // A box that has just started is no problem yet.
 constexpr auto kPatience = 10s;
@@ -69,7 +68,7 @@ std::vector<std::string> Mesh::problems(const Now& now) const {
                          std::to_string(network_.version));
     for (const auto& [node, member] : members_) {
         const bool missed = member->info.relay && !(member->has_session() && member->steering);
-        if (missed && time_of(now) - created_ > kPatience)
+        if (missed && now.mono - created_ > kPatience)
             result.push_back("relay " + member->info.name + " is not reached: meshgate explain " +
                              member->info.name);
     }
@@ -92,7 +91,7 @@ std::vector<LinkView> Mesh::link_views(const Now& now) const {
                 view.metered = port->second.metered;
             }
             view.in_use = member->steering && member->steering->link == link.id;
-            view.age_s = link.heard ? seconds(time_of(now) - *link.heard) : -1;
+            view.age_s = link.heard ? seconds(now.mono - *link.heard) : -1;
             view.cost = babel::kInfinity;
             view.state = link.probed ? "probing" : "idle";
             if (link.probed)
@@ -140,7 +139,7 @@ control::MeshPathView Mesh::path_view(const Member& member, const Now& now) cons
         view.port = port->second.name;
     view.remote = key.remote;
     view.metric = way.metric;
-    view.since_s = seconds(time_of(now) - member.steered_at);
+    view.since_s = seconds(now.mono - member.steered_at);
     if (const Link* link = links_.find(way.link))
         view.mtu_bytes = parts_.dataplane.peer(member.peer).mtu_of(*link);
     return view;
@@ -181,7 +180,7 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
         if (const auto found = members_.find(view.node_address); found != members_.end()) {
             const Member& member = *found->second;
             view.network_version = member.network_version;
-            const bool quiet = !is_eager(member) && !is_active(member, time_of(now));
+            const bool quiet = !is_eager(member) && !is_active(member, now.mono);
             if (member.has_session() && member.steering)
                 view.state = "up";
             else if (quiet)
@@ -269,8 +268,8 @@ std::optional<control::ExplainView> Mesh::explain(const std::string& name, const
         say("Fix     any one of: open UDP " + std::to_string(links_.listen_port()) +
             " at one of the two sites and name it in the network file (endpoints); a NAT that "
             "keeps the source port; IPv6 on both sides.");
-        if (member.next_candidates > time_of(now))
-            say(number("Next try in %.0f s.", seconds(member.next_candidates - time_of(now))));
+        if (member.next_candidates > now.mono)
+            say(number("Next try in %.0f s.", seconds(member.next_candidates - now.mono)));
     }
     return view;
 }

@@ -52,7 +52,7 @@ void Sessions::carry_out(const Now& now) {
 void Sessions::act(const wireguard::SendMessage& action, const Now& now) {
     if (mesh_ != nullptr && action.to.remote.port == 0)
         return mesh_->send_handshake(action, now);
-    parts_.paths.send(action, time_of(now));
+    parts_.paths.send(action, now.mono);
 }
 
 void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
@@ -92,7 +92,7 @@ void Sessions::act(const wireguard::UseForSending& action, const Now& now) {
     if (sending.exchange(keypair, std::memory_order_acq_rel) == nullptr)
         parts_.log.write(
             {Log::Level::info, "session-up", parts_.name_of(action.peer), "session established"},
-            time_of(now));
+            now.mono);
 }
 
 void Sessions::act(const wireguard::StopSending& action, const Now&) {
@@ -116,7 +116,7 @@ void Sessions::act(const wireguard::RemoveKeypair& action, const Now& now) {
     seen_.erase(action.peer);
     parts_.log.write({Log::Level::info, "session-down", parts_.name_of(action.peer),
                       "session ended, keys wiped"},
-                     time_of(now));
+                     now.mono);
 }
 
 void Sessions::act(const wireguard::SendKeepalive& action, const Now&) {
@@ -139,11 +139,11 @@ void Sessions::act(const wireguard::PurgeStaged& action, const Now& now) {
     const auto packets = staged_.take(action.peer);
     count_drop(Drop::no_session, packets.size());
     for (const Packet& packet : packets)
-        parts_.next_hops.refuse(packet, time_of(now));
+        parts_.next_hops.refuse(packet, now.mono);
     if (!packets.empty())
         parts_.log.write({Log::Level::info, "handshake-given-up", parts_.name_of(action.peer),
                           "no answer, waiting packets dropped"},
-                         time_of(now));
+                         now.mono);
 }
 
 void Sessions::act(const wireguard::EndpointChanged& action, const Now& now) {
@@ -153,15 +153,15 @@ void Sessions::act(const wireguard::EndpointChanged& action, const Now& now) {
     if (before != nullptr && before->remote != action.to.remote)
         parts_.log.write({Log::Level::info, "endpoint-moved", parts_.name_of(action.peer),
                           to_string(before->remote) + " -> " + to_string(action.to.remote)},
-                         time_of(now));
-    parts_.paths.set_endpoint(action.peer, action.to, time_of(now));
+                         now.mono);
+    parts_.paths.set_endpoint(action.peer, action.to, now.mono);
 }
 
 void Sessions::act(const wireguard::PeerRemoved& action, const Now& now) {
     parts_.paths.remove(action.peer);
     parts_.log.write({Log::Level::error, "own-key", parts_.name_of(action.peer),
                       "the peer has our own public key and is ignored"},
-                     time_of(now));
+                     now.mono);
 }
 
 // Near its end a session counts as gone: a packet that reaches the worker too late would come back
@@ -196,7 +196,7 @@ void Sessions::count_drop(Drop reason, uint64_t nb_packets) {
 TscMoment Sessions::moment(const Now& now) const {
     return {.tsc = parts_.dataplane.tsc_now(),
             .tsc_hz = parts_.dataplane.tsc_hz(),
-            .monotonic_ns = now.monotonic_ns};
+            .mono_ns = now.mono_ns()};
 }
 
 wireguard::Activity Sessions::activity_of(PeerId peer, const Now& now) {

@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "base/waiting_room.h"
-#include "control/clock.h"
 #include "control/log/log.h"
 #include "control/sessions/mesh_peers.h"
+#include "control/sessions/tsc_moment.h"
 #include "control/underlay/next_hops.h"
 #include "control/underlay/paths.h"
 #include "control/wireguard/device.h"

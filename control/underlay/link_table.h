@@ -17,7 +17,6 @@
 namespace meshgate::mesh {
 
 using control::Neighbors;
-using control::Time;
 using control::UnderlayPort;
 
 // A link: our wan port, and the endpoint of the member on its other end.

@@ -208,7 +208,7 @@ void Device::Impl::restart_persistent_keepalives(Now now) {
     if (!up_)
         return;
     for (const auto& [id, peer] : peers) {
-        peer->timers.count_persistent_keepalive_from(now.monotonic_ns);
+        peer->timers.count_persistent_keepalive_from(now.mono_ns());
         reschedule(*peer);
     }
 }
@@ -374,7 +374,7 @@ const HandshakeCounters& Device::counters() const noexcept {
 }
 
 bool Device::under_load(Now now) const noexcept {
-    return now.monotonic_ns < impl_->under_load_until_ns;
+    return now.mono_ns() < impl_->under_load_until_ns;
 }
 
 const Timings& Device::timings() const noexcept {

@@ -275,7 +275,7 @@ public:
     void on_install_failed(uint32_t local_index, Now now);
     // Runs due timers, a bounded number per call.
     void tick(Now now);
-    // When tick() has something to do, monotonic; may lie in the past; kNever.
+    // When tick() has something to do, monotonic; may lie in the past; kNeverNs.
     uint64_t next_deadline() const noexcept;
 
     // Appends what is to be done and forgets it.

@@ -70,7 +70,7 @@ SecretKey Device::Impl::ephemeral_key() {
 
 void Device::Impl::receive(Bytes datagram, const Addressing& from, size_t nb_queued, Now now) {
     if (nb_queued >= kUnderLoadQueued)
-        under_load_until_ns = now.monotonic_ns + kUnderLoadLasts;
+        under_load_until_ns = now.mono_ns() + kUnderLoadLasts;
     const std::optional<MessageType> type = type_of(datagram);
     if (!type)
         return count(HandshakeEvent::bad_length);
@@ -98,9 +98,9 @@ void Device::Impl::receive(Bytes datagram, const Addressing& from, size_t nb_que
 // Whether the message may cost us a DH: mac1 always, under load also mac2 and the rate (W23, W26).
 template <typename M>
 bool Device::Impl::admit(const M& message, const Addressing& from, Now now) {
-    const bool under_load = now.monotonic_ns < under_load_until_ns;
+    const bool under_load = now.mono_ns() < under_load_until_ns;
     const auto mac2 = under_load ? CookieChecker::Mac2::needed : CookieChecker::Mac2::ignored;
-    switch (cookie_checker_.check(bytes_of(message), from.remote, mac2, now.monotonic_ns)) {
+    switch (cookie_checker_.check(bytes_of(message), from.remote, mac2, now.mono_ns())) {
         case CookieChecker::Verdict::bad_mac1:
             count(HandshakeEvent::bad_mac1);
             return false;
@@ -111,7 +111,7 @@ bool Device::Impl::admit(const M& message, const Addressing& from, Now now) {
         case CookieChecker::Verdict::valid:
             break;
     }
-    if (!under_load || limiter_.allow(from.remote.address, now.monotonic_ns))
+    if (!under_load || limiter_.allow(from.remote.address, now.mono_ns()))
         return true;
     count(HandshakeEvent::rate_limited);
     return false;
@@ -120,7 +120,7 @@ bool Device::Impl::admit(const M& message, const Addressing& from, Now now) {
 void Device::Impl::send_cookie_reply(Bytes message, uint32_t receiver_index, const Addressing& from,
                                      Now now) {
     const CookieReplyMessage reply =
-        cookie_checker_.reply(message, from.remote, receiver_index, now.monotonic_ns);
+        cookie_checker_.reply(message, from.remote, receiver_index, now.mono_ns());
     actions.emplace_back(SendMessage{.message = to_message(reply), .to = from});
     count(HandshakeEvent::cookie_reply_sent);
 }
@@ -140,11 +140,11 @@ void Device::Impl::receive_initiation(const InitiationMessage& message, const Ad
         return;
 
     peer.greatest_timestamp = received.timestamp;
-    peer.last_initiation_accepted_ns = now.monotonic_ns;
+    peer.last_initiation_accepted_ns = now.mono_ns();
     count(HandshakeEvent::initiation_received, &peer);
     if (peer.endpoint_policy == EndpointPolicy::roams)
         set_endpoint(peer, from);
-    peer.timers.on_any_received(now.monotonic_ns);
+    peer.timers.on_any_received(now.mono_ns());
     respond(peer, received, from, now);
     reschedule(peer);
 }
@@ -159,7 +159,7 @@ bool Device::Impl::is_fresh(Peer& peer, const Timestamp& timestamp, Now now) {
         return false;
     }
     if (peer.last_initiation_accepted_ns &&
-        now.monotonic_ns < *peer.last_initiation_accepted_ns + kInitiationMinGap) {
+        now.mono_ns() < *peer.last_initiation_accepted_ns + kInitiationMinGap) {
         count(HandshakeEvent::initiation_flood, &peer);
         return false;
     }
@@ -209,7 +209,7 @@ void Device::Impl::receive_response(const ResponseMessage& message, const Addres
     count(HandshakeEvent::response_received, peer);
     if (peer->endpoint_policy == EndpointPolicy::roams)
         set_endpoint(*peer, from);
-    peer->timers.on_any_received(now.monotonic_ns);
+    peer->timers.on_any_received(now.mono_ns());
     begin_session(*peer,
                   InstallKeypair{.peer = peer->id,
                                  .local_index = local_index,
@@ -225,7 +225,7 @@ void Device::Impl::receive_response(const ResponseMessage& message, const Addres
 void Device::Impl::receive_cookie_reply(const CookieReplyMessage& message, Now now) {
     const std::optional<PeerId> owner = indices_.owner(from_le32(message.receiver_index));
     Peer* peer = owner ? find(*owner) : nullptr;
-    if (peer == nullptr || !peer->cookies.consume(message, now.monotonic_ns))
+    if (peer == nullptr || !peer->cookies.consume(message, now.mono_ns()))
         return count(HandshakeEvent::stale_cookie_reply, peer);
     count(HandshakeEvent::cookie_reply_received, peer);
 }
@@ -242,8 +242,7 @@ void Device::Impl::initiate(Peer& peer, Attempt attempt, Now now) {
         peer.initiations_of_attempt = 0;
     }
     const uint64_t timeout_ns = options.timings.rekey_timeout_ns;
-    if (peer.last_initiation_sent_ns &&
-        now.monotonic_ns < *peer.last_initiation_sent_ns + timeout_ns)
+    if (peer.last_initiation_sent_ns && now.mono_ns() < *peer.last_initiation_sent_ns + timeout_ns)
         return peer.timers.arm(Timer::retransmit,
                                *peer.last_initiation_sent_ns + timeout_ns + jitter_ns());
     send_initiation(peer, now);
@@ -258,19 +257,19 @@ void Device::Impl::send_initiation(Peer& peer, Now now) {
                            next_timestamp(peer, now), local_index))
         return indices_.release(local_index);
     peer.sent_initiation = std::make_unique<SentInitiation>(std::move(sent));
-    peer.last_initiation_sent_ns = now.monotonic_ns;
+    peer.last_initiation_sent_ns = now.mono_ns();
     ++peer.initiations_of_attempt;
     peer.timers.arm(Timer::retransmit,
-                    now.monotonic_ns + options.timings.rekey_timeout_ns + jitter_ns());
+                    now.mono_ns() + options.timings.rekey_timeout_ns + jitter_ns());
     send_handshake(peer, message, *peer.endpoint, now);
     count(HandshakeEvent::initiation_sent, &peer);
 }
 
 template <typename M>
 void Device::Impl::send_handshake(Peer& peer, M& message, const Addressing& to, Now now) {
-    peer.cookies.stamp(bytes_of(message), now.monotonic_ns);
+    peer.cookies.stamp(bytes_of(message), now.mono_ns());
     actions.emplace_back(SendMessage{.peer = peer.id, .message = to_message(message), .to = to});
-    peer.timers.on_any_sent(now.monotonic_ns);
+    peer.timers.on_any_sent(now.mono_ns());
 }
 
 // Strictly greater than any before, whatever the wall clock does, so that the peer never takes us

@@ -90,7 +90,7 @@ KeypairSlots::Displaced KeypairSlots::remove_next() {
 }
 
 uint64_t KeypairSlots::oldest_created_ns() const noexcept {
-    uint64_t oldest = kNever;
+    uint64_t oldest = kNeverNs;
     for (const std::optional<KeypairSlot>* slot : {&previous_, &current_, &next_}) {
         if (*slot)
             oldest = std::min(oldest, (*slot)->created_ns);

@@ -55,7 +55,7 @@ public:
     const std::optional<KeypairSlot>& current() const noexcept { return current_; }
     const std::optional<KeypairSlot>& previous() const noexcept { return previous_; }
     const std::optional<KeypairSlot>& next() const noexcept { return next_; }
-    // When the oldest was created, or kNever.
+    // When the oldest was created, or kNeverNs.
     uint64_t oldest_created_ns() const noexcept;
 
 private:

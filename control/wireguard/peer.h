@@ -45,7 +45,7 @@ struct Peer {
     Activity activity;
 
     PeerTimers timers;
-    uint64_t queued_deadline_ns = kNever;  // under which the device's queue has this peer
+    uint64_t queued_deadline_ns = kNeverNs;  // under which the device's queue has this peer
     HandshakeCounters counters{};
 };
 

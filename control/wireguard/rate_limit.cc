@@ -66,7 +66,7 @@ void RateLimiter::collect(uint64_t now_ns) {
 }
 
 uint64_t RateLimiter::next_collection_ns() const noexcept {
-    return entries_.empty() ? kNever : last_collection_ns_ + kNsPerSecond;
+    return entries_.empty() ? kNeverNs : last_collection_ns_ + kNsPerSecond;
 }
 
 }  // namespace meshgate::wireguard

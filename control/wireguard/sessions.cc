@@ -9,8 +9,8 @@ namespace meshgate::wireguard {
 // ---- keypairs ----
 
 void Device::Impl::begin_session(Peer& peer, InstallKeypair&& install, Now now) {
-    install.created_ns = now.monotonic_ns;
-    install.reject_after_ns = now.monotonic_ns + options.timings.reject_after_time_ns;
+    install.created_ns = now.mono_ns();
+    install.reject_after_ns = now.mono_ns() + options.timings.reject_after_time_ns;
     const bool ours = install.initiator == Initiator::us;
     const KeypairSlot slot{
         .local_index = install.local_index,
@@ -18,7 +18,7 @@ void Device::Impl::begin_session(Peer& peer, InstallKeypair&& install, Now now) 
         .initiated_ns = ours ? *peer.last_initiation_sent_ns : install.created_ns,
         .created_ns = install.created_ns};
     actions.emplace_back(std::move(install));
-    peer.timers.arm(Timer::zeroize, now.monotonic_ns + options.timings.zeroize_after_time_ns);
+    peer.timers.arm(Timer::zeroize, now.mono_ns() + options.timings.zeroize_after_time_ns);
 
     if (!ours) {
         remove_keypairs(peer, peer.slots.install_next(slot));
@@ -76,7 +76,7 @@ void Device::Impl::remove_keypairs(Peer& peer, const KeypairSlots::Displaced& lo
 
 void Device::Impl::watch_expiry(Peer& peer) {
     const uint64_t created_ns = peer.slots.oldest_created_ns();
-    if (created_ns == kNever)
+    if (created_ns == kNeverNs)
         return peer.timers.disarm(Timer::keypair_expiry);
     peer.timers.arm(Timer::keypair_expiry, created_ns + options.timings.reject_after_time_ns);
 }
@@ -109,7 +109,7 @@ void Device::Impl::clear_sessions_of(Peer& peer) {
 bool Device::Impl::can_send(const Peer& peer, Now now) const noexcept {
     const auto& current = peer.slots.current();
     return current && peer.may_send && peer.activity.send_counter < kRejectAfterMessages &&
-           now.monotonic_ns < current->created_ns + options.timings.reject_after_time_ns;
+           now.mono_ns() < current->created_ns + options.timings.reject_after_time_ns;
 }
 
 // Times that were told before have had their effect; only what is newer counts.
@@ -180,30 +180,30 @@ void Device::Impl::reschedule(Peer& peer) {
     const uint64_t next_ns = peer.timers.next_ns();
     if (next_ns == peer.queued_deadline_ns)
         return;
-    if (peer.queued_deadline_ns != kNever)
+    if (peer.queued_deadline_ns != kNeverNs)
         deadlines_.erase({peer.queued_deadline_ns, peer.id});
-    if (next_ns != kNever)
+    if (next_ns != kNeverNs)
         deadlines_.emplace(next_ns, peer.id);
     peer.queued_deadline_ns = next_ns;
 }
 
 uint64_t Device::Impl::next_deadline() const noexcept {
-    const uint64_t timers_ns = deadlines_.empty() ? kNever : deadlines_.begin()->first;
+    const uint64_t timers_ns = deadlines_.empty() ? kNeverNs : deadlines_.begin()->first;
     return std::min(timers_ns, limiter_.next_collection_ns());
 }
 
 void Device::Impl::tick(Now now) {
-    if (limiter_.next_collection_ns() <= now.monotonic_ns)
-        limiter_.collect(now.monotonic_ns);
+    if (limiter_.next_collection_ns() <= now.mono_ns())
+        limiter_.collect(now.mono_ns());
     for (size_t n = 0; n < kMaxPeersPerTick; ++n) {
-        if (deadlines_.empty() || deadlines_.begin()->first > now.monotonic_ns)
+        if (deadlines_.empty() || deadlines_.begin()->first > now.mono_ns())
             return;
         Peer& peer = *find(deadlines_.begin()->second);
         if (options.sample_activity)
             on_activity(peer, options.sample_activity(peer.id), now);
-        for (uint64_t due_ns = peer.timers.next_ns(); due_ns <= now.monotonic_ns;
+        for (uint64_t due_ns = peer.timers.next_ns(); due_ns <= now.mono_ns();
              due_ns = peer.timers.next_ns())
-            fire(peer, *peer.timers.pop_due(now.monotonic_ns), due_ns, now);
+            fire(peer, *peer.timers.pop_due(now.mono_ns()), due_ns, now);
         reschedule(peer);
     }
 }
@@ -225,7 +225,7 @@ void Device::Impl::fire(Peer& peer, Timer timer, uint64_t due_ns, Now now) {
             return send_keepalive(peer, now);
         case Timer::keypair_expiry: {
             const uint64_t lifetime_ns = options.timings.reject_after_time_ns;
-            remove_keypairs(peer, peer.slots.remove_older(now.monotonic_ns - lifetime_ns));
+            remove_keypairs(peer, peer.slots.remove_older(now.mono_ns() - lifetime_ns));
             return watch_expiry(peer);
         }
         case Timer::zeroize:
@@ -240,7 +240,7 @@ void Device::Impl::fire(Peer& peer, Timer timer, uint64_t due_ns, Now now) {
 void Device::Impl::give_up(Peer& peer, Now now) {
     peer.timers.disarm(Timer::passive_keepalive);
     if (!peer.timers.armed(Timer::zeroize))
-        peer.timers.arm(Timer::zeroize, now.monotonic_ns + options.timings.zeroize_after_time_ns);
+        peer.timers.arm(Timer::zeroize, now.mono_ns() + options.timings.zeroize_after_time_ns);
     actions.emplace_back(PurgeStaged{peer.id});
     count(HandshakeEvent::given_up, &peer);
 }
@@ -248,7 +248,7 @@ void Device::Impl::give_up(Peer& peer, Now now) {
 // Without a session the handshake takes the keepalive's place: its end is one.
 void Device::Impl::send_keepalive(Peer& peer, Now now) {
     // The time of sending will be told; should the packet not leave, the next is still due.
-    peer.timers.count_persistent_keepalive_from(now.monotonic_ns);
+    peer.timers.count_persistent_keepalive_from(now.mono_ns());
     if (!can_send(peer, now))
         return initiate(peer, Attempt::fresh, now);
     actions.emplace_back(SendKeepalive{peer.id});

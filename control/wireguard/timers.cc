@@ -6,7 +6,7 @@
 namespace meshgate::wireguard {
 
 PeerTimers::PeerTimers(const Timings& timings) noexcept : timings_{timings} {
-    deadlines_.fill(kNever);
+    deadlines_.fill(kNeverNs);
 }
 
 void PeerTimers::arm(Timer timer, uint64_t deadline_ns) noexcept {
@@ -14,17 +14,17 @@ void PeerTimers::arm(Timer timer, uint64_t deadline_ns) noexcept {
 }
 
 void PeerTimers::disarm(Timer timer) noexcept {
-    deadline(timer) = kNever;
+    deadline(timer) = kNeverNs;
 }
 
 void PeerTimers::disarm_all() noexcept {
-    deadlines_.fill(kNever);
+    deadlines_.fill(kNeverNs);
     data_meanwhile_ = false;
     passive_repeats_ = false;
 }
 
 bool PeerTimers::armed(Timer timer) const noexcept {
-    return deadlines_[static_cast<size_t>(timer)] != kNever;
+    return deadlines_[static_cast<size_t>(timer)] != kNeverNs;
 }
 
 uint64_t PeerTimers::next_ns() const noexcept {
@@ -33,9 +33,9 @@ uint64_t PeerTimers::next_ns() const noexcept {
 
 std::optional<Timer> PeerTimers::pop_due(uint64_t now_ns) noexcept {
     const auto earliest = std::min_element(deadlines_.begin(), deadlines_.end());
-    if (*earliest > now_ns || *earliest == kNever)
+    if (*earliest > now_ns || *earliest == kNeverNs)
         return std::nullopt;
-    *earliest = kNever;
+    *earliest = kNeverNs;
     return static_cast<Timer>(earliest - deadlines_.begin());
 }
 

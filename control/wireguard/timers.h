@@ -30,7 +30,7 @@ public:
     void disarm(Timer timer) noexcept;
     void disarm_all() noexcept;
     bool armed(Timer timer) const noexcept;
-    // The earliest deadline, or kNever.
+    // The earliest deadline, or kNeverNs.
     uint64_t next_ns() const noexcept;
     // Disarms and returns the earliest timer that is due.
     std::optional<Timer> pop_due(uint64_t now_ns) noexcept;

@@ -4,12 +4,11 @@
 #include <cstdint>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace meshgate::wireguard {
 
-constexpr uint64_t kNsPerMs = 1'000'000;
-constexpr uint64_t kNsPerSecond = 1'000'000'000;
-constexpr uint64_t kNever = UINT64_MAX;  // a deadline that does not come
+constexpr uint64_t kNeverNs = UINT64_MAX;  // a deadline that does not come
 
 // The paper's constants (section 6), under the paper's names.
 constexpr uint64_t kRekeyAfterMessages = uint64_t{1} << 60;
@@ -20,12 +19,6 @@ constexpr uint64_t kRekeyTimeoutJitter = 333 * kNsPerMs;  // the most that is ad
 constexpr uint64_t kKeepaliveTimeout = 10 * kNsPerSecond;
 constexpr uint64_t kZeroizeAfterTime = 3 * kRejectAfterTime;
 constexpr unsigned kMaxInitiations = 20;  // of one attempt, the first included
-
-// Monotonic time drives every timer; wall time only makes timestamps and what people read.
-struct Now {
-    uint64_t monotonic_ns = 0;
-    uint64_t wall_ns = 0;  // since 1970
-};
 
 // Lives and waits of sessions. The defaults are the protocol's; other values are for laboratories,
 // where an hour of rekeying has to pass in a minute.

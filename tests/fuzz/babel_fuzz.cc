@@ -9,7 +9,6 @@ namespace {
 
 using namespace meshgate;
 using namespace meshgate::babel;
-using control::Time;
 
 IpAddress link_local(uint8_t last) {
     std::array<uint8_t, 16> bytes{0xfe, 0x80};

@@ -52,7 +52,7 @@ public:
     }
 
     void record(uint8_t flags, std::span<const uint8_t> bytes) {
-        monotonic_ns_ += (flags & 0x80) != 0 ? 10 * kNsPerSecond : 10 * kNsPerMs;
+        mono_ns_ += (flags & 0x80) != 0 ? 10 * kNsPerSecond : 10 * kNsPerMs;
         device_.tick(now());
         if ((flags & 0x10) != 0)
             device_.on_no_session(kPeer, now());
@@ -79,7 +79,7 @@ private:
         };
         return options;
     }
-    Now now() const { return {monotonic_ns_, 1'700'000'000 * kNsPerSecond + monotonic_ns_}; }
+    Now now() const { return Now::at(mono_ns_, 1'700'000'000 * kNsPerSecond + mono_ns_); }
 
     std::vector<uint8_t> datagram_of(uint8_t flags, std::span<const uint8_t> bytes) {
         if ((flags & 0x04) != 0)
@@ -88,7 +88,7 @@ private:
             return genuine_response(bytes);
         std::vector<uint8_t> datagram{bytes.begin(), bytes.end()};
         if ((flags & 0x01) != 0 && datagram.size() >= kMacsLen)
-            jar_.stamp(datagram, monotonic_ns_);
+            jar_.stamp(datagram, mono_ns_);
         return datagram;
     }
 
@@ -100,7 +100,7 @@ private:
         SentInitiation sent;
         if (!create_initiation(message, sent, own_, remote_, key_of(7), timestamp, 0x1000))
             std::abort();
-        jar_.stamp(bytes_of(message), monotonic_ns_);
+        jar_.stamp(bytes_of(message), mono_ns_);
         const auto view = bytes_of(message);
         return {view.begin(), view.end()};
     }
@@ -115,7 +115,7 @@ private:
             std::abort();
         for (size_t n = 0; n < std::min(bytes.size(), message.encrypted_nothing.size()); ++n)
             message.encrypted_nothing[n] ^= bytes[n];
-        jar_.stamp(bytes_of(message), monotonic_ns_);
+        jar_.stamp(bytes_of(message), mono_ns_);
         const auto view = bytes_of(message);
         return {view.begin(), view.end()};
     }
@@ -125,7 +125,7 @@ private:
         std::memcpy(numbers.data(), bytes.data(), std::min(bytes.size(), sizeof(numbers)));
         // Times of the past, as the packet path has them.
         for (size_t n = 0; n < 4; ++n)
-            numbers[n] = std::min(numbers[n], monotonic_ns_);
+            numbers[n] = std::min(numbers[n], mono_ns_);
         device_.on_activity(kPeer, {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]},
                             now());
     }
@@ -147,7 +147,7 @@ private:
             if (sent->message.bytes[0] == 1)
                 last_initiation_ = message_from<InitiationMessage>(sent->message.view());
             if (sent->message.bytes[0] == 3)  // a stranger's cookie, to come back under load
-                jar_.consume(message_from<CookieReplyMessage>(sent->message.view()), monotonic_ns_);
+                jar_.consume(message_from<CookieReplyMessage>(sent->message.view()), mono_ns_);
         }
     }
 
@@ -156,7 +156,7 @@ private:
     RemoteIdentity remote_;
     CookieJar jar_{public_key_of(key_of(1))};
     Addressing from_{*parse_endpoint("192.0.2.9:1000"), *parse_endpoint("192.0.2.1:51820"), 0};
-    uint64_t monotonic_ns_ = 1000 * kNsPerSecond;
+    uint64_t mono_ns_ = 1000 * kNsPerSecond;
     uint32_t last_local_index_ = 0;
     std::optional<InitiationMessage> last_initiation_;
 };

@@ -30,7 +30,6 @@ namespace {
 
 using namespace meshgate;
 using babel::Speaker;
-using control::Time;
 
 constexpr babel::InterfaceId kInterface = 1;
 volatile std::sig_atomic_t g_stop = 0;

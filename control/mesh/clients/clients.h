@@ -104,7 +104,7 @@ private:
         std::optional<IpAddress> box;       // as told last
     };
     struct Neighbor {
-        control::TokenBucket entries;
+        TokenBucket entries;
         std::optional<PublicKey> told_from;  // everything from this client on is still to be told
     };
     struct News {

@@ -113,7 +113,7 @@ private:
     struct Member {
         IpAddress node;
         wireguard::Hash mac1_key;
-        control::TokenBucket handshakes;
+        TokenBucket handshakes;
         size_t nb_sessions = 0;
     };
     struct Waiting {
@@ -155,7 +155,7 @@ private:
     Entries& entries_;
     ClientLinks& links_;
     std::vector<Member> members_;
-    control::TokenBucket examined_;
+    TokenBucket examined_;
     std::unordered_map<uint32_t, Waiting> waiting_;   // by the client's index
     std::map<IpAddress, size_t> nb_waiting_of_;       // by the client's address
     std::unordered_map<uint32_t, Session> sessions_;  // by the client's index

@@ -15,9 +15,6 @@
 
 namespace meshgate::mesh {
 
-using control::kNever;
-using control::Time;
-
 // Signature and text of a network file as a neighbour gave it: nothing of it is known to be true.
 struct FileCandidate {
     IpAddress from;
@@ -90,8 +87,8 @@ private:
         unsigned nb_given_up = 0;  // since one was complete
         Time left_alone_until{};
         std::optional<uint64_t> awaits_verdict;  // on a candidate with this version
-        control::TokenBucket pieces;
-        control::TokenBucket states;
+        TokenBucket pieces;
+        TokenBucket states;
     };
     enum class Piece : uint8_t { wanted, asked, here };
     struct Batch {
@@ -130,7 +127,7 @@ private:
     std::map<IpAddress, Neighbor> neighbors_;
     Downloads downloads_;
     Time last_started_{};
-    control::TokenBucket pieces_;  // to all together
+    TokenBucket pieces_;  // to all together
     std::vector<Outgoing> messages_;
     std::vector<FileCandidate> candidates_;
     std::array<uint64_t, kNbFileCounters> counters_{};

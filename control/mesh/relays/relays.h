@@ -19,9 +19,6 @@
 
 namespace meshgate::mesh {
 
-using control::kNever;
-using control::Time;
-
 // An entry lives this long unless its owner asks again, which owners do each refresh interval, up
 // to a quarter early so that a thousand of them do not ask at once.
 constexpr auto kRelayLifetime = std::chrono::seconds{180};
@@ -193,7 +190,7 @@ private:
         bool relay;
         size_t max_owned;
         size_t nb_owned = 0;  // entries that it owns
-        control::TokenBucket requests;
+        TokenBucket requests;
     };
     struct Owner {
         IpAddress node;
@@ -283,7 +280,7 @@ private:
     std::set<std::pair<Time, uint32_t>> due_;
     std::deque<DelayedClose> delayed_closes_;
     size_t nb_owned_ = 0;  // of all members
-    control::TokenBucket asks_;
+    TokenBucket asks_;
     std::deque<std::pair<uint32_t, uint32_t>> waiting_asks_;  // index, request; some are over
     Time next_waiting_ = kNever;
     uint32_t next_request_ = 1;

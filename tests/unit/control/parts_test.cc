@@ -10,13 +10,14 @@
 #include <memory>
 #include <string>
 
+#include "base/time.h"
 #include "base/token_bucket.h"
 #include "base/waiting_room.h"
-#include "control/clock.h"
 #include "control/daemon/clock_mark.h"
 #include "control/daemon/lab_timings.h"
 #include "control/log/log.h"
 #include "control/packets/icmp.h"
+#include "control/sessions/tsc_moment.h"
 
 namespace meshgate::control {
 namespace {
@@ -126,8 +127,8 @@ TEST(LabTimings, ParsesWhatItNames) {
         "rekey=20s,reject=40s,retry=500ms,jitter=0ms,"
         "keepalive=2s,zeroize=120s,initiations=4");
     ASSERT_TRUE(timings) << timings.error().message;
-    EXPECT_EQ(timings->rekey_after_time_ns, 20 * wireguard::kNsPerSecond);
-    EXPECT_EQ(timings->rekey_timeout_ns, 500 * wireguard::kNsPerMs);
+    EXPECT_EQ(timings->rekey_after_time_ns, 20 * kNsPerSecond);
+    EXPECT_EQ(timings->rekey_timeout_ns, 500 * kNsPerMs);
     EXPECT_EQ(timings->max_initiations, 4U);
     EXPECT_EQ(parse_lab_timings("")->rekey_after_time_ns, wireguard::kRekeyAfterTime);
     for (const char* text : {"rekey", "rekey=", "rekey=2", "rekey=2m", "foo=2s", "initiations=0",
@@ -137,7 +138,7 @@ TEST(LabTimings, ParsesWhatItNames) {
 
 TEST(TscMoment, TranslatesBothWaysAndKeepsNever) {
     const TscMoment moment{
-        .tsc = 5'000'000'000, .tsc_hz = 2'000'000'000, .monotonic_ns = 100'000'000'000};
+        .tsc = 5'000'000'000, .tsc_hz = 2'000'000'000, .mono_ns = 100'000'000'000};
     EXPECT_EQ(moment.to_ns(0), 0U);
     EXPECT_EQ(moment.to_ns(3'000'000'000), 99'000'000'000U);
     EXPECT_EQ(moment.to_tsc(101'000'000'000), 7'000'000'000U);
@@ -155,7 +156,7 @@ protected:
 
     static constexpr uint64_t kWall = 1'700'000'000'000'000'000;
     static constexpr uint64_t kMinute = 60'000'000'000;
-    static constexpr Now kStart{.monotonic_ns = kMinute, .wall_ns = kWall};
+    static constexpr Now kStart = Now::at(kMinute, kWall);
     std::string folder_;
 };
 
@@ -165,7 +166,7 @@ TEST_F(ClockMarkTest, StaysAboveWhatWasSentAcrossRestarts) {
     EXPECT_TRUE(mark.keep(0, kStart));
     EXPECT_EQ(ClockMark(folder_, kStart).floor_ns(), 0U) << "nothing was sent";
     for (uint64_t sent = kWall; sent < kWall + 10 * kMinute; sent += 7'000'000'000) {
-        EXPECT_TRUE(mark.keep(sent, {kMinute + (sent - kWall), sent}));
+        EXPECT_TRUE(mark.keep(sent, Now::at(kMinute + (sent - kWall), sent)));
         EXPECT_GT(ClockMark(folder_, kStart).floor_ns(), sent);
     }
 }
@@ -182,7 +183,7 @@ TEST_F(ClockMarkTest, WritesNowAndThenOnly) {
 TEST_F(ClockMarkTest, DoesNotKeepATimeThatRanAway) {
     ClockMark mark{folder_, kStart};
     const uint64_t ten_years = kWall + 3650 * 1440 * kMinute;
-    EXPECT_FALSE(mark.keep(ten_years, {2 * kMinute, ten_years}));
+    EXPECT_FALSE(mark.keep(ten_years, Now::at(2 * kMinute, ten_years)));
     EXPECT_EQ(ClockMark(folder_, kStart).floor_ns(), 0U);
 }
 

@@ -108,9 +108,7 @@ public:
     bool run_until(const std::function<bool()>& holds, nanoseconds most);
     void after(nanoseconds delay, std::function<void()> action);
     uint64_t now_ns() const { return now_ns_; }
-    Now now() const {
-        return {.monotonic_ns = now_ns_, .wall_ns = 1'700'000'000'000'000'000 + now_ns_};
-    }
+    Now now() const { return Now::at(now_ns_, 1'700'000'000'000'000'000 + now_ns_); }
 
     // ---- users ----
     // A packet each way between all boxes, or these, at this interval, from now on.

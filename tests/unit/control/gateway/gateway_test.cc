@@ -62,7 +62,7 @@ public:
 
     Now now() {
         dataplane.now_ns = clock_ns_;
-        return {.monotonic_ns = clock_ns_, .wall_ns = 1'700'000'000'000'000'000 + clock_ns_};
+        return Now::at(clock_ns_, 1'700'000'000'000'000'000 + clock_ns_);
     }
     void poll() {
         while (gateway->poll()) {

@@ -269,7 +269,7 @@ TEST(RateLimit, W23_IsBoundedAndForgetsTheIdle) {
     EXPECT_TRUE(limiter.allow(source(65'536), 2 * kNsPerSecond + 2));
     limiter.collect(4 * kNsPerSecond);
     EXPECT_EQ(limiter.nb_entries(), 0U);
-    EXPECT_EQ(limiter.next_collection_ns(), kNever);
+    EXPECT_EQ(limiter.next_collection_ns(), kNeverNs);
 }
 
 // A stranger with a real address, hence with a cookie, sends what costs a DH each.
@@ -294,7 +294,7 @@ TEST(UnderLoad, W23_LimitsTheRateOfSendersWithCookies) {
     // tick() frees the entry, and asks to be called for it.
     EXPECT_LE(bench.b.device.next_deadline(), 1 + kNsPerSecond);
     bench.b.device.tick(at(3 * kNsPerSecond));
-    EXPECT_EQ(bench.b.device.next_deadline(), kNever);
+    EXPECT_EQ(bench.b.device.next_deadline(), kNeverNs);
 }
 
 TEST(Cookie, W24_Mac2IsIgnoredWithoutLoad) {

@@ -49,8 +49,8 @@ Endpoint endpoint_of(unsigned box) {
     return {IpAddress::v4(address_be), 51820};
 }
 
-Now at(uint64_t monotonic_ns) {
-    return {monotonic_ns, 1'700'000'000 * kNsPerSecond + monotonic_ns};
+Now at(uint64_t mono_ns) {
+    return Now::at(mono_ns, 1'700'000'000 * kNsPerSecond + mono_ns);
 }
 
 // ---- Bench ----
@@ -167,8 +167,8 @@ struct World::Box {
     std::map<PeerId, PeerState> peers;
     std::map<unsigned, uint16_t> joined;
     std::vector<unsigned> dirty;
-    uint64_t tick_at_ns = kNever;
-    uint64_t reports_at_ns = kNever;
+    uint64_t tick_at_ns = kNeverNs;
+    uint64_t reports_at_ns = kNeverNs;
     int64_t wall_shift_ns = 0;
     uint64_t handshake_cost_ns = 0;
     uint64_t busy_until_ns = 0;
@@ -311,7 +311,7 @@ size_t World::nb_keypairs(unsigned box) const {
 
 void World::schedule_tick(Box& box) {
     const uint64_t due_ns = std::max(box.device->next_deadline(), now_ns_);
-    if (box.device->next_deadline() == kNever || due_ns >= box.tick_at_ns)
+    if (box.device->next_deadline() == kNeverNs || due_ns >= box.tick_at_ns)
         return;
     box.tick_at_ns = due_ns;
     at_time(due_ns, box.number, kTick);
@@ -445,7 +445,7 @@ void World::transmit(Box& box, unsigned to, uint64_t packet, bool keepalive) {
 
 // Activity is reported every 50 ms, as far as there is any.
 void World::report(Box& box) {
-    if (box.reports_at_ns != kNever)
+    if (box.reports_at_ns != kNeverNs)
         return;
     box.reports_at_ns = (now_ns_ / (50 * kNsPerMs) + 1) * 50 * kNsPerMs;
     at_time(box.reports_at_ns, box.number, kReport);
@@ -531,7 +531,7 @@ void World::run_until(uint64_t end_ns) {
         switch (event.kind) {
             case kTick:
                 if (box.tick_at_ns == event.at_ns)
-                    box.tick_at_ns = kNever;
+                    box.tick_at_ns = kNeverNs;
                 box.device->tick(shifted);
                 act(box);
                 break;
@@ -539,7 +539,7 @@ void World::run_until(uint64_t end_ns) {
                 arrive(box, *event.datagram);
                 break;
             case kReport:
-                box.reports_at_ns = kNever;
+                box.reports_at_ns = kNeverNs;
                 for (auto& [id, peer] : box.peers)
                     if (std::exchange(peer.dirty, false))
                         box.device->on_activity(id, peer.activity, shifted);

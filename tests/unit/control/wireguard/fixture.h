@@ -34,7 +34,7 @@ std::array<uint8_t, N> array_from_hex(std::string_view hex) {
 SecretKey secret(uint64_t seed);  // any 32 bytes, the same for the same seed
 FillRandom seeded_random(uint64_t seed);
 Endpoint endpoint_of(unsigned box);
-Now at(uint64_t monotonic_ns);  // wall time runs along, from 2023
+Now at(uint64_t mono_ns);  // wall time runs along, from 2023
 
 // Two devices and nothing between: the test carries every message and every action itself.
 struct Bench {

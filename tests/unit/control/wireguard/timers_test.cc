@@ -417,7 +417,7 @@ TEST(Timers, W33_AnIdleLinkIsSilent) {
         tested.run_until(24 * 3600.0);
         EXPECT_TRUE(tested.initiations.empty());
         EXPECT_TRUE(tested.keepalives.empty());
-        EXPECT_EQ(tested.side.device.next_deadline(), kNever);
+        EXPECT_EQ(tested.side.device.next_deadline(), kNeverNs);
     }
 }
 
@@ -633,7 +633,7 @@ TEST(Secrets, W35_AnAttemptThatNeverSucceededIsGoneToo) {
     Bench::Side& side = watched.bench->a;
     side.device.on_no_session(kPeer, at(kStart));
     uint64_t now_ns = kStart;
-    while (side.device.next_deadline() != kNever) {
+    while (side.device.next_deadline() != kNeverNs) {
         now_ns = side.device.next_deadline();
         side.device.tick(at(now_ns));
     }
