@@ -5,7 +5,7 @@
 #include <map>
 #include <optional>
 
-#include "config/keys.h"
+#include "config/schema/keys.h"
 
 namespace meshgate::config {
 namespace {

@@ -9,10 +9,10 @@
 #include <cstring>
 #include <filesystem>
 
-#include "config/bind.h"
-#include "config/report.h"
-#include "config/tree.h"
-#include "config/validate.h"
+#include "config/schema/bind.h"
+#include "config/text/report.h"
+#include "config/text/tree.h"
+#include "config/validate/validate.h"
 
 namespace meshgate::config {
 namespace {

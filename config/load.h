@@ -8,9 +8,9 @@
 
 #include "base/keys.h"
 #include "base/result.h"
-#include "config/diagnostic.h"
 #include "config/model.h"
-#include "config/report.h"
+#include "config/text/diagnostic.h"
+#include "config/text/report.h"
 
 namespace meshgate::config {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/model.h"
 
-#include "config/words.h"
+#include "config/schema/words.h"
 
 namespace meshgate::config {
 

@@ -5,8 +5,8 @@
 #include <map>
 #include <unordered_map>
 
-#include "config/network_keys.h"
-#include "config/overlaps.h"
+#include "config/schema/network_keys.h"
+#include "config/validate/overlaps.h"
 
 namespace meshgate::config {
 namespace {

@@ -11,8 +11,8 @@
 #include "base/address.h"
 #include "base/keys.h"
 #include "config/authority.h"
-#include "config/diagnostic.h"
 #include "config/model.h"
+#include "config/text/diagnostic.h"
 
 namespace meshgate::config {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "config/report.h"
+#include "config/text/report.h"
 
 namespace meshgate::mesh {
 

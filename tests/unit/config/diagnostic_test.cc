@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "config/diagnostic.h"
+#include "config/text/diagnostic.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "config/report.h"
+#include "config/text/report.h"
 #include "tests/unit/config/fixture.h"
 
 namespace meshgate::config {

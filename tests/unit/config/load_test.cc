@@ -7,8 +7,8 @@
 #include <regex>
 #include <set>
 
-#include "config/keys.h"
-#include "config/values.h"
+#include "config/schema/keys.h"
+#include "config/schema/values.h"
 #include "tests/unit/config/fixture.h"
 
 namespace meshgate::config {

@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "config/network_file.h"
-#include "config/report.h"
+#include "config/text/report.h"
 #include "tests/unit/config/fixture.h"
 #include "tests/unit/config/hostile_files.h"
 

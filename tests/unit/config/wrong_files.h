@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "config/diagnostic.h"
+#include "config/text/diagnostic.h"
 
 namespace meshgate::config {
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "config/network.h"
-#include "config/report.h"
+#include "config/text/report.h"
 #include "tests/unit/config/fixture.h"
 #include "tests/unit/config/wrong_files.h"
 
