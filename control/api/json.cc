@@ -128,6 +128,9 @@ Json to_json(const PortStatusView& port) {
         {"rx_errors", port.rx_errors},
         {"rx_nombuf", port.rx_nombuf},
         {"tx_errors", port.tx_errors},
+        {"kernel_shut_out", port.kernel_shut_out},
+        {"kernel_repairs", port.kernel_repairs},
+        {"kernel_addresses", port.kernel_addresses},
     };
 }
 

@@ -133,6 +133,15 @@ void write_ports(const Writer& writer, const std::vector<PortStatusView>& ports)
             "Packets that the driver dropped because no packet buffer was free.", &Port::rx_nombuf);
     counter("meshgate_port_transmit_errors_total", "Packets that the device failed to send.",
             &Port::tx_errors);
+    writer.each_gauge("meshgate_port_kernel_shut_out",
+                      "1 when the machine's kernel takes no frame of the port.", ports, label,
+                      [](const Port& p) { return p.kernel_shut_out ? 1 : 0; });
+    writer.each_gauge("meshgate_port_kernel_addresses",
+                      "Addresses of the port that the machine's kernel has too.", ports, label,
+                      [](const Port& p) { return p.kernel_addresses.size(); });
+    counter("meshgate_port_kernel_repairs_total",
+            "Times that the kernel could take frames of the port again, and was kept from it.",
+            &Port::kernel_repairs);
 }
 
 void write_stages(const Writer& writer, const std::vector<WorkerView>& workers) {

@@ -107,6 +107,11 @@ struct PortStatusView {
     std::vector<std::string> offloads;  // "rss", "tx-checksum", "vlan-strip"
     uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
     uint64_t rx_missed = 0, rx_errors = 0, rx_nombuf = 0, tx_errors = 0;
+    // The machine's kernel beside us: does it take no frame of the port, how often was that seen to
+    // again, and which addresses of the port does it have too.
+    bool kernel_shut_out = true;
+    uint64_t kernel_repairs = 0;
+    std::vector<std::string> kernel_addresses;  // "10.1.0.1/24 on lan0"
 };
 
 struct DropView {

@@ -15,16 +15,21 @@ using boost::system::error_code;
 
 constexpr auto kSampleInterval = 50ms;
 constexpr auto kLinkInterval = 200ms;
+// From the first of a row of events of the kernel's interfaces until they are looked at.
+constexpr auto kHostEventDelay = 5ms;
 constexpr auto kLeavingTime = 1500ms;
 
 }  // namespace
 
-// The descriptor belongs to the dataplane; ours is a duplicate that Asio may close.
-EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, Hooks hooks)
+// The descriptors belong to others; ours are duplicates that Asio may close.
+EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, HostInterfaces& host,
+                     Hooks hooks)
     : io_{io},
       gateway_{gateway},
+      host_{host},
       hooks_{std::move(hooks)},
       wakeup_{io, ::dup(gateway.dataplane().wakeup_fd())},
+      host_events_{io},
       timer_{io},
       sampling_{io},
       links_{io},
@@ -32,12 +37,15 @@ EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, Hooks hooks)
       leaving_{io},
       signals_{io, SIGTERM, SIGINT, SIGHUP} {
     signals_.add(SIGCHLD);
+    if (host.watch_fd() >= 0)
+        host_events_.assign(::dup(host.watch_fd()));
 }
 
 void EventLoop::run() {
     wait_for_signal();
     poll();
     watch_links();
+    watch_host();
     count_seconds();
     io_.run();
 }
@@ -100,6 +108,9 @@ void EventLoop::arm_sampling() {
 
 // Also what arms the timers after a reload that came by the API.
 void EventLoop::watch_links() {
+    looks_soon_ = false;
+    host_.set_ports(gateway_.model().ports);
+    host_.tick(gateway_.now().mono);
     gateway_.watch_links();
     arm();
     links_.expires_after(kLinkInterval);
@@ -107,6 +118,26 @@ void EventLoop::watch_links() {
         if (!error)
             watch_links();
     });
+}
+
+// An interface that was made is set up in several steps, each an event.
+void EventLoop::watch_host() {
+    if (!host_events_.is_open())
+        return;
+    host_events_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                            [this](error_code error) {
+                                if (error)
+                                    return;
+                                host_.on_event();
+                                if (!std::exchange(looks_soon_, true)) {
+                                    links_.expires_after(kHostEventDelay);
+                                    links_.async_wait([this](error_code cancelled) {
+                                        if (!cancelled)
+                                            watch_links();
+                                    });
+                                }
+                                watch_host();
+                            });
 }
 
 void EventLoop::count_seconds() {

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "control/gateway/gateway.h"
+#include "control/host_interfaces/host_interfaces.h"
 
 namespace meshgate::control {
 
@@ -22,7 +23,7 @@ public:
     };
 
     // All outlive this.
-    EventLoop(boost::asio::io_context& io, Gateway& gateway, Hooks hooks);
+    EventLoop(boost::asio::io_context& io, Gateway& gateway, HostInterfaces& host, Hooks hooks);
 
     // Until SIGTERM or SIGINT. A box that others go through says goodbye first, and forwards until
     // they have found other ways; a second signal ends it at once.
@@ -35,14 +36,17 @@ private:
     void arm_timer();
     void arm_sampling();
     void watch_links();
+    void watch_host();
     void count_seconds();
     void wait_for_signal();
     void leave();
 
     boost::asio::io_context& io_;
     Gateway& gateway_;
+    HostInterfaces& host_;
     Hooks hooks_;
     boost::asio::posix::stream_descriptor wakeup_;
+    boost::asio::posix::stream_descriptor host_events_;
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer sampling_;
     boost::asio::steady_timer links_;
@@ -51,6 +55,7 @@ private:
     boost::asio::signal_set signals_;
     Time armed_for_ = kNever;
     bool sampling_armed_ = false;
+    bool looks_soon_ = false;  // something happened to the kernel's links or addresses
     bool leaves_ = false;
 };
 

@@ -31,6 +31,7 @@
 #include "control/daemon/state_view.h"
 #include "control/daemon/web_process.h"
 #include "control/gateway/gateway.h"
+#include "control/host_interfaces/host_interfaces.h"
 #include "control/log/log.h"
 #include "control/mesh/members/resolver.h"
 
@@ -150,16 +151,17 @@ void keep_mark(ClockMark& mark, const Gateway& gateway, Log& log) {
         log.write({Log::Level::warning, "clock-mark", "", kept.error().message});
 }
 
-Result<void> serve(Gateway& gateway, Log& log, ClockMark& mark, const Arguments& arguments) {
+Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& mark,
+                   const Arguments& arguments) {
     boost::asio::io_context io{1};
     Notify notify;
     Reload reload{gateway, log, arguments.config_file};
-    StateView state{gateway, reload};
+    StateView state{gateway, reload, host};
     auto servers = start_servers({io, log, state, arguments.web_binary}, gateway.model().control);
     if (!servers)
         return tl::unexpected{servers.error()};
-    mesh::Resolver resolver{io, [&gateway](const std::string& host, const auto& addresses) {
-                                gateway.set_addresses(host, addresses);
+    mesh::Resolver resolver{io, [&gateway](const std::string& name, const auto& addresses) {
+                                gateway.set_addresses(name, addresses);
                             }};
     uint64_t resolved_version = 0;
     const auto look_up_endpoints = [&] {
@@ -171,6 +173,7 @@ Result<void> serve(Gateway& gateway, Log& log, ClockMark& mark, const Arguments&
     };
     EventLoop loop{io,
                    gateway,
+                   host,
                    {.reload =
                         [&] {
                             notify.reloading(gateway.now());
@@ -220,6 +223,11 @@ Result<void> run(config::Model model, mesh::NetworkStore* network, const Argumen
     auto secrets = load_secrets(model);
     if (!secrets)
         return tl::unexpected{secrets.error()};
+    // Before the first frame comes in by a port, and until the last.
+    HostInterfaces host{
+        model.ports,
+        {.state_folder = state_folder(), .boot_id = HostInterfaces::present_boot_id()},
+        log};
     auto dataplane = Dataplane::create(dataplane_options(model));
     if (!dataplane)
         return tl::unexpected{dataplane.error()};
@@ -231,7 +239,7 @@ Result<void> run(config::Model model, mesh::NetworkStore* network, const Argumen
     (*gateway)->raise_timestamp_floor(mark.floor_ns());
     (*dataplane)->start();
     (*gateway)->up();
-    auto served = serve(**gateway, log, mark, arguments);
+    auto served = serve(**gateway, host, log, mark, arguments);
     (*dataplane)->stop();
     (*gateway)->down();
     return served;

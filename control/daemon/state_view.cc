@@ -67,32 +67,12 @@ SessionState session_of(const wireguard::PeerView& peer, const Keypair* sending,
     return peer.last_handshake_wall_ns == 0 ? SessionState::none : SessionState::expired;
 }
 
-void add_port_counters(PortStatusView& view, const Dataplane& dataplane, PortId port) {
-    for (unsigned worker = 0; worker < dataplane.options().nb_workers; ++worker) {
-        const PortCounters& counters = dataplane.counters(worker).ports[port];
-        view.rx_packets += counters.rx_packets.get();
-        view.rx_bytes += counters.rx_bytes.get();
-        view.tx_packets += counters.tx_packets.get();
-        view.tx_bytes += counters.tx_bytes.get();
-    }
-}
-
-std::vector<std::string> offloads_of(const PortStatus& status) {
-    std::vector<std::string> result;
-    if (status.rss)
-        result.emplace_back("rss");
-    if (status.tx_checksum_offload)
-        result.emplace_back("tx-checksum");
-    if (status.vlan_strip_offload)
-        result.emplace_back("vlan-strip");
-    return result;
-}
-
 }  // namespace
 
-StateView::StateView(Gateway& gateway, Reload& reload)
+StateView::StateView(Gateway& gateway, Reload& reload, const HostInterfaces& host)
     : gateway_{gateway},
       reload_{reload},
+      host_{host},
       started_ns_{gateway.now().mono_ns()},
       loads_(gateway.dataplane().options().nb_workers) {}
 
@@ -133,23 +113,8 @@ StatusView StateView::status() {
 
 std::vector<std::string> StateView::problems() const {
     std::vector<std::string> result;
-    const auto& down_since = gateway_.links_down_since_ns();
     const Now now = gateway_.now();
-    for (size_t i = 0; i < down_since.size(); ++i) {
-        if (down_since[i] == 0)
-            continue;
-        const uint64_t age_s = (now.wall_ns - std::min(now.wall_ns, down_since[i])) / kNsPerSecond;
-        result.push_back(gateway_.model().ports[i].name + "  link is down for " +
-                         std::to_string(age_s) + " s");
-    }
-    for (const config::Port& port : gateway_.model().ports) {
-        const auto id = static_cast<PortId>(&port - gateway_.model().ports.data());
-        for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
-            if (gateway && gateway_.neighbor_state(id, *gateway) == Neighbors::State::failed)
-                result.push_back(port.name + "  gateway " + to_string(*gateway) +
-                                 " does not answer");
-        }
-    }
+    add_port_problems(result);
     if (gateway_.mesh() != nullptr)
         std::ranges::move(gateway_.mesh()->problems(now), std::back_inserter(result));
     if (!reload_.last_ok())
@@ -221,7 +186,7 @@ std::vector<PeerView> StateView::peers() {
     return result;
 }
 
-// ---- routes, ports, drops, workers ----
+// ---- routes, drops, workers ----
 
 // What is built in stays out: it says nothing about this box.
 std::vector<RouteView> StateView::routes() {
@@ -242,37 +207,6 @@ std::vector<RouteView> StateView::routes() {
         result.push_back(std::move(view));
     }
     std::ranges::stable_sort(result, {}, &RouteView::prefix);
-    return result;
-}
-
-std::vector<PortStatusView> StateView::ports() {
-    std::vector<PortStatusView> result;
-    const auto& ports = gateway_.model().ports;
-    for (size_t i = 0; i < ports.size(); ++i) {
-        const auto id = static_cast<PortId>(i);
-        const PortStatus status = gateway_.dataplane().port_status(id);
-        PortStatusView view;
-        view.name = ports[i].name;
-        view.device = status.device;
-        view.driver = status.driver;
-        view.role = config::to_string(ports[i].role);
-        view.up = status.link == LinkState::up;
-        view.link_changes = status.link_changes;
-        view.mac = status.mac;
-        view.vlan = ports[i].vlan.value_or(0);
-        view.mtu_bytes = ports[i].mtu_bytes;
-        view.addresses = ports[i].addresses;
-        view.gateway = ports[i].gateway_v4.value_or(ports[i].gateway_v6.value_or(IpAddress{}));
-        view.rx_queues = status.nb_rx_queues;
-        view.tx_queues = status.nb_tx_queues;
-        view.offloads = offloads_of(status);
-        view.rx_missed = status.rx_missed;
-        view.rx_errors = status.rx_errors;
-        view.rx_nombuf = status.rx_nombuf;
-        view.tx_errors = status.tx_errors;
-        add_port_counters(view, gateway_.dataplane(), id);
-        result.push_back(std::move(view));
-    }
     return result;
 }
 

@@ -7,14 +7,15 @@
 #include "control/api/state_provider.h"
 #include "control/daemon/reload.h"
 #include "control/gateway/gateway.h"
+#include "control/host_interfaces/host_interfaces.h"
 
 namespace meshgate::control {
 
 // Answers the sockets from the gateway's present state.
 class StateView : public StateProvider {
 public:
-    // Both outlive this.
-    StateView(Gateway& gateway, Reload& reload);
+    // All outlive this.
+    StateView(Gateway& gateway, Reload& reload, const HostInterfaces& host);
 
     StatusView status() override;
     std::vector<PeerView> peers() override;
@@ -48,9 +49,11 @@ private:
     PeerView view_of(const config::Peer& peer) const;
     void add_mesh_path(PeerView& view, PeerId peer) const;
     std::vector<std::string> problems() const;
+    void add_port_problems(std::vector<std::string>& result) const;
 
     Gateway& gateway_;
     Reload& reload_;
+    const HostInterfaces& host_;
     uint64_t started_ns_;
     std::vector<Load> loads_;
 };

@@ -99,6 +99,7 @@ std::vector<PortStatusView> fake_ports() {
     lan.up = false;
     lan.vlan = 10;
     lan.gateway = {};
+    wan.kernel_addresses = {"198.51.100.2/24 on eth0"};
     return {wan, lan};
 }
 

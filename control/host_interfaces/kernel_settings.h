@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace meshgate::control {
+
+// A setting of an interface as it was before we changed it.
+struct FoundSetting {
+    std::string path;  // below /proc/sys/net: "ipv4/conf/lan0/forwarding"
+    std::string value;
+    bool operator==(const FoundSetting&) const = default;
+};
+
+// What an interface had before it became ours.
+struct FoundInterface {
+    std::string name;
+    unsigned index = 0;
+    std::vector<FoundSetting> settings;
+    std::vector<Prefix> addresses;  // IPv6 ones, which go when IPv6 is switched off
+    bool operator==(const FoundInterface&) const = default;
+};
+
+// The kernel's settings that concern one interface. What they keep up after a crash, when nobody
+// drops frames any more: the kernel forwards nothing of what comes in by an interface of ours.
+class KernelSettings {
+public:
+    // `root`: "/proc/sys/net"; tests have one of their own.
+    explicit KernelSettings(std::string root) : root_{std::move(root)} {}
+
+    // What is there now.
+    std::vector<FoundSetting> read(const std::string& interface) const;
+    // Changes what differs from what we need: how many did, or the first that cannot be changed.
+    Result<unsigned> apply(const std::string& interface) const;
+    void give_back(const std::vector<FoundSetting>& settings) const;
+
+private:
+    std::string root_;
+};
+
+// Text of a file that tells what was found, and back. What belongs to an earlier boot of the
+// machine is nothing: the kernel has forgotten it too.
+std::string to_text(const std::vector<FoundInterface>& found, const std::string& boot_id);
+std::vector<FoundInterface> parse_found(const std::string& text, const std::string& boot_id);
+
+}  // namespace meshgate::control
