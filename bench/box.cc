@@ -249,7 +249,6 @@ void Box::add_peer(PeerId peer) {
     keypair->local_index = number << kWorkerBits | peer % options_.nb_workers;
     keypair->remote_index_le = peer;
     keypair->peer = peer;
-    keypair->created_tsc = rte_rdtsc();
     keypair->reject_after_tsc = UINT64_MAX;
     keypair->confirmed.store(true);
     MG_ASSERT(index_->insert(keypair->local_index, IndexEntry{keypair.get()}));

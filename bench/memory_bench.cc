@@ -9,6 +9,7 @@
 #include "bench/control_box.h"
 #include "bench/figures.h"
 #include "dataplane/tables/index_table.h"
+#include "dataplane/worker/activity.h"
 
 namespace meshgate::bench {
 namespace {

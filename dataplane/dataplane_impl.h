@@ -15,8 +15,10 @@
 #include "dataplane/ports/mempool.h"
 #include "dataplane/ports/port.h"
 #include "dataplane/tables/index_table.h"
+#include "dataplane/tables/peer_slot.h"
 #include "dataplane/tables/retire_list.h"
 #include "dataplane/tables/zeroed_array.h"
+#include "dataplane/worker/activity.h"
 #include "dataplane/worker/idle_ladder.h"
 #include "dataplane/worker/rings.h"
 #include "dataplane/worker/worker.h"
@@ -53,19 +55,26 @@ public:
     const Snapshot& snapshot() const override { return snapshot_->read(); }
     PeerId add_peer() override;
     void remove_peer(PeerId peer) override;
-    PeerSlot& peer(PeerId peer) override { return (*peers_)[peer]; }
+    void set_path(PeerId peer, std::shared_ptr<const Link> link) override;
+    void set_path_mtu(PeerId peer, uint16_t mtu_bytes) override;
+    uint16_t path_mtu(PeerId peer) const override;
+    void set_path_is_fixed(PeerId peer) override;
+    void set_sending(PeerId peer, uint32_t local_index) override;
+    void clear_sending(PeerId peer) override;
+    std::optional<SendingKeypair> sending(PeerId peer) const override;
     Activity activity(PeerId peer) const override;
-    bool install(std::unique_ptr<Keypair> keypair) override;
-    Keypair* keypair(uint32_t local_index) override;
+    bool install(const NewKeypair& keypair) override;
+    bool has_keypair(uint32_t local_index) const override {
+        return keypair(local_index) != nullptr;
+    }
     void remove_keypair(uint32_t local_index) override;
     LinkId add_link() override;
-    void set_link(LinkId id, const Link* link) override;
+    void set_link(LinkId id, std::shared_ptr<const Link> link) override;
     void remove_link(LinkId id) override;
     bool install_relay(uint32_t receiver_index, LinkId link) override;
     void move_relay(uint32_t receiver_index, LinkId link) override;
     void remove_relay(uint32_t receiver_index) override;
     LinkActivity link_activity(LinkId id) const override;
-    void retire(std::shared_ptr<const void> object) override { retired_->add(std::move(object)); }
     size_t reclaim() override { return retired_->reclaim(); }
 
     int wakeup_fd() const override { return control_doorbell_->fd(); }
@@ -79,7 +88,10 @@ public:
     PortStatus port_status(PortId port) const override;
     WorkerStatus worker_status(unsigned worker) const override;
     const WorkerCounters& counters(unsigned worker) const override;
-    WorkerCounters& control_counters() override { return control_counters_; }
+    void count_drop(Drop reason, uint64_t nb_packets) override {
+        control_counters_.drops[static_cast<size_t>(reason)].add(nb_packets);
+    }
+    const WorkerCounters& control_counters() const override { return control_counters_; }
     std::string aead_engine() const override { return aead_->name; }
     std::string aead_reason() const override { return aead_->reason; }
     std::string memory_description() const override;
@@ -87,7 +99,13 @@ public:
     uint64_t tsc_hz() const override { return rte_get_tsc_hz(); }
     uint64_t tsc_now() const override { return rte_rdtsc(); }
 
+    // As workers see it.
+    const PeerSlot& slot(PeerId peer) const { return (*peers_)[peer]; }
+
 private:
+    PeerSlot& slot(PeerId peer);
+    // Null when there is none.
+    Keypair* keypair(uint32_t local_index) const;
     // Queues go round over the workers, so that two ports of one queue each have two workers.
     unsigned owner_of(PortId port, unsigned queue) const noexcept {
         return (port + queue) % options_.nb_workers;
@@ -110,10 +128,12 @@ private:
     // Owns what the index table points to. Before retired_: that one's last acts concern these.
     std::unordered_map<uint32_t, std::unique_ptr<Keypair>> keypairs_;
     std::optional<ZeroedArray<PeerSlot>> peers_;
+    std::vector<std::shared_ptr<const Link>> paths_;   // by peer: owns PeerSlot::path
     std::vector<ZeroedArray<PeerActivity>> activity_;  // by worker
     PeerId nb_peers_ever_ = 0;
     std::vector<PeerId> free_peers_;
     std::optional<ZeroedArray<std::atomic<const Link*>>> links_;
+    std::vector<std::shared_ptr<const Link>> link_owners_;  // by link: owns what links_ points to
     std::vector<ZeroedArray<LinkCounters>> link_counters_;  // by worker
     LinkId nb_links_ever_ = 0;
     std::vector<LinkId> free_links_;

@@ -90,7 +90,7 @@ bool DataplaneImpl::send(Packet packet, uint32_t order) {
         worker = owner_of(info.port, order % ports_.at(info.port)->nb_tx_queues());
     rte_mbuf* const mbuf = packet.release();
     if (rte_ring_enqueue(rings_[worker].injections.get(), mbuf) != 0) {
-        control_counters_.drops[static_cast<size_t>(Drop::handover_full)].add(1);
+        count_drop(Drop::handover_full, 1);
         rte_pktmbuf_free(mbuf);
         return false;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What goes down by pointer: snapshots, peers, keypairs, links, relay entries.
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/dataplane_impl.h"
 
@@ -10,7 +11,7 @@ namespace meshgate {
 
 void DataplaneImpl::publish(std::shared_ptr<const Snapshot> next) {
     MG_ASSERT(next->ports.size() == ports_.size());
-    retire(snapshot_->exchange(std::move(next)));
+    retired_->add(snapshot_->exchange(std::move(next)));
 }
 
 PeerId DataplaneImpl::add_peer() {
@@ -19,18 +20,24 @@ PeerId DataplaneImpl::add_peer() {
         free_peers_.pop_back();
         return peer;
     }
-    return nb_peers_ever_ < options_.max_peers ? nb_peers_ever_++ : kNoPeer;
+    if (nb_peers_ever_ == options_.max_peers)
+        return kNoPeer;
+    paths_.emplace_back();
+    return nb_peers_ever_++;
+}
+
+PeerSlot& DataplaneImpl::slot(PeerId peer) {
+    MG_ASSERT(peer < nb_peers_ever_);
+    return (*peers_)[peer];
 }
 
 void DataplaneImpl::remove_peer(PeerId peer) {
-    MG_ASSERT(peer < nb_peers_ever_);
-    PeerSlot& slot = (*peers_)[peer];
-    slot.sending.store(nullptr, std::memory_order_release);
-    slot.path.store(nullptr, std::memory_order_release);
+    clear_sending(peer);
+    set_path(peer, nullptr);
     retired_->add_action([this, peer] {
-        (*peers_)[peer].roaming_noted_tsc.store(0, std::memory_order_relaxed);
-        (*peers_)[peer].path_is_fixed.store(false, std::memory_order_relaxed);
-        (*peers_)[peer].path_mtu_bytes.store(0, std::memory_order_relaxed);
+        slot(peer).roaming_noted_tsc.store(0, std::memory_order_relaxed);
+        slot(peer).path_is_fixed.store(false, std::memory_order_relaxed);
+        slot(peer).path_mtu_bytes.store(0, std::memory_order_relaxed);
         for (const ZeroedArray<PeerActivity>& of_worker : activity_) {
             PeerActivity& seen = of_worker[peer];
             for (Counter* counter : {&seen.rx_packets, &seen.rx_bytes, &seen.tx_packets,
@@ -40,6 +47,52 @@ void DataplaneImpl::remove_peer(PeerId peer) {
         }
         free_peers_.push_back(peer);
     });
+}
+
+// ---- paths ----
+
+// Pairs with the acquire in path.cc, as all stores of pointers here do: a worker that sees the
+// pointer sees what it refers to.
+void DataplaneImpl::set_path(PeerId peer, std::shared_ptr<const Link> link) {
+    slot(peer).path.store(link.get(), std::memory_order_release);
+    if (auto old = std::exchange(paths_[peer], std::move(link)))
+        retired_->add(std::move(old));
+}
+
+void DataplaneImpl::set_path_mtu(PeerId peer, uint16_t mtu_bytes) {
+    slot(peer).path_mtu_bytes.store(mtu_bytes, std::memory_order_relaxed);
+}
+
+uint16_t DataplaneImpl::path_mtu(PeerId peer) const {
+    const Link* path = paths_.at(peer).get();
+    return path == nullptr ? 0 : slot(peer).mtu_of(path->mtu_bytes);
+}
+
+void DataplaneImpl::set_path_is_fixed(PeerId peer) {
+    slot(peer).path_is_fixed.store(true, std::memory_order_relaxed);
+}
+
+// ---- keypairs ----
+
+void DataplaneImpl::set_sending(PeerId peer, uint32_t local_index) {
+    Keypair* const found = keypair(local_index);
+    if (found != nullptr && found->peer == peer)
+        slot(peer).sending.store(found, std::memory_order_release);
+}
+
+void DataplaneImpl::clear_sending(PeerId peer) {
+    slot(peer).sending.store(nullptr, std::memory_order_release);
+}
+
+// Control is the only writer of the slot, and keypairs are freed on its thread.
+std::optional<SendingKeypair> DataplaneImpl::sending(PeerId peer) const {
+    const Keypair* keypair = slot(peer).sending.load(std::memory_order_relaxed);
+    if (keypair == nullptr)
+        return std::nullopt;
+    return SendingKeypair{.local_index = keypair->local_index,
+                          .remote_index_le = keypair->remote_index_le,
+                          .reject_after_tsc = keypair->reject_after_tsc,
+                          .send_counter = keypair->send_counter.load(std::memory_order_relaxed)};
 }
 
 Dataplane::Activity DataplaneImpl::activity(PeerId peer) const {
@@ -61,17 +114,25 @@ Dataplane::Activity DataplaneImpl::activity(PeerId peer) const {
     return sum;
 }
 
-bool DataplaneImpl::install(std::unique_ptr<Keypair> keypair) {
-    const uint32_t index = keypair->local_index;
+bool DataplaneImpl::install(const NewKeypair& options) {
+    const uint32_t index = options.local_index;
     MG_ASSERT(worker_of(index) < options_.nb_workers);
-    MG_ASSERT(keypair->peer < nb_peers_ever_);
+    MG_ASSERT(options.peer < nb_peers_ever_);
+    auto keypair = std::make_unique<Keypair>();
+    std::ranges::copy(options.send_key, keypair->send_key.begin());
+    std::ranges::copy(options.receive_key, keypair->receive_key.begin());
+    keypair->local_index = index;
+    keypair->remote_index_le = options.remote_index_le;
+    keypair->peer = options.peer;
+    keypair->reject_after_tsc = options.reject_after_tsc;
+    keypair->confirmed = options.initiator == Initiator::us;
     if (!index_->insert(index, IndexEntry{keypair.get()}))
         return false;
     keypairs_.insert_or_assign(index, std::move(keypair));
     return true;
 }
 
-Keypair* DataplaneImpl::keypair(uint32_t local_index) {
+Keypair* DataplaneImpl::keypair(uint32_t local_index) const {
     return index_->find(local_index).keypair();
 }
 
@@ -80,9 +141,8 @@ void DataplaneImpl::remove_keypair(uint32_t local_index) {
     if (removed == nullptr)
         return;
     index_->erase(local_index);
-    Keypair* sending = removed;
-    (*peers_)[removed->peer].sending.compare_exchange_strong(sending, nullptr,
-                                                             std::memory_order_acq_rel);
+    if (slot(removed->peer).sending.load(std::memory_order_relaxed) == removed)
+        clear_sending(removed->peer);
     // The slot of the table stays reserved as long as the keypair lives.
     retired_->add_action([this, local_index] {
         keypairs_.erase(local_index);
@@ -98,12 +158,17 @@ LinkId DataplaneImpl::add_link() {
         free_links_.pop_back();
         return id;
     }
-    return nb_links_ever_ < kMaxLinks ? nb_links_ever_++ : kNoLink;
+    if (nb_links_ever_ == kMaxLinks)
+        return kNoLink;
+    link_owners_.emplace_back();
+    return nb_links_ever_++;
 }
 
-void DataplaneImpl::set_link(LinkId id, const Link* link) {
+void DataplaneImpl::set_link(LinkId id, std::shared_ptr<const Link> link) {
     MG_ASSERT(id < nb_links_ever_);
-    (*links_)[id].store(link, std::memory_order_release);
+    (*links_)[id].store(link.get(), std::memory_order_release);
+    if (auto old = std::exchange(link_owners_[id], std::move(link)))
+        retired_->add(std::move(old));
 }
 
 void DataplaneImpl::remove_link(LinkId id) {

@@ -58,9 +58,9 @@ const char* origin_of(RouteOrigin origin) noexcept {
     return "built-in";
 }
 
-SessionState session_of(const wireguard::PeerView& peer, const Keypair* sending,
-                        uint64_t tsc_now) noexcept {
-    if (sending != nullptr)
+SessionState session_of(const wireguard::PeerView& peer,
+                        const std::optional<SendingKeypair>& sending, uint64_t tsc_now) noexcept {
+    if (sending)
         return tsc_now < sending->reject_after_tsc ? SessionState::up : SessionState::expired;
     if (peer.session == wireguard::SessionState::handshaking || peer.handshake_in_progress)
         return SessionState::handshaking;
@@ -147,8 +147,7 @@ PeerView StateView::view_of(const config::Peer& peer) const {
         .completed = count_of(known->counters, HandshakeEvent::completed),
         .given_up = count_of(known->counters, HandshakeEvent::given_up)};
     Dataplane& dataplane = gateway_.dataplane();
-    const Keypair* sending = dataplane.peer(*id).sending.load(std::memory_order_acquire);
-    view.session = session_of(*known, sending, dataplane.tsc_now());
+    view.session = session_of(*known, dataplane.sending(*id), dataplane.tsc_now());
     const Dataplane::Activity activity = dataplane.activity(*id);
     view.rx_packets = activity.rx_packets;
     view.tx_packets = activity.tx_packets;

@@ -161,9 +161,7 @@ void Gateway::handle(Packet packet, const Now& now) {
             if (foreign_.takes(info))
                 return foreign_.receive(packet, time);
             // Nobody here listens.
-            parts_.dataplane.control_counters()
-                .drops[static_cast<size_t>(Drop::local_no_listener)]
-                .add(1);
+            parts_.dataplane.count_drop(Drop::local_no_listener);
             return;
         case Punt::nb_reasons:
             break;
@@ -177,7 +175,7 @@ void Gateway::queue_handshake(const Packet& packet) {
     if (bytes.size() > wireguard::Message::kMaxLen)
         return;
     if (handshakes_.size() >= kMaxQueuedHandshakes) {
-        parts_.dataplane.control_counters().drops[static_cast<size_t>(Drop::punt_full)].add(1);
+        parts_.dataplane.count_drop(Drop::punt_full);
         return;
     }
     QueuedHandshake& queued = handshakes_.emplace_back();

@@ -204,7 +204,7 @@ void Mesh::add_member(const config::Member& info, const Now& now) {
                    "its public key is that of a peer in the box file", now);
     }
     // Its datagrams come by many links and relays: nobody need be told where from.
-    parts_.dataplane.peer(member->peer).path_is_fixed.store(true, std::memory_order_relaxed);
+    parts_.dataplane.set_path_is_fixed(member->peer);
     parts_.set_name(member->peer, info.name);
     by_peer_[member->peer] = member.get();
     members_[member->node] = std::move(member);
@@ -276,7 +276,7 @@ std::vector<control::PeerPrefixes> Mesh::prefixes() const {
 // ---- sessions ----
 
 bool Mesh::has_session(const Member& member) const {
-    return parts_.dataplane.peer(member.peer).sending.load(std::memory_order_acquire) != nullptr;
+    return parts_.dataplane.sending(member.peer).has_value();
 }
 
 // Boxes that keep a session whatever the traffic: relays with everybody; without relays, all.

@@ -114,9 +114,8 @@ void Mesh::steer(Member& member, const Now& now) {
 
 // Under which index do we send, or would we as soon as there is a way?
 uint32_t Mesh::sending_local(const Member& member) const {
-    const Keypair* sending =
-        parts_.dataplane.peer(member.peer).sending.load(std::memory_order_acquire);
-    return sending != nullptr ? sending->local_index : member.held_local;
+    const auto sending = parts_.dataplane.sending(member.peer);
+    return sending ? sending->local_index : member.held_local;
 }
 
 bool Mesh::is_ready(const Member& member, const Steering& way) const {

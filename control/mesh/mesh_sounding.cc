@@ -32,8 +32,7 @@ constexpr uint32_t kSoundingBit = uint32_t{1} << 31;
 void Mesh::forget_sounding(Member& member) {
     const bool direct = member.steering->hop == member.node;
     member.sounding = {.next_id = member.sounding.next_id};
-    parts_.dataplane.peer(member.peer)
-        .path_mtu_bytes.store(direct ? 0 : kSizes.front(), std::memory_order_relaxed);
+    parts_.dataplane.set_path_mtu(member.peer, direct ? 0 : kSizes.front());
 }
 
 // With each path probe. `answered`: those get through, or a silence would say nothing of sizes.
@@ -95,7 +94,7 @@ void Mesh::conclude_sounding(Member& member, uint16_t most, const Now& now) {
     // What our own link takes is its own affair, and may change.
     const uint16_t in_force = found == most ? kSizes.front() : found;
     sounding = {.mtu_bytes = in_force, .next_id = sounding.next_id, .next = now.mono + kSoundAgain};
-    parts_.dataplane.peer(member.peer).path_mtu_bytes.store(in_force, std::memory_order_relaxed);
+    parts_.dataplane.set_path_mtu(member.peer, in_force);
 }
 
 }  // namespace meshgate::mesh

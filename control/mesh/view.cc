@@ -140,8 +140,8 @@ control::MeshPathView Mesh::path_view(const Member& member, const Now& now) cons
     view.remote = key.remote;
     view.metric = way.metric;
     view.since_s = seconds(now.mono - member.steered_at);
-    if (const Link* link = links_.find(way.link))
-        view.mtu_bytes = parts_.dataplane.peer(member.peer).mtu_of(*link);
+    if (links_.find(way.link) != nullptr)
+        view.mtu_bytes = parts_.dataplane.path_mtu(member.peer);
     return view;
 }
 

@@ -15,7 +15,7 @@
 #include "base/address.h"
 #include "base/time.h"
 #include "control/neighbor/messages.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 #include "dataplane/api/snapshot.h"
 
 namespace meshgate::control {

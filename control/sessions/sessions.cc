@@ -56,20 +56,17 @@ void Sessions::act(const wireguard::SendMessage& action, const Now& now) {
 }
 
 void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
-    auto keypair = std::make_unique<Keypair>();
-    std::ranges::copy(action.send_key.bytes(), keypair->send_key.begin());
-    std::ranges::copy(action.receive_key.bytes(), keypair->receive_key.begin());
+    const bool installed =
+        parts_.dataplane.install({.send_key = action.send_key.bytes(),
+                                  .receive_key = action.receive_key.bytes(),
+                                  .local_index = action.local_index,
+                                  .remote_index_le = htole32(action.remote_index),
+                                  .peer = action.peer,
+                                  .initiator = action.initiator,
+                                  .reject_after_tsc = moment(now).to_tsc(action.reject_after_ns)});
     action.send_key.wipe();
     action.receive_key.wipe();
-    const TscMoment moment_now = moment(now);
-    keypair->local_index = action.local_index;
-    keypair->remote_index_le = htole32(action.remote_index);
-    keypair->peer = action.peer;
-    keypair->initiator = action.initiator;
-    keypair->created_tsc = moment_now.to_tsc(action.created_ns);
-    keypair->reject_after_tsc = moment_now.to_tsc(action.reject_after_ns);
-    keypair->confirmed.store(action.initiator == Initiator::us, std::memory_order_relaxed);
-    if (!parts_.dataplane.install(std::move(keypair))) {
+    if (!installed) {
         parts_.device.on_install_failed(action.local_index, now);
         return;
     }
@@ -80,27 +77,27 @@ void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
 }
 
 void Sessions::act(const wireguard::UseForSending& action, const Now& now) {
-    Keypair* keypair = parts_.dataplane.keypair(action.local_index);
-    if (keypair == nullptr)
+    if (!parts_.dataplane.has_keypair(action.local_index))
         return;
     if (mesh_ != nullptr && !mesh_->may_send(action.peer, action.local_index, now)) {
         held_[action.peer].local_index = action.local_index;
         return;
     }
     held_.erase(action.peer);
-    auto& sending = parts_.dataplane.peer(action.peer).sending;
-    if (sending.exchange(keypair, std::memory_order_acq_rel) == nullptr)
+    const bool first = !parts_.dataplane.sending(action.peer);
+    parts_.dataplane.set_sending(action.peer, action.local_index);
+    if (first)
         parts_.log.write(
             {Log::Level::info, "session-up", parts_.name_of(action.peer), "session established"},
             now.mono);
 }
 
 void Sessions::act(const wireguard::StopSending& action, const Now&) {
-    parts_.dataplane.peer(action.peer).sending.store(nullptr, std::memory_order_release);
+    parts_.dataplane.clear_sending(action.peer);
 }
 
 void Sessions::act(const wireguard::RemoveKeypair& action, const Now& now) {
-    if (parts_.dataplane.keypair(action.local_index) == nullptr)
+    if (!parts_.dataplane.has_keypair(action.local_index))
         return;
     parts_.dataplane.remove_keypair(action.local_index);
     --nb_keypairs_;
@@ -167,12 +164,12 @@ void Sessions::act(const wireguard::PeerRemoved& action, const Now& now) {
 // Near its end a session counts as gone: a packet that reaches the worker too late would come back
 // here, and go round until then.
 bool Sessions::can_send(PeerId peer) const {
-    const Keypair* keypair = parts_.dataplane.peer(peer).sending.load(std::memory_order_acquire);
-    if (keypair == nullptr)
+    const auto sending = parts_.dataplane.sending(peer);
+    if (!sending)
         return false;
     const uint64_t margin_tsc = parts_.dataplane.tsc_hz() / 10;
-    return parts_.dataplane.tsc_now() + margin_tsc < keypair->reject_after_tsc &&
-           keypair->send_counter.load(std::memory_order_relaxed) < kRejectAfterMessages / 2;
+    return parts_.dataplane.tsc_now() + margin_tsc < sending->reject_after_tsc &&
+           sending->send_counter < kRejectAfterMessages / 2;
 }
 
 void Sessions::seal(PeerId peer, Packet packet) {
@@ -190,7 +187,7 @@ void Sessions::send_keepalive(PeerId peer) {
 }
 
 void Sessions::count_drop(Drop reason, uint64_t nb_packets) {
-    parts_.dataplane.control_counters().drops[static_cast<size_t>(reason)].add(nb_packets);
+    parts_.dataplane.count_drop(reason, nb_packets);
 }
 
 TscMoment Sessions::moment(const Now& now) const {
@@ -211,9 +208,8 @@ wireguard::Activity Sessions::activity_of(PeerId peer, const Now& now) {
     translate(seen.ns.last_data_tx_ns, before.last_data_tx_tsc, seen.tsc.last_data_tx_tsc);
     translate(seen.ns.last_any_rx_ns, before.last_any_rx_tsc, seen.tsc.last_any_rx_tsc);
     translate(seen.ns.last_any_tx_ns, before.last_any_tx_tsc, seen.tsc.last_any_tx_tsc);
-    const Keypair* sending = parts_.dataplane.peer(peer).sending.load(std::memory_order_acquire);
-    seen.ns.send_counter =
-        sending == nullptr ? 0 : sending->send_counter.load(std::memory_order_relaxed);
+    const auto sending = parts_.dataplane.sending(peer);
+    seen.ns.send_counter = sending ? sending->send_counter : 0;
     return seen.ns;
 }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "control/babel/speaker.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 
 namespace meshgate::control::foreign {
 

@@ -25,8 +25,6 @@ LinkTable::~LinkTable() {
         links_.begin()->second.nb_holders = 1;
         remove(links_.begin()->first);
     }
-    if (nowhere_ != nullptr)
-        dataplane_.retire(nowhere_);
 }
 
 const UnderlayPort* LinkTable::port_of(PortId id) const {
@@ -126,18 +124,17 @@ void LinkTable::use(PeerId peer, LinkId id) {
     State& state = links_.at(id);
     state.peers.insert(peer);
     used_[peer] = id;
-    const Link* link = state.link == nullptr ? nowhere_.get() : state.link.get();
-    dataplane_.peer(peer).path.store(link, std::memory_order_release);
+    dataplane_.set_path(peer, state.link == nullptr ? nowhere_ : state.link);
 }
 
 void LinkTable::wait(PeerId peer) {
     leave(peer);
-    dataplane_.peer(peer).path.store(nowhere_.get(), std::memory_order_release);
+    dataplane_.set_path(peer, nowhere_);
 }
 
 void LinkTable::refuse(PeerId peer) {
     leave(peer);
-    dataplane_.peer(peer).path.store(nullptr, std::memory_order_release);
+    dataplane_.set_path(peer, nullptr);
 }
 
 // Without the MAC address the old headers stay until there are better ones.
@@ -177,13 +174,10 @@ void LinkTable::rebuild(LinkId id, State& state, const MacAddress& next_hop, Tim
 }
 
 void LinkTable::set(LinkId id, State& state, std::shared_ptr<const Link> link) {
-    dataplane_.set_link(id, link.get());
-    const auto old = std::exchange(state.link, std::move(link));
-    const Link* next = state.link == nullptr ? nullptr : state.link.get();
+    state.link = std::move(link);
+    dataplane_.set_link(id, state.link);
     for (const PeerId peer : state.peers)
-        dataplane_.peer(peer).path.store(next, std::memory_order_release);
-    if (old != nullptr)
-        dataplane_.retire(old);
+        dataplane_.set_path(peer, state.link);
 }
 
 void LinkTable::send(LinkId id, const wireguard::SendMessage& message, Time now) {
@@ -220,8 +214,8 @@ bool LinkTable::on_path_mtu(const control::PathMtuReport& report, Time now) {
         if (link == nullptr || link->remote != report.remote || link->local != report.local)
             continue;
         const bool live = std::ranges::any_of(state.peers, [&](PeerId peer) {
-            const Keypair* sending = dataplane_.peer(peer).sending.load(std::memory_order_acquire);
-            return sending != nullptr && sending->remote_index_le == report.receiver_index_le;
+            const auto sending = dataplane_.sending(peer);
+            return sending && sending->remote_index_le == report.receiver_index_le;
         });
         const int mtu_bytes = report.mtu_bytes - (link->outer_ipv6 ? 80 : 60);
         if (!live || mtu_bytes < 0 || mtu_bytes >= link->mtu_bytes)

@@ -31,7 +31,7 @@ void NextHops::hold(Packet packet, Time now) {
         return;
     }
     if (const auto displaced = waiting_.push(key, std::move(packet)))
-        dataplane_.control_counters().drops[static_cast<size_t>(Drop::unresolved_neighbor)].add(1);
+        dataplane_.count_drop(Drop::unresolved_neighbor);
 }
 
 std::vector<Neighbors::Event> NextHops::settle(Time now) {
@@ -56,7 +56,7 @@ std::vector<Neighbors::Event> NextHops::settle(Time now) {
 void NextHops::send_frame(const Neighbors::Outgoing& outgoing) {
     Packet packet = dataplane_.allocate(static_cast<uint16_t>(outgoing.frame.size()));
     if (!packet) {
-        dataplane_.control_counters().drops[static_cast<size_t>(Drop::no_mbuf)].add(1);
+        dataplane_.count_drop(Drop::no_mbuf);
         return;
     }
     std::ranges::copy(outgoing.frame, packet.bytes().begin());
@@ -72,7 +72,7 @@ void NextHops::release(Packet packet, PortId port, const MacAddress& mac) {
         ethernet_header({view.mac, view.vlan}, mac, v4 ? kEthertypeIpv4 : kEthertypeIpv6);
     uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
     if (front == nullptr) {
-        dataplane_.control_counters().drops[static_cast<size_t>(Drop::no_mbuf)].add(1);
+        dataplane_.count_drop(Drop::no_mbuf);
         return;
     }
     std::ranges::copy(header, front);
@@ -82,7 +82,7 @@ void NextHops::release(Packet packet, PortId port, const MacAddress& mac) {
 }
 
 void NextHops::drop(const Packet& packet, Drop reason, Time now) {
-    dataplane_.control_counters().drops[static_cast<size_t>(reason)].add(1);
+    dataplane_.count_drop(reason);
     refuse(packet, now);
 }
 

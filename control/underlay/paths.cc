@@ -130,10 +130,8 @@ void Paths::rebuild(PeerId peer, PeerPath& path, const MacAddress& next_hop) {
 }
 
 void Paths::set_link(PeerId peer, PeerPath& path, std::shared_ptr<const Link> link) {
-    dataplane_.peer(peer).path.store(link.get(), std::memory_order_release);
-    const auto old = std::exchange(path.link, std::move(link));
-    if (old != nullptr)
-        dataplane_.retire(old);
+    dataplane_.set_path(peer, link);
+    path.link = std::move(link);
 }
 
 void Paths::forget_way(PeerId peer, PeerPath& path) {
@@ -185,9 +183,9 @@ void Paths::on_path_mtu(const PathMtuReport& report, Time now) {
     if (!mtu_reports_.take(now))
         return;
     for (auto& [peer, path] : paths_) {
-        const Keypair* sending = dataplane_.peer(peer).sending.load(std::memory_order_acquire);
+        const auto sending = dataplane_.sending(peer);
         const bool ours = path.link != nullptr && path.link->remote == report.remote &&
-                          path.link->local == report.local && sending != nullptr &&
+                          path.link->local == report.local && sending &&
                           sending->remote_index_le == report.receiver_index_le;
         if (!ours || report.mtu_bytes - growth_of(*path.link) >= path.link->mtu_bytes)
             continue;

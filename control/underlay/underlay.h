@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 
 namespace meshgate::control {
 

@@ -11,9 +11,9 @@
 #include "base/result.h"
 #include "dataplane/api/counters.h"
 #include "dataplane/api/keypair.h"
+#include "dataplane/api/link.h"
 #include "dataplane/api/note.h"
 #include "dataplane/api/packet.h"
-#include "dataplane/api/path.h"
 #include "dataplane/api/snapshot.h"
 
 namespace meshgate {
@@ -92,28 +92,45 @@ public:
     // Clears the slot; it and its counters are given out again only after a grace period. The
     // caller has removed the peer's keypairs and published a snapshot without it.
     virtual void remove_peer(PeerId peer) = 0;
-    virtual PeerSlot& peer(PeerId peer) = 0;
-    // Sum over workers of bytes and packets, maximum of times. `None` fields are 0.
+
+    // The link the peer's datagrams leave by from now on; null: none is known (no_endpoint). The
+    // same Link may be the path of many peers and stand in a link slot; it is freed once neither
+    // control nor a worker can hold it.
+    virtual void set_path(PeerId peer, std::shared_ptr<const Link> link) = 0;
+    // Largest inner packet that gets through where the path goes by relays; 0: what the link takes.
+    virtual void set_path_mtu(PeerId peer, uint16_t mtu_bytes) = 0;
+    // Of the path as it is now; 0: there is none.
+    virtual uint16_t path_mtu(PeerId peer) const = 0;
+    // Authenticated packets from elsewhere are not noted (endpoint_moved) until the peer is
+    // removed: control chooses its path by other means.
+    virtual void set_path_is_fixed(PeerId peer) = 0;
+
+    // The peer's packets are sealed with this keypair from now on. No effect when no keypair of the
+    // peer has this index.
+    virtual void set_sending(PeerId peer, uint32_t local_index) = 0;
+    // No session: the peer's packets come up as punts (no_session).
+    virtual void clear_sending(PeerId peer) = 0;
+    virtual std::optional<SendingKeypair> sending(PeerId peer) const = 0;
+
+    // Sum over workers of bytes and packets, maximum of times, which are 0 for never.
     struct Activity {
         uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
         uint64_t last_data_rx_tsc, last_data_tx_tsc, last_any_rx_tsc, last_any_tx_tsc;
     };
     virtual Activity activity(PeerId peer) const = 0;
 
-    // Enters a keypair under its local_index; false when the index is taken, also by a relay entry
-    // (the keypair is then wiped). Does not make it the sending one: that is PeerSlot::sending.
-    virtual bool install(std::unique_ptr<Keypair> keypair) = 0;
-    // Null when there is none.
-    virtual Keypair* keypair(uint32_t local_index) = 0;
-    // Takes it out of the table and, if it is the peer's sending one, out of the slot; wiped and
+    // Enters a keypair under its local_index; false when the index is taken, also by a relay entry.
+    // Does not make it the sending one.
+    [[nodiscard]] virtual bool install(const NewKeypair& keypair) = 0;
+    virtual bool has_keypair(uint32_t local_index) const = 0;
+    // Takes it out of the table; if it is the peer's sending one, the peer has none then. Wiped and
     // freed after a grace period.
     virtual void remove_keypair(uint32_t local_index) = 0;
 
     // A free, empty slot of the link table; kNoLink when all kMaxLinks are in use.
     virtual LinkId add_link() = 0;
-    // Swaps what the slot holds; null: what would leave by it is dropped (no_endpoint). The caller
-    // retires the old one, as with PeerSlot::path: the same Link may be in both.
-    virtual void set_link(LinkId id, const Link* link) = 0;
+    // Swaps what the slot holds; null: what would leave by it is dropped (no_endpoint).
+    virtual void set_link(LinkId id, std::shared_ptr<const Link> link) = 0;
     // Empties the slot; it and its counters are given out again only after a grace period. The
     // caller has removed or moved the relay entries that lead to it.
     virtual void remove_link(LinkId id) = 0;
@@ -131,9 +148,8 @@ public:
     };
     virtual LinkActivity link_activity(LinkId id) const = 0;
 
-    // Frees `object` once no worker can hold a pointer to it.
-    virtual void retire(std::shared_ptr<const void> object) = 0;
-    // Frees what has passed its grace period; returns how many still wait. Call now and then.
+    // Frees what was replaced or removed and has passed its grace period; returns how many still
+    // wait. Call now and then.
     virtual size_t reclaim() = 0;
 
     // ---- up and down, by ring ----
@@ -154,8 +170,9 @@ public:
     virtual PortStatus port_status(PortId port) const = 0;
     virtual WorkerStatus worker_status(unsigned worker) const = 0;
     virtual const WorkerCounters& counters(unsigned worker) const = 0;
-    // What control itself dropped of the packets it was given, by reason.
-    virtual WorkerCounters& control_counters() = 0;
+    // Counts packets that control drops, of those it was given or wanted to send.
+    virtual void count_drop(Drop reason, uint64_t nb_packets = 1) = 0;
+    virtual const WorkerCounters& control_counters() const = 0;
     virtual std::string aead_engine() const = 0;         // "ipsec-mb/avx512"
     virtual std::string aead_reason() const = 0;         // why this one
     virtual std::string memory_description() const = 0;  // "512 MiB in hugepages"

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "base/assert.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 
 namespace meshgate {
 

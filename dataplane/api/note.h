@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/address.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 
 namespace meshgate {
 

@@ -7,7 +7,7 @@
 
 #include "base/address.h"
 #include "dataplane/api/drop.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 
 struct rte_mbuf;
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 #include "dataplane/tables/fib.h"
 #include "dataplane/tables/neighbor_table.h"
 

@@ -21,7 +21,7 @@ constexpr uint8_t kOptionMssLen = 4;
 uint16_t tunnel_mtu(const Worker& worker, PeerId peer) noexcept {
     const PeerSlot& slot = worker.shared.peers[peer];
     const Link* link = slot.path.load(std::memory_order_acquire);
-    return link == nullptr ? UINT16_MAX : slot.mtu_of(*link);
+    return link == nullptr ? UINT16_MAX : slot.mtu_of(link->mtu_bytes);
 }
 
 // The offset of the TCP header, 0 when there is none to look at.

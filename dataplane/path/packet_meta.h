@@ -6,6 +6,8 @@
 #include <cstdint>
 
 #include "dataplane/api/packet.h"
+#include "dataplane/tables/keypair.h"
+#include "dataplane/tables/peer_slot.h"
 
 namespace meshgate {
 

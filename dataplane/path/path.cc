@@ -37,7 +37,7 @@ void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
         // The line that the outer headers will begin in.
         rte_prefetch0(header_at<uint8_t>(mbuf) - RTE_CACHE_LINE_SIZE);
         if (meta.link != nullptr) {
-            meta.mtu_bytes = meta.slot->mtu_of(*meta.link);
+            meta.mtu_bytes = meta.slot->mtu_of(meta.link->mtu_bytes);
             return true;
         }
         meta.error = IcmpError::no_endpoint;

@@ -10,8 +10,8 @@
 #include <span>
 
 #include "base/result.h"
-#include "dataplane/api/keypair.h"
-#include "dataplane/api/path.h"
+#include "dataplane/tables/ids.h"
+#include "dataplane/tables/keypair.h"
 
 namespace meshgate {
 

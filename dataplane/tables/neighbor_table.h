@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "dataplane/api/path.h"
+#include "dataplane/tables/ids.h"
 
 namespace meshgate {
 

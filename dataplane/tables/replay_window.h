@@ -5,11 +5,9 @@
 #include <array>
 #include <cstdint>
 
-namespace meshgate {
+#include "dataplane/tables/ids.h"
 
-// Messages a key may carry, counters 0 .. kRejectAfterMessages - 1: 2^64 - 2^13 - 1 (W30; WireGuard
-// paper, section 6.1).
-constexpr uint64_t kRejectAfterMessages = UINT64_MAX - (1U << 13);
+namespace meshgate {
 
 // Which counters of one keypair were seen (RFC 6479). One writer: the worker that owns the
 // receiving side of the session. 8192 bits, of which 8128 behind the greatest are usable (W38).

@@ -19,7 +19,9 @@
 #include "dataplane/crypto/aead.h"
 #include "dataplane/path/batch.h"
 #include "dataplane/tables/index_table.h"
+#include "dataplane/tables/peer_slot.h"
 #include "dataplane/wire/headers.h"
+#include "dataplane/worker/activity.h"
 #include "dataplane/worker/doorbell.h"
 #include "dataplane/worker/handshake_gate.h"
 

@@ -19,6 +19,7 @@ MAY_INCLUDE = {
     "base": [],
     "config": ["base"],
     "dataplane": ["base"],
+    "dataplane/tables": ["base", "dataplane/wire"],
     "dataplane/api": ["base", "dataplane/tables"],
     "control": ["base", "config", "dataplane/api"],
     "cli": ["base", "config"],
@@ -28,6 +29,8 @@ MAY_INCLUDE = {
 SANS_IO = ("control/babel", "control/wireguard", "control/neighbor", "control/routing",
            "control/mesh/protocol", "control/mesh/relays", "control/mesh/members/file_exchange",
            "control/mesh/clients")
+# Ordering, ownership and retirement of what workers read are the dataplane's, behind its verbs.
+BEHIND_THE_BOUNDARY = re.compile(r"\bmemory_order\w*|\bretire\(")
 IO_HEADER = re.compile(r'#include <(boost/asio|sys/socket|sys/epoll|poll|chrono|ctime|time)\b')
 
 
@@ -72,6 +75,8 @@ def check_layering(root):
                 yield f"{name}:{number}: {folder}/ may not include {match[1]}"
             if str(name).startswith(SANS_IO) and IO_HEADER.match(line):
                 yield f"{name}:{number}: sans-I/O code may not use {line.split()[1]}"
+            if folder == "control" and (found := BEHIND_THE_BOUNDARY.search(line)):
+                yield f"{name}:{number}: control/ may not use {found[0]}: a verb of dataplane/api does"
 
 
 def check_licence(root):

@@ -38,7 +38,7 @@ class Checks(unittest.TestCase):
             text = f'#include "{include}"\n'
             self.assertTrue(self.findings(check.check_layering, name, text), (name, include))
         for name, include in (("dataplane/rx.cc", "dataplane/tables/fib.h"),
-                              ("control/daemon/main.cc", "dataplane/tables/fib.h"),
+                              ("control/daemon/main.cc", "dataplane/api/drop.h"),
                               ("control/daemon/main.cc", "base/keys.h"),
                               ("tests/unit/rx_test.cc", "dataplane/worker/worker.h")):
             text = f'#include "{include}"\n'
@@ -48,6 +48,11 @@ class Checks(unittest.TestCase):
         text = "#include <sys/socket.h>\n"
         self.assertTrue(self.findings(check.check_layering, "control/wireguard/peer.cc", text))
         self.assertFalse(self.findings(check.check_layering, "control/api/server.cc", text))
+
+    def test_boundary(self):
+        for text in ("path.store(link, std::memory_order_release);\n", "dataplane.retire(old);\n"):
+            self.assertTrue(self.findings(check.check_layering, "control/underlay/a.cc", text))
+            self.assertFalse(self.findings(check.check_layering, "dataplane/tables/a.cc", text))
 
     def test_licence(self):
         self.assertTrue(self.findings(check.check_licence, "base/a.h", "#pragma once\n"))

@@ -419,7 +419,7 @@ ROWS = [
      "packet_cases:*flood*"),
     ("mesh", "dataplane/path/mesh.cc", "worker.parts.activity[meta.from_peer].mesh_paid_until_tsc",
      "worker.mesh_paid_until_tsc[0]", "packet_cases:*flood*"),
-    ("relay", "dataplane/api/path.h", " || most > link.mtu_bytes", "", "packet_cases:*mtu_of_a*"),
+    ("relay", "dataplane/tables/peer_slot.h", " || most > link_mtu_bytes", "", "packet_cases:*mtu_of_a*"),
     ("relay", "dataplane/path/path.cc", "meta.slot->mtu_of(*meta.link)", "meta.link->mtu_bytes",
      "packet_cases:*mtu_of_a*"),
     ("relay", "dataplane/path/mss_clamp.cc", "slot.mtu_of(*link)", "link->mtu_bytes",

@@ -200,7 +200,6 @@ void World::add_peer(const std::string& name, const std::string& endpoint, bool 
     keypair->local_index = peer.local_index;
     keypair->remote_index_le = peer.remote_index;
     keypair->peer = peer.id;
-    keypair->created_tsc = rte_rdtsc();
     keypair->reject_after_tsc = rte_rdtsc() + 180 * rte_get_tsc_hz();
     keypair->confirmed.store(true);
     peer.keypair = keypair.get();

@@ -15,7 +15,7 @@
 #include "base/time.h"
 #include "base/token_bucket.h"
 #include "control/mesh/protocol/messages.h"
-#include "dataplane/api/path.h"
+#include "dataplane/api/link.h"
 
 namespace meshgate::mesh {
 

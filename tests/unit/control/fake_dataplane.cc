@@ -56,9 +56,9 @@ PeerId FakeDataplane::add_peer() {
     if (!free_.empty()) {
         peer = free_.back();
         free_.pop_back();
-    } else if (slots_.size() < options_.max_peers) {
-        peer = static_cast<PeerId>(slots_.size());
-        slots_.emplace_back();
+    } else if (peers_.size() < options_.max_peers) {
+        peer = static_cast<PeerId>(peers_.size());
+        peers_.emplace_back();
     }
     steps.push_back("add " + std::to_string(peer));
     return peer;
@@ -66,6 +66,7 @@ PeerId FakeDataplane::add_peer() {
 
 void FakeDataplane::remove_peer(PeerId peer) {
     steps.push_back("remove " + std::to_string(peer));
+    peers_.at(peer) = {};
     free_.push_back(peer);
 }
 
@@ -74,17 +75,47 @@ Dataplane::Activity FakeDataplane::activity(PeerId peer) const {
     return it == activities.end() ? Activity{} : it->second;
 }
 
-bool FakeDataplane::install(std::unique_ptr<Keypair> keypair) {
+uint16_t FakeDataplane::path_mtu(PeerId peer) const {
+    const Peer& of = peers_.at(peer);
+    if (of.path == nullptr)
+        return 0;
+    return of.path_mtu_bytes == 0 ? of.path->mtu_bytes
+                                  : std::min(of.path->mtu_bytes, of.path_mtu_bytes);
+}
+
+void FakeDataplane::set_sending(PeerId peer, uint32_t local_index) {
+    if (Keypair* found = keypair(local_index); found != nullptr && found->peer == peer)
+        peers_.at(peer).sending = found;
+}
+
+std::optional<SendingKeypair> FakeDataplane::sending(PeerId peer) const {
+    const Keypair* keypair = sending_keypair(peer);
+    if (keypair == nullptr)
+        return std::nullopt;
+    return SendingKeypair{.local_index = keypair->local_index,
+                          .remote_index_le = keypair->remote_index_le,
+                          .reject_after_tsc = keypair->reject_after_tsc,
+                          .send_counter = keypair->send_counter};
+}
+
+bool FakeDataplane::install(const NewKeypair& options) {
     steps.emplace_back("install");
-    if (refuse_install || keypairs.contains(keypair->local_index) ||
-        relays.contains(keypair->local_index))
+    const uint32_t index = options.local_index;
+    if (refuse_install || keypairs.contains(index) || relays.contains(index))
         return false;
-    const uint32_t index = keypair->local_index;
+    auto keypair = std::make_unique<Keypair>();
+    std::ranges::copy(options.send_key, keypair->send_key.begin());
+    std::ranges::copy(options.receive_key, keypair->receive_key.begin());
+    keypair->local_index = index;
+    keypair->remote_index_le = options.remote_index_le;
+    keypair->peer = options.peer;
+    keypair->reject_after_tsc = options.reject_after_tsc;
+    keypair->confirmed = options.initiator == Initiator::us;
     keypairs.emplace(index, std::move(keypair));
     return true;
 }
 
-Keypair* FakeDataplane::keypair(uint32_t local_index) {
+Keypair* FakeDataplane::keypair(uint32_t local_index) const {
     const auto it = keypairs.find(local_index);
     return it == keypairs.end() ? nullptr : it->second.get();
 }
@@ -94,8 +125,9 @@ void FakeDataplane::remove_keypair(uint32_t local_index) {
     const auto it = keypairs.find(local_index);
     if (it == keypairs.end())
         return;
-    Keypair* expected = it->second.get();
-    slots_.at(expected->peer).sending.compare_exchange_strong(expected, nullptr);
+    Peer& peer = peers_.at(it->second->peer);
+    if (peer.sending == it->second.get())
+        peer.sending = nullptr;
     keypairs.erase(it);
 }
 
@@ -109,8 +141,8 @@ LinkId FakeDataplane::add_link() {
     return id;
 }
 
-void FakeDataplane::set_link(LinkId id, const Link* link) {
-    link_table.at(id) = link;
+void FakeDataplane::set_link(LinkId id, std::shared_ptr<const Link> link) {
+    link_table.at(id) = std::move(link);
     steps.push_back("set link " + std::to_string(id));
 }
 

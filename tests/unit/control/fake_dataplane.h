@@ -10,6 +10,7 @@
 
 #include "dataplane/api/dataplane.h"
 #include "dataplane/ports/mempool.h"
+#include "dataplane/tables/keypair.h"
 
 namespace meshgate::control {
 
@@ -37,6 +38,12 @@ public:
     }
     static MacAddress mac_of(PortId port) { return {{2, 0, 0, 0, 1, static_cast<uint8_t>(port)}}; }
 
+    // Null: none.
+    const Link* path(PeerId peer) const { return peers_.at(peer).path.get(); }
+    bool path_is_fixed(PeerId peer) const { return peers_.at(peer).path_is_fixed; }
+    Keypair* sending_keypair(PeerId peer) const { return peers_.at(peer).sending; }
+    Keypair* keypair(uint32_t local_index) const;
+
     uint64_t now_ns = 0;
     std::deque<Note> notes;
     std::vector<Sent> sent;
@@ -46,10 +53,9 @@ public:
     std::map<uint32_t, std::unique_ptr<Keypair>> keypairs;
     std::map<PeerId, Activity> activities;
     std::vector<LinkState> links;  // of ports
-    std::map<LinkId, const Link*> link_table;
+    std::map<LinkId, std::shared_ptr<const Link>> link_table;
     std::map<uint32_t, LinkId> relays;
     std::map<LinkId, LinkActivity> link_activities;
-    size_t nb_retired = 0;
     bool refuse_install = false;  // keypairs and relay entries
 
     // ---- Dataplane ----
@@ -59,19 +65,28 @@ public:
     const Snapshot& snapshot() const override { return *snapshot_; }
     PeerId add_peer() override;
     void remove_peer(PeerId peer) override;
-    PeerSlot& peer(PeerId peer) override { return slots_.at(peer); }
+    void set_path(PeerId peer, std::shared_ptr<const Link> link) override {
+        peers_.at(peer).path = std::move(link);
+    }
+    void set_path_mtu(PeerId peer, uint16_t mtu_bytes) override {
+        peers_.at(peer).path_mtu_bytes = mtu_bytes;
+    }
+    uint16_t path_mtu(PeerId peer) const override;
+    void set_path_is_fixed(PeerId peer) override { peers_.at(peer).path_is_fixed = true; }
+    void set_sending(PeerId peer, uint32_t local_index) override;
+    void clear_sending(PeerId peer) override { peers_.at(peer).sending = nullptr; }
+    std::optional<SendingKeypair> sending(PeerId peer) const override;
     Activity activity(PeerId peer) const override;
-    bool install(std::unique_ptr<Keypair> keypair) override;
-    Keypair* keypair(uint32_t local_index) override;
+    bool install(const NewKeypair& keypair) override;
+    bool has_keypair(uint32_t local_index) const override { return keypairs.contains(local_index); }
     void remove_keypair(uint32_t local_index) override;
     LinkId add_link() override;
-    void set_link(LinkId id, const Link* link) override;
+    void set_link(LinkId id, std::shared_ptr<const Link> link) override;
     void remove_link(LinkId id) override;
     bool install_relay(uint32_t receiver_index, LinkId link) override;
     void move_relay(uint32_t receiver_index, LinkId link) override;
     void remove_relay(uint32_t receiver_index) override;
     LinkActivity link_activity(LinkId id) const override;
-    void retire(std::shared_ptr<const void>) override { ++nb_retired; }
     size_t reclaim() override { return 0; }
     int wakeup_fd() const override { return -1; }
     bool arm_wakeup() override { return punts_.empty() && notes.empty(); }
@@ -83,7 +98,10 @@ public:
     PortStatus port_status(PortId port) const override;
     WorkerStatus worker_status(unsigned worker) const override { return {worker, -1, true}; }
     const WorkerCounters& counters(unsigned) const override { return worker_counters_; }
-    WorkerCounters& control_counters() override { return control_counters_; }
+    void count_drop(Drop reason, uint64_t nb_packets) override {
+        control_counters_.drops[static_cast<size_t>(reason)].add(nb_packets);
+    }
+    const WorkerCounters& control_counters() const override { return control_counters_; }
     std::string aead_engine() const override { return "none"; }
     std::string aead_reason() const override { return "none is needed"; }
     std::string memory_description() const override { return "ordinary pages"; }
@@ -92,9 +110,16 @@ public:
     uint64_t tsc_now() const override { return now_ns; }
 
 private:
+    struct Peer {
+        Keypair* sending = nullptr;
+        std::shared_ptr<const Link> path;
+        bool path_is_fixed = false;
+        uint16_t path_mtu_bytes = 0;
+    };
+
     DataplaneOptions options_;
     std::shared_ptr<const Snapshot> snapshot_;
-    std::deque<PeerSlot> slots_;
+    std::vector<Peer> peers_;
     std::vector<PeerId> free_;
     LinkId next_link_ = 0;
     std::deque<Packet> punts_;

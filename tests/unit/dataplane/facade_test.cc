@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "dataplane/api/dataplane.h"
+#include "dataplane/dataplane_impl.h"
 #include "dataplane/ports/eal.h"
 
 namespace meshgate {
@@ -126,11 +127,30 @@ bool eventually(const std::function<bool()>& condition) {
     return false;
 }
 
-std::unique_ptr<Keypair> keypair(PeerId peer, uint32_t index) {
-    auto keypair = std::make_unique<Keypair>();
-    keypair->peer = peer;
-    keypair->local_index = index;
-    return keypair;
+NewKeypair keypair(PeerId peer, uint32_t index) {
+    static constexpr std::array<uint8_t, 32> kKey{};
+    return {.send_key = kKey,
+            .receive_key = kKey,
+            .local_index = index,
+            .remote_index_le = 0,
+            .peer = peer,
+            .initiator = Initiator::us,
+            .reject_after_tsc = UINT64_MAX};
+}
+
+std::shared_ptr<const Link> some_link() {
+    const Endpoint nobody{IpAddress::v4(0), 0};
+    return std::make_shared<const Link>(make_link({.port = 0,
+                                                   .port_mtu_bytes = 1500,
+                                                   .vlan = kNoVlan,
+                                                   .source_mac = {},
+                                                   .next_hop_mac = {},
+                                                   .local = nobody,
+                                                   .remote = nobody}));
+}
+
+const PeerSlot& slot_of(const Dataplane& dataplane, PeerId peer) {
+    return dynamic_cast<const DataplaneImpl&>(dataplane).slot(peer);
 }
 
 // ---- create ----
@@ -303,14 +323,17 @@ TEST(Dataplane, GivesAPeerSlotOutAgainOnlyAfterAGracePeriod) {
     const PeerId second = dataplane->add_peer();
     EXPECT_NE(first, second);
     EXPECT_EQ(dataplane->add_peer(), kNoPeer);
-    dataplane->peer(first).path_is_fixed.store(true);
-    dataplane->peer(first).path_mtu_bytes.store(1300);
+    dataplane->set_path(first, some_link());
+    dataplane->set_path_is_fixed(first);
+    dataplane->set_path_mtu(first, 1300);
+    EXPECT_EQ(dataplane->path_mtu(first), 1300U);
     dataplane->remove_peer(first);
+    EXPECT_EQ(dataplane->path_mtu(first), 0U);
     EXPECT_EQ(dataplane->add_peer(), kNoPeer) << "a worker may still count for it";
     EXPECT_EQ(dataplane->reclaim(), 0U);
     EXPECT_EQ(dataplane->add_peer(), first);
-    EXPECT_FALSE(dataplane->peer(first).path_is_fixed.load());
-    EXPECT_EQ(dataplane->peer(first).path_mtu_bytes.load(), 0U);
+    EXPECT_FALSE(slot_of(*dataplane, first).path_is_fixed.load());
+    EXPECT_EQ(slot_of(*dataplane, first).path_mtu_bytes.load(), 0U);
     EXPECT_EQ(dataplane->activity(first).rx_packets, 0U);
 }
 
@@ -321,12 +344,14 @@ TEST(Dataplane, TakesAKeypairOutOfTableAndSlot) {
     constexpr uint32_t kIndex = 0xabcdef00;  // of worker 0
     ASSERT_TRUE(dataplane->install(keypair(peer, kIndex)));
     EXPECT_FALSE(dataplane->install(keypair(peer, kIndex))) << "the index is taken";
-    Keypair* const installed = dataplane->keypair(kIndex);
-    ASSERT_NE(installed, nullptr);
-    dataplane->peer(peer).sending.store(installed);
+    ASSERT_TRUE(dataplane->has_keypair(kIndex));
+    EXPECT_FALSE(dataplane->sending(peer)) << "a keypair is not used because it is there";
+    dataplane->set_sending(peer, kIndex);
+    ASSERT_TRUE(dataplane->sending(peer));
+    EXPECT_EQ(dataplane->sending(peer)->local_index, kIndex);
     dataplane->remove_keypair(kIndex);
-    EXPECT_EQ(dataplane->keypair(kIndex), nullptr);
-    EXPECT_EQ(dataplane->peer(peer).sending.load(), nullptr);
+    EXPECT_FALSE(dataplane->has_keypair(kIndex));
+    EXPECT_FALSE(dataplane->sending(peer));
     EXPECT_FALSE(dataplane->install(keypair(peer, kIndex))) << "its grace period has not passed";
     EXPECT_EQ(dataplane->reclaim(), 0U);
     EXPECT_TRUE(dataplane->install(keypair(peer, kIndex)));
@@ -338,10 +363,68 @@ TEST(Dataplane, LeavesAnotherSendingKeypairInTheSlot) {
     const PeerId peer = dataplane->add_peer();
     ASSERT_TRUE(dataplane->install(keypair(peer, 0x100)));
     ASSERT_TRUE(dataplane->install(keypair(peer, 0x200)));
-    Keypair* const newer = dataplane->keypair(0x200);
-    dataplane->peer(peer).sending.store(newer);
+    dataplane->set_sending(peer, 0x200);
     dataplane->remove_keypair(0x100);
-    EXPECT_EQ(dataplane->peer(peer).sending.load(), newer);
+    ASSERT_TRUE(dataplane->sending(peer));
+    EXPECT_EQ(dataplane->sending(peer)->local_index, 0x200U);
+    dataplane->clear_sending(peer);
+    EXPECT_FALSE(dataplane->sending(peer));
+    EXPECT_TRUE(dataplane->has_keypair(0x200));
+}
+
+TEST(Dataplane, SendsByNoKeypairOfAnotherPeer) {
+    const auto dataplane = create(one_ring());
+    ASSERT_NE(dataplane, nullptr);
+    const PeerId peer = dataplane->add_peer();
+    const PeerId other = dataplane->add_peer();
+    ASSERT_TRUE(dataplane->install(keypair(peer, 0x100)));
+    dataplane->set_sending(other, 0x100);
+    dataplane->set_sending(peer, 0x200);
+    EXPECT_FALSE(dataplane->sending(other));
+    EXPECT_FALSE(dataplane->sending(peer));
+}
+
+TEST(Dataplane, ConfirmsAtOnceOnlyWhereWeAreTheInitiator) {
+    const auto dataplane = create(one_ring());
+    ASSERT_NE(dataplane, nullptr);
+    const PeerId peer = dataplane->add_peer();
+    NewKeypair options = keypair(peer, 0x100);
+    options.remote_index_le = 7;
+    options.reject_after_tsc = 99;
+    for (const Initiator initiator : {Initiator::us, Initiator::them}) {
+        options.initiator = initiator;
+        options.local_index += 0x100;
+        ASSERT_TRUE(dataplane->install(options));
+        dataplane->set_sending(peer, options.local_index);
+        const Keypair* sending = slot_of(*dataplane, peer).sending.load();
+        EXPECT_EQ(sending->confirmed.load(), initiator == Initiator::us);
+        EXPECT_EQ(dataplane->sending(peer)->remote_index_le, 7U);
+        EXPECT_EQ(dataplane->sending(peer)->reject_after_tsc, 99U);
+        EXPECT_EQ(dataplane->sending(peer)->send_counter, 0U);
+    }
+}
+
+TEST(Dataplane, FreesALinkAfterItsLastSlotAndAGracePeriod) {
+    const auto dataplane = create(one_ring());
+    ASSERT_NE(dataplane, nullptr);
+    const std::array<PeerId, 2> peers{dataplane->add_peer(), dataplane->add_peer()};
+    const LinkId id = dataplane->add_link();
+    auto link = some_link();
+    const std::weak_ptr<const Link> seen = link;
+    for (const PeerId peer : peers)
+        dataplane->set_path(peer, link);
+    dataplane->set_link(id, link);
+    EXPECT_EQ(slot_of(*dataplane, peers[0]).path.load(), link.get());
+    link.reset();
+    dataplane->set_path(peers[0], some_link());
+    dataplane->remove_link(id);
+    EXPECT_EQ(dataplane->reclaim(), 0U);
+    EXPECT_FALSE(seen.expired()) << "it is still a path";
+    dataplane->remove_peer(peers[1]);
+    EXPECT_EQ(slot_of(*dataplane, peers[1]).path.load(), nullptr);
+    EXPECT_FALSE(seen.expired()) << "a worker may still hold it";
+    EXPECT_EQ(dataplane->reclaim(), 0U);
+    EXPECT_TRUE(seen.expired());
 }
 
 // ---- links and relays ----
@@ -377,8 +460,8 @@ TEST(Dataplane, GivesAnIndexToAKeypairOrToARelayEntry) {
     // each is removed by its own name only
     dataplane->remove_relay(0x100);
     dataplane->move_relay(0x100, link);
-    EXPECT_NE(dataplane->keypair(0x100), nullptr);
-    EXPECT_EQ(dataplane->keypair(0x200), nullptr);
+    EXPECT_TRUE(dataplane->has_keypair(0x100));
+    EXPECT_FALSE(dataplane->has_keypair(0x200));
     dataplane->remove_keypair(0x200);
     EXPECT_FALSE(dataplane->install(keypair(peer, 0x200)));
     dataplane->remove_relay(0x200);
@@ -430,7 +513,7 @@ TEST(Dataplane, RelaysUntilTheHopLimitRunsOut) {
                                                                 .remote = ours}));
     dataplane->add_link();  // so that the one we count for is not the first
     const LinkId link = dataplane->add_link();
-    dataplane->set_link(link, mirror.get());
+    dataplane->set_link(link, mirror);
     ASSERT_TRUE(dataplane->install_relay(kIndex, link));
     dataplane->start();
 

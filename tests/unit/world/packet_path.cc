@@ -77,11 +77,6 @@ void PacketPath::publish(std::shared_ptr<const Snapshot> next) {
 }
 
 void PacketPath::remove_peer(PeerId id) {
-    PeerSlot& slot = peer(id);
-    slot.sending = nullptr;
-    slot.path = nullptr;
-    slot.path_is_fixed = false;
-    slot.path_mtu_bytes = 0;
     activities.erase(id);
     mesh_paid_until_.erase(id);
     FakeDataplane::remove_peer(id);
@@ -114,10 +109,11 @@ bool PacketPath::send(Packet packet, uint32_t) {
 bool PacketPath::send_sealed(PeerId id, Bytes inner, LinkId link) {
     const uint64_t before = activity(id).tx_packets;
     if (link == kNoLink) {
-        seal(id, std::move(inner), peer(id).path.load(), true);
+        seal(id, std::move(inner), path(id), true);
     } else {
         const auto found = link_table.find(link);
-        seal(id, std::move(inner), found == link_table.end() ? nullptr : found->second, false);
+        seal(id, std::move(inner), found == link_table.end() ? nullptr : found->second.get(),
+             false);
     }
     return activity(id).tx_packets != before;
 }
@@ -153,7 +149,7 @@ void PacketPath::send_frame(PortId port, std::span<const uint8_t> frame) {
 void PacketPath::seal(PeerId id, Bytes inner, const Link* link, bool waits) {
     if (link == nullptr)
         return drop(Drop::no_endpoint);
-    Keypair* keypair = peer(id).sending.load();
+    Keypair* keypair = sending_keypair(id);
     if (keypair == nullptr || tsc_now() >= keypair->reject_after_tsc) {
         if (!waits || inner.empty())
             return drop(Drop::no_session);
@@ -202,7 +198,7 @@ void PacketPath::route(Bytes ip, PeerId from) {
         return drop(Drop::ttl_expired);
     if (from != kNoPeer)
         ++statistics.hairpins;
-    seal(entry.peer, std::move(ip), peer(entry.peer).path.load(), true);
+    seal(entry.peer, std::move(ip), path(entry.peer), true);
 }
 
 // ---- in ----
@@ -225,7 +221,7 @@ void PacketPath::forward(Datagram datagram, LinkId id) {
     if (swallows && swallows(datagram))
         return;
     outside_.on_forwarded(box_, datagram);
-    const Link* link = link_table.at(id);
+    const Link* link = link_table.at(id).get();
     if (link == nullptr)
         return drop(Drop::no_endpoint);
     if (datagram.hop_limit <= 1)
@@ -257,9 +253,9 @@ void PacketPath::open(PortId port, const Datagram& datagram, Keypair& keypair) {
                          .peer = keypair.peer,
                          .local_index = keypair.local_index,
                          .tsc = tsc_now()});
-    const bool fixed = peer(keypair.peer).path_is_fixed.load();
-    const Link* path = peer(keypair.peer).path.load();
-    if (!fixed && (path == nullptr || path->remote != datagram.source || path->port != port))
+    const Link* path = this->path(keypair.peer);
+    if (!path_is_fixed(keypair.peer) &&
+        (path == nullptr || path->remote != datagram.source || path->port != port))
         notes.push_back({.kind = Note::Kind::endpoint_moved,
                          .port = port,
                          .peer = keypair.peer,

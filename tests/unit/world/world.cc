@@ -588,7 +588,7 @@ std::string World::what_is(const Box& box) {
         result += " " + std::string{to_string(reason)} + " " + std::to_string(count);
     result += "\n";
     for (const auto& [index, keypair] : box.path->keypairs) {
-        const bool sends = box.path->peer(keypair->peer).sending.load() == keypair.get();
+        const bool sends = box.path->sending_keypair(keypair->peer) == keypair.get();
         result += "  " + box.gateway->name_of(keypair->peer) +
                   text(" index %08x > %08x", index, keypair->remote_index_le) +
                   (sends ? ", sends" : "") + "\n";

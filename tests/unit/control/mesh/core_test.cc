@@ -105,7 +105,7 @@ protected:
         for (const auto& event : neighbors.take_events())
             table.on_neighbor(event, now);
     }
-    const Link* path() { return fake.peer(peer).path.load(); }
+    const Link* path() { return fake.path(peer); }
 
     const MacAddress gateway{{2, 9, 9, 9, 9, 9}};
     const LinkKey far{0, {*parse_address("198.51.100.7"), 51820}};
@@ -125,7 +125,7 @@ TEST_F(MeshLinkTable, AddressesALinkOnceTheNextHopAnswers) {
     resolve_gateway();
     ASSERT_NE(table.find(id), nullptr);
     EXPECT_EQ(path(), table.find(id)) << "the path follows its link";
-    EXPECT_EQ(fake.link_table.at(id), table.find(id));
+    EXPECT_EQ(fake.link_table.at(id).get(), table.find(id));
     EXPECT_EQ(table.find(id)->remote, far.remote);
     EXPECT_EQ(table.find(id)->local, (Endpoint{*parse_address("192.0.2.1"), 51820}));
 }

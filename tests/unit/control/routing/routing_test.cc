@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "control/neighbor/messages.h"
 #include "control/routing/rib.h"
 #include "control/routing/snapshot_builder.h"

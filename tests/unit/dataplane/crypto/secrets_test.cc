@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/api/keypair.h"
 #include "dataplane/crypto/aead.h"
+#include "dataplane/tables/keypair.h"
 #include "tests/unit/dataplane/crypto/aead_engines.h"
 
 namespace meshgate {

@@ -20,6 +20,7 @@
 #include "dataplane/ports/port.h"
 #include "dataplane/tables/retire_list.h"
 #include "dataplane/tables/zeroed_array.h"
+#include "dataplane/worker/activity.h"
 #include "dataplane/worker/doorbell.h"
 #include "dataplane/worker/idle_ladder.h"
 #include "dataplane/worker/rings.h"

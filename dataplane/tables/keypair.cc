@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataplane/api/keypair.h"
+#include "dataplane/tables/keypair.h"
 
 #include <sodium.h>
 
