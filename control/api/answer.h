@@ -21,8 +21,9 @@ namespace meshgate::control {
 //   {"ok": false, "schema": 1, "error": {"code": "...", "message": "..."}}
 // Codes: bad-request, unknown-verb, not-found, forbidden, too-long, too-large, busy.
 
+// One request line; a longer one ends the connection.
 constexpr size_t kMaxRequestBytes = size_t{64} << 10;
-constexpr size_t kMaxAnswerBytes = size_t{32} << 20;
+constexpr size_t kMaxAnswerBytes = size_t{32} << 20;  // one answer; more is refused as too-large
 
 enum class Access : uint8_t { read, full };
 

@@ -29,6 +29,7 @@ using Acceptor = asio::local::stream_protocol::acceptor;
 
 // Over all connections of a server.
 constexpr size_t kMaxPendingBytes = size_t{64} << 20;
+// Before the next accept() when the process is out of descriptors.
 constexpr auto kAcceptRetry = std::chrono::milliseconds{100};
 
 int new_socket() {

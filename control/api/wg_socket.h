@@ -17,6 +17,7 @@ namespace meshgate::control {
 // ever leaves the daemon, hence no private_key and no preshared_key line. wg(8) then shows the
 // interface without a public key; `meshgate status` has it.
 
+// One request of wg(8); a longer one ends the connection.
 constexpr size_t kMaxWgRequestBytes = size_t{64} << 10;
 
 // `request` is all lines of one request without the empty one at the end. The answer ends in an

@@ -17,9 +17,12 @@ constexpr size_t kIndexLen = 8;
 constexpr size_t kNonceLen = 10;
 constexpr size_t kHmacLen = crypto_auth_hmacsha256_BYTES;
 constexpr size_t kBlake2sLen = 16;
-constexpr size_t kMaxSenders = 256;
+constexpr size_t kMaxSenders = 256;  // addresses that an authenticated interface remembers
+// How long the answer to a challenge counts.
 constexpr auto kChallengeLife = std::chrono::seconds{30};
+// Between challenges, and between answers to one sender.
 constexpr auto kChallengeInterval = std::chrono::milliseconds{300};
+// After which a silent sender is forgotten and challenged again.
 constexpr auto kSenderLife = std::chrono::minutes{5};
 
 size_t mac_len(MacAlgorithm algorithm) noexcept {

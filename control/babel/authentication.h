@@ -24,7 +24,7 @@ enum class MacAlgorithm : uint8_t {
 // A key of one interface, shared by all routers on it. Wiped when it goes, never printed.
 class MacKey {
 public:
-    static constexpr size_t kMaxLen = 64;
+    static constexpr size_t kMaxLen = 64;  // of a key, bytes
 
     // `secret` must not be empty, nor longer than kMaxLen (BLAKE2s: 32).
     MacKey(MacAlgorithm algorithm, Bytes secret) noexcept;

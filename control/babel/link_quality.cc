@@ -10,13 +10,14 @@ namespace meshgate::babel {
 
 namespace {
 
-constexpr unsigned kLossWindow = 400;
+constexpr unsigned kLossWindow = 400;  // Hellos over which the long mean of loss is taken
 // So many of the last 32 more than the long mean says are no accident: at 5 % random loss it
 // happens once in some hundred days of Hellos every 200 ms.
 constexpr unsigned kSuddenLosses = 11;
 // So many in a row are an outage: at 5 % random loss it happens once in half a year.
 constexpr unsigned kOutage = 6;
 constexpr double kRttAlpha = 0.836;
+// A greater round trip is a clock that jumped, and is ignored.
 constexpr int64_t kMaxRttUs = 180'000'000;
 
 }  // namespace

@@ -8,17 +8,22 @@ namespace meshgate::babel {
 
 namespace {
 
+// Hellos missed in a row from which a neighbour is probed.
 constexpr unsigned kSuspiciousMisses = 2;
-constexpr unsigned kFatalMisses = 3;
-// Acknowledges, but says no Hello any more: not a router we can use.
+constexpr unsigned kFatalMisses = 3;  // missed in a row, probes unanswered: the link is down
+// Missed in a row although probes are answered: not a router we can use.
 constexpr unsigned kCertainMisses = 6;
+// A quarter of the Hello interval, but no less.
 constexpr Duration kMinProbeInterval = std::chrono::milliseconds{50};
-constexpr Duration kMaxProbeInterval = std::chrono::milliseconds{500};
-constexpr uint16_t kProbeAckCs = 1;
-// Of who is doubted: how long, and how often it is asked meanwhile. Who has just been heard is not.
+constexpr Duration kMaxProbeInterval = std::chrono::milliseconds{500};  // ... and no more
+constexpr uint16_t kProbeAckCs = 1;  // how soon a probe wants its answer, in 10 ms
+// How long a neighbour is doubted that may share a failed link's fault: 3 RTT, but no less.
 constexpr Duration kMinDoubt = std::chrono::milliseconds{250};
+// Between probes of a doubted neighbour.
 constexpr Duration kDoubtInterval = std::chrono::milliseconds{50};
+// Heard within this time: not doubted.
 constexpr Duration kJustHeard = std::chrono::milliseconds{200};
+// A silent neighbour is forgotten after 16 Hello intervals, but no sooner.
 constexpr Duration kMinNeighborLife = std::chrono::seconds{30};
 
 uint16_t rounded(double value) noexcept {

@@ -7,11 +7,14 @@ namespace meshgate::babel {
 
 namespace {
 
-constexpr auto kDumpInterval = std::chrono::seconds{1};     // for one who asks again and again
-constexpr auto kSuppressRequest = std::chrono::seconds{1};  // the same, already forwarded
+constexpr auto kDumpInterval =
+    std::chrono::seconds{1};  // between full updates to a neighbour that keeps asking
+constexpr auto kSuppressRequest =
+    std::chrono::seconds{1};  // the same request again is not forwarded
+// How long a forwarded seqno request waits for its update.
 constexpr auto kForwardedLife = std::chrono::seconds{12};
-constexpr size_t kMaxForwarded = 4096;
-constexpr size_t kMaxInterests = 1024;
+constexpr size_t kMaxForwarded = 4096;  // seqno requests under way for others
+constexpr size_t kMaxInterests = 1024;  // prefixes that a stub may ask to be kept informed of
 
 uint32_t clock_us(Time now) noexcept {
     return static_cast<uint32_t>(

@@ -9,10 +9,12 @@ namespace meshgate::babel {
 
 namespace {
 
-constexpr unsigned kRequestTries = 3;
-constexpr Duration kRequestInterval = std::chrono::seconds{2};  // doubles
-constexpr Duration kAskAgainAfter = std::chrono::seconds{1};    // the same neighbour out of turn
-constexpr size_t kMaxRequests = 4096;
+constexpr unsigned kRequestTries = 3;  // seqno or route requests before a source is given up
+constexpr Duration kRequestInterval = std::chrono::seconds{2};  // backoff between them; doubles
+constexpr Duration kAskAgainAfter =
+    std::chrono::seconds{1};           // before one neighbour is asked out of turn again
+constexpr size_t kMaxRequests = 4096;  // own requests under way
+// Hold-down of a lost route: unreachable, not forgotten, until neighbours know.
 constexpr Duration kMinHold = std::chrono::seconds{10};
 // A metric that has changed by less is told with the next periodic update.
 constexpr uint16_t kTriggerChange = 24;

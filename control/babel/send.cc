@@ -9,10 +9,11 @@ namespace {
 
 // What happens together leaves together: far less than the 0.2 s that RFC 8966 allows.
 constexpr double kFlushDelayMs = 10;
-constexpr unsigned kMaxTries = 4;  // of an acknowledged update
-constexpr uint16_t kAckCs = 10;    // how long a neighbour may take to acknowledge
+constexpr unsigned kMaxTries = 4;  // transmissions of an update that wants an acknowledgement
+constexpr uint16_t kAckCs = 10;    // for the acknowledgement, in 10 ms
 constexpr size_t kAckRequestLen = 8;
 constexpr size_t kDumpSlice = 64;
+// Between slices of a full update that a new neighbour waits for.
 constexpr Duration kHastySlice = std::chrono::milliseconds{20};
 
 uint32_t clock_us(Time now) noexcept {

@@ -5,6 +5,7 @@ namespace meshgate::babel {
 
 namespace {
 
+// Feasibility distances are forgotten after this (RFC 8966, 3.2.5: minutes).
 constexpr auto kSourceLife = std::chrono::minutes{3};
 
 }  // namespace

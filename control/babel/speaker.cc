@@ -10,8 +10,9 @@ namespace meshgate::babel {
 
 namespace {
 
+// Between alarms about the same prefix from the same neighbour.
 constexpr auto kAlarmQuiet = std::chrono::minutes{1};
-constexpr size_t kMaxAlarmed = 4096;
+constexpr size_t kMaxAlarmed = 4096;  // pairs of neighbour and prefix whose alarms are kept apart
 
 RouterId random_router_id(const FillRandom& fill_random, std::span<const uint8_t> prefix) {
     MG_ASSERT(prefix.size() <= sizeof(RouterId) / 2);  // two starts must differ

@@ -14,7 +14,7 @@
 namespace meshgate::babel {
 
 constexpr uint8_t kRequestHopCount = 127;
-constexpr auto kSweepInterval = std::chrono::seconds{1};
+constexpr auto kSweepInterval = std::chrono::seconds{1};  // between sweeps of what has expired
 
 // speaker.cc: configuration, time, views. receive.cc: what arrives. neighbors.cc: who is there and
 // at what cost. routes.cc: selection, holds, requests. send.cc: what leaves.

@@ -18,7 +18,7 @@ struct Interface;
 // From one interface: ten times what a hub sends to another when everything changes.
 constexpr double kPacketsPerSecond = 1000;
 
-constexpr double kLossSlack = 32;
+constexpr double kLossSlack = 32;  // hysteresis of the loss part of a cost
 
 // RFC 8966 section 3.2.4.
 struct Neighbor {

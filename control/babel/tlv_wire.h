@@ -14,7 +14,7 @@ constexpr uint8_t kFlagRouterId = 0x40;
 constexpr uint16_t kFlagUnicast = 0x8000;
 constexpr uint8_t kTimestampSubTlv = 3;
 constexpr uint8_t kFirstMandatorySubTlv = 128;
-constexpr size_t kMaxIndexLen = 32;
-constexpr size_t kMaxNonceLen = 192;
+constexpr size_t kMaxIndexLen = 32;   // RFC 8967, 4.2: longest index taken
+constexpr size_t kMaxNonceLen = 192;  // RFC 8967, 4.3: longest nonce taken
 
 }  // namespace meshgate::babel

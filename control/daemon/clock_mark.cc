@@ -12,7 +12,9 @@ namespace meshgate::control {
 
 namespace {
 
+// The mark on the disk runs ahead of the timestamps by this: one write per 30 s.
 constexpr uint64_t kSlackNs = 60 * kNsPerSecond;
+// A clock that jumps further ahead is not believed.
 constexpr uint64_t kDayNs = 86400 * kNsPerSecond;
 
 // 0 for whatever is no number: a lost mark costs some waiting, nothing else.

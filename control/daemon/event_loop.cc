@@ -13,11 +13,11 @@ namespace {
 using namespace std::chrono_literals;
 using boost::system::error_code;
 
-constexpr auto kSampleInterval = 50ms;
-constexpr auto kLinkInterval = 200ms;
+constexpr auto kSampleInterval = 50ms;  // between samples of what peers' sessions sent and received
+constexpr auto kLinkInterval = 200ms;   // between looks at the ports' carriers
 // From the first of a row of events of the kernel's interfaces until they are looked at.
 constexpr auto kHostEventDelay = 5ms;
-constexpr auto kLeavingTime = 1500ms;
+constexpr auto kLeavingTime = 1500ms;  // for retractions and goodbyes before the daemon ends
 
 }  // namespace
 

@@ -46,9 +46,10 @@ Now system_now() noexcept {
                 std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count())};
 }
 
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
-constexpr int kExitConfig = 78;  // EX_CONFIG
+// The comments are a table of docs/reference/exit-statuses.md.
+constexpr int kExitFailed = 1;   // could not start or go on; the log says why
+constexpr int kExitUsage = 2;    // wrong usage
+constexpr int kExitConfig = 78;  // the box file, or the network file that it names, is invalid
 
 struct Arguments {
     std::string config_file;

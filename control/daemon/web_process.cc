@@ -17,8 +17,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kFirstDelay = 500ms;
-constexpr std::chrono::milliseconds kLongestDelay = 60s;
+constexpr auto kFirstDelay = 500ms;  // backoff before meshgate-web is started again; doubles
+constexpr std::chrono::milliseconds kLongestDelay = 60s;  // the longest backoff
 // Whoever ran for so long is not in a loop of crashes.
 constexpr auto kStable = 60s;
 

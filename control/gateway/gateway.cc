@@ -18,9 +18,10 @@ using namespace std::chrono_literals;
 // One call of poll() takes at most so many packets and spends at most so long on handshakes, so
 // that a flood of either leaves room for timers.
 constexpr size_t kPuntsPerPoll = 512;
-constexpr size_t kNotesPerPoll = 256;
+constexpr size_t kNotesPerPoll = 256;  // notes of workers taken in one turn
+// Of one turn for handshakes; timers and Babel have the rest.
 constexpr uint64_t kHandshakeBudgetNs = 4'000'000;
-// The device calls itself under load from 512 on (W22).
+// Handshakes that wait for control; the device is under load from 512 on (W22).
 constexpr size_t kMaxQueuedHandshakes = 4096;
 // Packets that wait for anything may hold this part of the pool.
 constexpr size_t kPoolShare = 4;

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 // All tables are built anew for one route that changed: neighbours that flap may cost a tenth of
 // control's time, and workers see a single change at once.
 constexpr auto kMinRoutesInterval = 20ms;
-constexpr int kRestAfterRoutes = 9;
+constexpr int kRestAfterRoutes = 9;  // times what a build took, before the next one begins
 
 // What the signed file gives to others: no router, whoever it is, may draw their packets here.
 void claim_network(foreign::Policy::Ownership& ownership, const mesh::NetworkStore& store,

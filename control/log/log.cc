@@ -17,8 +17,8 @@ namespace meshgate::control {
 
 namespace {
 
-constexpr auto kQuotaPeriod = std::chrono::minutes{1};
-constexpr unsigned kLinesPerPeriod = 5;
+constexpr auto kQuotaPeriod = std::chrono::minutes{1};  // per event and subject
+constexpr unsigned kLinesPerPeriod = 5;  // of one event about one subject; the rest are counted
 // Subjects come from the box file, but endpoints and addresses from the network.
 constexpr size_t kMaxQuotas = 4096;
 

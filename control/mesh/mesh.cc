@@ -15,11 +15,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Between reviews of all members: idle, links, handshakes due.
 constexpr auto kReviewInterval = 100ms;
 // A member without traffic for so long is idle: its links are no longer probed, its session ends.
 constexpr auto kIdleAfter = 60s;
+// Between handshake attempts over a link that nobody answers on.
 constexpr auto kGreetingInterval = 1s;
-constexpr unsigned kGreetingsPerReview = 50;
+constexpr unsigned kGreetingsPerReview = 50;  // such attempts in one review
+// How long an answered handshake vouches for the link it came by.
 constexpr auto kGreetingLife = 5s;
 
 }  // namespace

@@ -12,20 +12,22 @@ namespace {
 using namespace std::chrono_literals;
 using Duration = Time::duration;
 
-constexpr Duration kProbeInUse = 200ms;
+constexpr Duration kProbeInUse = 200ms;  // between Hellos on a link that carries traffic
 // A link that only the other end uses: its probes are what the other end watches. Not the same
 // interval, or two ends would keep each other awake.
 constexpr Duration kProbeForThem = 210ms;
-constexpr Duration kProbeIdle = 2s;
-constexpr Duration kProbeSilent = 10s;  // where nobody answers
-constexpr Duration kFresh = 3s;
-constexpr Duration kBack = 10s;  // one that came back: what it lost before has to be outweighed
-constexpr Duration kSilentAfter = 15s;
-constexpr Duration kSilentAfterEager = 10min;  // relays are looked for a while longer
-constexpr Duration kQuiet = 5s;
-constexpr Duration kInUseFor = 10s;
-constexpr Duration kLinkLife = 90s;  // of one that we only heard of
-constexpr size_t kMaxLinksPerMember = 32;
+constexpr Duration kProbeIdle = 2s;     // between Hellos on a link that is a standby
+constexpr Duration kProbeSilent = 10s;  // between Hellos where nobody answers
+constexpr Duration kFresh = 3s;         // a new link is probed at the fast interval for so long
+constexpr Duration kBack =
+    10s;  // the same for a link that came back: its old losses must be outweighed
+constexpr Duration kSilentAfter = 15s;         // unanswered for so long: the slowest interval
+constexpr Duration kSilentAfterEager = 10min;  // the same for a box that looks for relays
+constexpr Duration kQuiet = 5s;      // a link that was silent for longer has to prove itself again
+constexpr Duration kInUseFor = 10s;  // a link counts as in use for so long after the last packet
+constexpr Duration kLinkLife =
+    90s;  // a link that is in no file is forgotten after so long in silence
+constexpr size_t kMaxLinksPerMember = 32;  // wan ports times endpoints
 
 }  // namespace
 

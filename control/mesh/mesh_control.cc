@@ -14,16 +14,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr uint8_t kHopLimit = 64;
-constexpr uint8_t kInitiation = 1;  // the first byte of the message
-constexpr size_t kMaxQueuedHandshakes = 256;
-constexpr size_t kMaxStranded = 256;
-constexpr auto kStrandedLife = 4s;
-constexpr auto kSeenInterval = 20s;
+constexpr uint8_t kInitiation = 1;            // the first byte of the message
+constexpr size_t kMaxQueuedHandshakes = 256;  // relayed handshakes that wait for the turn's budget
+constexpr size_t kMaxStranded = 256;          // handshakes kept until a route to their box appears
+constexpr auto kStrandedLife = 4s;            // and for how long
+constexpr auto kSeenInterval = 20s;  // a box tells each neighbour the endpoint it sees it at
 // Two boxes without a direct link tell each other where they may be reached: often at first, then
 // seldom.
 constexpr auto kFirstCandidates = 2s;
-constexpr auto kLastCandidates = 60s;
-constexpr unsigned kOftenAtFirst = 5;
+constexpr auto kLastCandidates = 60s;  // the slow interval
+constexpr unsigned kOftenAtFirst = 5;  // rounds at the fast interval
 
 }  // namespace
 

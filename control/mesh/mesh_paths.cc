@@ -11,9 +11,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// After so long without any way, packets are refused instead of sent into the dark.
+// Without a path for so long, packets are refused rather than sent to where nobody answers.
 constexpr auto kRefuseAfter = 3s;
-// So long may a relay take to accept the index of a new session.
+// How long a new session waits for a relay to accept its index.
 constexpr auto kHeldFor = 1s;
 
 }  // namespace

@@ -11,13 +11,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// End to end, over a relay that is in use: nothing else would show that it forwards nothing.
+// End to end over a relay in use: nothing else would show that it forwards nothing.
 constexpr auto kPathProbeInterval = 500ms;
-constexpr unsigned kUnansweredBeforeSuspicion = 3;
-constexpr uint32_t kAnswersWindow = 8;
-constexpr auto kFirstSuspicion = 30s;
-constexpr auto kRefusedFor = 2s;
-constexpr unsigned kMaxSuspicionDoublings = 5;
+constexpr unsigned kUnansweredBeforeSuspicion = 3;  // path probes; then the relay is on hold-down
+constexpr uint32_t kAnswersWindow = 8;              // how many probes back an answer still counts
+constexpr auto kFirstSuspicion = 30s;  // hold-down of a relay that forwarded nothing; doubles
+constexpr auto kRefusedFor = 2s;       // hold-down of a relay that refused an index
+constexpr unsigned kMaxSuspicionDoublings = 5;  // of the hold-down
+// After so long without a fault the hold-down starts from the first again.
 constexpr auto kSuspicionMemory = 30min;
 
 }  // namespace

@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 // Largest first. The first is what any link takes that is no narrower than Ethernet, relays that
 // change from IPv4 to IPv6 included; the others are usual tunnels and the least MTUs.
 constexpr std::array<uint16_t, 9> kSizes{1420, 1400, 1380, 1360, 1340, 1320, 1280, 1240, 1200};
-constexpr unsigned kRounds = 3;
-// What has become narrower under way is a hole for this long.
+constexpr unsigned kRounds = 3;  // probes of each size, since one may be lost
+// PLPMTUD: between searches. A path that becomes narrower is a black hole until the next one.
 constexpr auto kSoundAgain = 10s;
 constexpr uint8_t kHopLimit = 64;
 constexpr size_t kHeadersLen = 48;  // IPv6 and UDP

@@ -13,21 +13,22 @@ using namespace std::chrono_literals;
 
 // RFC 4861, section 10, and the same for ARP.
 constexpr auto kRetransmit = 1s;
-constexpr unsigned kMaxSolicits = 3;
+constexpr unsigned kMaxSolicits = 3;   // RFC 4861, MAX_MULTICAST_SOLICIT
 constexpr auto kReachable = 30'000ms;  // times 0.5 .. 1.5
-constexpr auto kDelayFirstProbe = 5s;
+constexpr auto kDelayFirstProbe = 5s;  // RFC 4861, DELAY_FIRST_PROBE_TIME
 // After these many unicast probes the last ones go to everybody: the host may have a new card.
 constexpr unsigned kUnicastProbes = 3;
-constexpr unsigned kAllProbes = 6;
+constexpr unsigned kAllProbes = 6;  // unicast and multicast together; then the neighbour is gone
 
+// Packets to a silent address are refused at once for so long.
 constexpr auto kRememberFailure = 5s;
 // Two machines that fight for an address must not make the entry flap per packet.
 constexpr auto kHoldMac = 1s;
 // RFC 5227, section 2.4: how often an own address may be defended.
 constexpr auto kDefendInterval = 10s;
-constexpr auto kRepeatAnnouncement = 1s;
+constexpr auto kRepeatAnnouncement = 1s;  // an own address is announced twice
 
-constexpr size_t kEvictionScan = 32;
+constexpr size_t kEvictionScan = 32;  // entries looked at to make room for one
 
 bool has_mac(Neighbors::State state) noexcept {
     return state == Neighbors::State::reachable || state == Neighbors::State::stale ||

@@ -25,8 +25,8 @@ constexpr uint8_t kV6AddressUnreachable = 3;
 // What an error quotes, so that the whole stays below the least MTU (RFC 1812, RFC 4443).
 constexpr size_t kV4QuoteLen = 576 - kV4HeaderLen - kIcmpHeaderLen;
 constexpr size_t kV6QuoteLen = 1280 - kV6HeaderLen - kIcmpHeaderLen;
-constexpr uint16_t kV4LeastMtu = 576;
-constexpr uint16_t kV6LeastMtu = 1280;
+constexpr uint16_t kV4LeastMtu = 576;   // an ICMP that tells less is not believed (RFC 791)
+constexpr uint16_t kV6LeastMtu = 1280;  // likewise (RFC 8200, section 5)
 
 uint16_t read_u16(std::span<const uint8_t> bytes, size_t at) noexcept {
     return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]);

@@ -10,8 +10,8 @@ namespace {
 constexpr size_t kIpv6Len = 40;
 constexpr size_t kUdpLen = 8;
 constexpr uint8_t kUdp = 17;
-constexpr size_t kMaxPayload = 1400;
-constexpr uint8_t kCs6 = 0xc0;  // RFC 2474: what keeps the network together goes first
+constexpr size_t kMaxPayload = 1400;  // longest UDP payload that control sends
+constexpr uint8_t kCs6 = 0xc0;        // RFC 2474: what keeps the network together goes first
 
 uint16_t read_u16(std::span<const uint8_t> bytes, size_t at) noexcept {
     return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]);

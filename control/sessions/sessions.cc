@@ -10,8 +10,8 @@ namespace meshgate::control {
 
 namespace {
 
-constexpr size_t kStagedPerPeer = 128;
-constexpr size_t kSampledPerCall = 2048;
+constexpr size_t kStagedPerPeer = 128;    // packets that wait for a session, W36; the oldest goes
+constexpr size_t kSampledPerCall = 2048;  // peers sampled in one turn
 
 }  // namespace
 

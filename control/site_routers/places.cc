@@ -18,7 +18,7 @@ constexpr uint16_t kMaxPacketLen = 1232;  // fits 1280 bytes, which every IPv6 l
 // A segment where strangers invent neighbours must not fill the memory: 32 of them with all they
 // may announce are half a million routes.
 constexpr size_t kMaxNeighbors = 32;
-constexpr size_t kMaxRoutes = 16384;
+constexpr size_t kMaxRoutes = 16384;  // routes taken from one place
 
 // 1 % of lost Hellos costs a wireless link what ETX would add (RFC 8966, appendix A.2.2).
 constexpr double kWirelessPerLoss = 5.12;

@@ -16,7 +16,7 @@ constexpr uint16_t kEthertypeIpv6 = 0x86dd;
 constexpr MacAddress kGroupMac{{0x33, 0x33, 0, 1, 0, 6}};  // of ff02::1:6 (RFC 2464, section 7)
 // Of what lies behind a tunnel, so that a router of the site with a way of its own is preferred.
 constexpr uint16_t kTunnelMetric = 128;
-constexpr size_t kMaxMacs = 64;
+constexpr size_t kMaxMacs = 64;  // senders whose MAC address is remembered
 
 babel::MacAlgorithm algorithm_of(config::MacAlgorithm algorithm) {
     return algorithm == config::MacAlgorithm::blake2s ? babel::MacAlgorithm::blake2s

@@ -13,6 +13,7 @@ using control::Way;
 
 // RFC 8201, section 4: a smaller path MTU is forgotten after about this long.
 constexpr auto kMtuLifetime = std::chrono::minutes{10};
+// An ICMP that tells less is not believed (RFC 8200, section 5).
 constexpr uint16_t kLeastMtu = 1280;
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 
 using Kind = Neighbors::Event::Kind;
 
-constexpr size_t kPacketsPerNeighbor = 8;
+constexpr size_t kPacketsPerNeighbor = 8;  // packets that wait for a MAC address
 constexpr uint16_t kEthertypeIpv4 = 0x0800;
 constexpr uint16_t kEthertypeIpv6 = 0x86dd;
 

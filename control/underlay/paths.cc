@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 // All peers behind one gateway may greet us at once while we still ask for its MAC address.
 constexpr size_t kMessagesPerNextHop = 1024;
-constexpr size_t kMaxMessages = 4096;
+constexpr size_t kMaxMessages = 4096;  // for all next hops together
 // RFC 8201, section 4: a smaller path MTU is forgotten after about this long.
 constexpr auto kMtuLifetime = 10min;
 

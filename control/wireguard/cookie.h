@@ -13,6 +13,7 @@
 
 namespace meshgate::wireguard {
 
+// COOKIE_SECRET_MAX_AGE: then a new secret (W20).
 constexpr uint64_t kCookieSecretMaxAge = 120 * kNsPerSecond;
 constexpr uint64_t kCookieMaxAge = 115 * kNsPerSecond;  // 5 s less, for its way to us and back
 

@@ -54,7 +54,7 @@ struct Activity {
 
 // One handshake message, ready to be sent.
 struct Message {
-    static constexpr size_t kMaxLen = 148;
+    static constexpr size_t kMaxLen = 148;  // the longest handshake message
 
     std::array<uint8_t, kMaxLen> bytes{};
     size_t len = 0;

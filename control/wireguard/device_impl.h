@@ -18,10 +18,10 @@
 
 namespace meshgate::wireguard {
 
-constexpr size_t kUnderLoadQueued = 512;  // an eighth of a queue of 4096 (W22)
-constexpr uint64_t kUnderLoadLasts = kNsPerSecond;
+constexpr size_t kUnderLoadQueued = 512;                   // an eighth of a queue of 4096 (W22)
+constexpr uint64_t kUnderLoadLasts = kNsPerSecond;         // after the queue was that long (W22)
 constexpr uint64_t kInitiationMinGap = kNsPerSecond / 50;  // per peer, accepted (W16)
-constexpr size_t kMaxPeersPerTick = 256;
+constexpr size_t kMaxPeersPerTick = 256;                   // peers whose timers run in one turn
 
 // What the three parts of the device share: device.cc (configuration, views), handshakes.cc
 // (messages in and out), sessions.cc (keypairs, traffic and timers).

@@ -10,8 +10,9 @@ namespace meshgate::wireguard {
 
 namespace {
 
-constexpr uint64_t kCostNs = kNsPerSecond / kInitiationsPerSecond;
-constexpr uint64_t kMaxTokensNs = kCostNs * kInitiationsBurst;
+constexpr uint64_t kCostNs = kNsPerSecond / kInitiationsPerSecond;  // of one initiation
+constexpr uint64_t kMaxTokensNs = kCostNs * kInitiationsBurst;      // a full bucket
+// An address that is silent for so long is forgotten: its bucket is full.
 constexpr uint64_t kIdleNs = kNsPerSecond;
 
 std::array<uint8_t, 16> random_key(const FillRandom& fill_random) {

@@ -10,8 +10,9 @@
 
 namespace meshgate::wireguard {
 
-constexpr uint64_t kInitiationsPerSecond = 20;
-constexpr uint64_t kInitiationsBurst = 5;
+constexpr uint64_t kInitiationsPerSecond = 20;  // under load, per IPv4 address or IPv6 /64 (W23)
+constexpr uint64_t kInitiationsBurst = 5;       // at once (W23)
+// Addresses whose rate is known; a full table refuses new ones.
 constexpr size_t kMaxRateEntries = 65536;
 
 // Token bucket per source: an IPv4 address or an IPv6 /64, since a /64 is what one host has (W23).

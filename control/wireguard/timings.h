@@ -11,12 +11,15 @@ namespace meshgate::wireguard {
 constexpr uint64_t kNeverNs = UINT64_MAX;  // a deadline that does not come
 
 // The paper's constants (section 6), under the paper's names.
-constexpr uint64_t kRekeyAfterMessages = uint64_t{1} << 60;
+constexpr uint64_t kRekeyAfterMessages = uint64_t{1} << 60;  // either side rekeys (W29)
+// The initiator that sends makes a new session (W28).
 constexpr uint64_t kRekeyAfterTime = 120 * kNsPerSecond;
-constexpr uint64_t kRejectAfterTime = 180 * kNsPerSecond;
-constexpr uint64_t kRekeyTimeout = 5 * kNsPerSecond;
-constexpr uint64_t kRekeyTimeoutJitter = 333 * kNsPerMs;  // the most that is added
+constexpr uint64_t kRejectAfterTime = 180 * kNsPerSecond;  // no keypair is used any longer (W30)
+constexpr uint64_t kRekeyTimeout = 5 * kNsPerSecond;       // between initiations (W17, W31)
+constexpr uint64_t kRekeyTimeoutJitter = 333 * kNsPerMs;   // the most that is added
+// After data without an answer from us: a keepalive (W32).
 constexpr uint64_t kKeepaliveTimeout = 10 * kNsPerSecond;
+// After the last session: all keys are wiped (W35).
 constexpr uint64_t kZeroizeAfterTime = 3 * kRejectAfterTime;
 constexpr unsigned kMaxInitiations = 20;  // of one attempt, the first included
 

@@ -9,15 +9,18 @@ namespace meshgate::mesh {
 
 namespace {
 
-constexpr size_t kMaxClaims = 4;
-constexpr auto kSayAgain = std::chrono::seconds{5};  // after another network file
+constexpr size_t kMaxClaims = 4;  // boxes that may claim to have one client at the same time
+// Own clients, after a new network file: the others may not have known them.
+constexpr auto kSayAgain = std::chrono::seconds{5};
+// Between looks at what has expired or must be refreshed.
 constexpr auto kLookInterval = std::chrono::seconds{1};
 // Everything, to a new neighbour: 32 messages each 50 ms.
 constexpr auto kTellingInterval = std::chrono::milliseconds{50};
+// Entries told to a new neighbour at a time.
 constexpr size_t kEntriesPerTelling = 32 * kMaxClientEntries;
 // From one neighbour. 10 000 clients, told anew by a neighbour that has restarted, fit in.
 constexpr double kEntriesPerSecond = 2048;
-constexpr double kEntriesAtOnce = 32'768;
+constexpr double kEntriesAtOnce = 32'768;  // burst of the rate above
 
 }  // namespace
 

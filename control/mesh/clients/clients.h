@@ -19,7 +19,8 @@ namespace meshgate::mesh {
 
 using ClientTimestamp = std::array<uint8_t, 12>;  // TAI64N, as in a WireGuard initiation
 
-constexpr auto kClientRefresh = std::chrono::seconds{60};
+constexpr auto kClientRefresh = std::chrono::seconds{60};  // a box says again which clients it has
+// Without a refresh the client is nowhere.
 constexpr auto kClientLifetime = std::chrono::seconds{180};
 
 struct ClientRule {

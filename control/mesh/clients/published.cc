@@ -17,14 +17,14 @@ using Bytes = std::span<const uint8_t>;
 
 // Of all initiations that are looked at, mac1 of each published member is computed.
 constexpr double kExaminedPerSecond = 2000;
-constexpr double kExaminedAtOnce = 500;
+constexpr double kExaminedAtOnce = 500;  // burst of the rate above
 // Of one member. It has its own defence, cookies; this bounds what passes through us.
 constexpr double kHandshakesPerSecond = 500;
-constexpr double kHandshakesAtOnce = 500;
-constexpr size_t kMaxWaiting = 4096;
-constexpr size_t kMaxWaitingPerAddress = 16;
-constexpr size_t kMaxSessionsPerMember = 4096;
-constexpr size_t kMaxSessions = 32'768;
+constexpr double kHandshakesAtOnce = 500;       // burst of the rate above
+constexpr size_t kMaxWaiting = 4096;            // initiations that wait for the member's answer
+constexpr size_t kMaxWaitingPerAddress = 16;    // of them from one source address
+constexpr size_t kMaxSessionsPerMember = 4096;  // clients' sessions with one relayed member
+constexpr size_t kMaxSessions = 32'768;         // with all of them
 
 // WireGuard paper, section 5.4.4: HASH("mac1----" || the responder's public key).
 wireguard::Hash mac1_key_of(const PublicKey& key) {

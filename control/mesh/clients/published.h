@@ -21,7 +21,7 @@ namespace meshgate::mesh {
 
 constexpr auto kPublishedHandshake = std::chrono::seconds{5};   // how long an answer may take
 constexpr auto kPublishedLifetime = std::chrono::seconds{180};  // as long as a session
-constexpr size_t kMaxPublished = 64;
+constexpr size_t kMaxPublished = 64;  // members that one relay serves; the others are not
 
 struct PublishedMember {
     IpAddress node;

@@ -10,30 +10,35 @@ namespace meshgate::mesh {
 
 namespace {
 
+// A box tells each neighbour the version it has.
 constexpr auto kStateInterval = std::chrono::seconds{10};
 // After a change, until the neighbour tells the same: one of these may be lost.
 constexpr auto kStateRepetition = std::chrono::seconds{1};
-constexpr unsigned kMaxRepetitions = 5;
+constexpr unsigned kMaxRepetitions = 5;  // repetitions after a change
 
+// A request without an answer for so long is repeated.
 constexpr auto kSilence = std::chrono::milliseconds{500};
-constexpr unsigned kMaxSilences = 3;
-constexpr size_t kMaxDownloads = 3;
-constexpr auto kNextDownload = std::chrono::seconds{1};
+constexpr unsigned kMaxSilences = 3;  // then the download is given up
+constexpr size_t kMaxDownloads = 3;   // of the same version, from several neighbours, at once
+constexpr auto kNextDownload = std::chrono::seconds{1};  // between the starts of two downloads
 // How long one may take when there are others to ask, and at all.
 constexpr auto kMaxDuration = std::chrono::seconds{10};
+// The same, where nobody else has the file.
 constexpr auto kMaxDurationAlone = std::chrono::minutes{10};
 constexpr uint32_t kBatch = 32;   // pieces of one request
 constexpr size_t kMaxAsked = 96;  // pieces on their way at once
 
+// Backoff of a neighbour that went silent; doubles.
 constexpr auto kAfterSilence = std::chrono::seconds{10};
+// Backoff of a neighbour whose file was refused; doubles.
 constexpr auto kAfterRefusal = std::chrono::seconds{60};
-constexpr unsigned kMaxDoublings = 6;
+constexpr unsigned kMaxDoublings = 6;  // of either backoff
 
 // Of each neighbour; a whole file of 4 MiB in two seconds.
 constexpr double kPiecesPerSecond = 2048;
-constexpr double kPiecesAtOnce = 256;
-constexpr double kAllPiecesPerSecond = 32'768;
-constexpr double kAllPiecesAtOnce = 2048;
+constexpr double kPiecesAtOnce = 256;           // burst of the rate above
+constexpr double kAllPiecesPerSecond = 32'768;  // to all neighbours together
+constexpr double kAllPiecesAtOnce = 2048;       // burst of the rate above
 
 size_t nb_pieces_of(size_t len) {
     return (len + kPieceLen - 1) / kPieceLen;

@@ -19,7 +19,7 @@ using Bytes = std::span<const uint8_t>;
 constexpr uint64_t kVersionKey = 0;
 constexpr uint64_t kTypeKey = 1;
 constexpr uint64_t kFirstFieldKey = 2;
-constexpr size_t kMaxFields = 8;
+constexpr size_t kMaxFields = 8;      // of one message
 constexpr uint64_t kPaddingKey = 23;  // the last of one byte: fields never get there
 static_assert(kPaddingKey >= kFirstFieldKey + kMaxFields);
 

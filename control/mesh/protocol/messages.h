@@ -27,14 +27,15 @@ constexpr size_t kMaxPaddedLen = 1372;   // with them 1420 bytes, the largest th
 
 // Of the network file with its signature in front.
 constexpr size_t kSignatureLen = 64;
+// Network file with its signature.
 constexpr size_t kMaxFileLen = kSignatureLen + size_t{4} * 1024 * 1024;
 constexpr size_t kPieceLen = 1024;
-constexpr uint16_t kMaxPiecesPerRequest = 64;
+constexpr uint16_t kMaxPiecesPerRequest = 64;  // a request for more is malformed
 
-constexpr size_t kMaxCandidates = 16;
-constexpr size_t kMaxClientEntries = 15;
-constexpr size_t kMaxHandshakeLen = 148;
-constexpr uint8_t kMaxHandshakeHops = 16;
+constexpr size_t kMaxCandidates = 16;      // endpoints in one message
+constexpr size_t kMaxClientEntries = 15;   // clients in one message
+constexpr size_t kMaxHandshakeLen = 148;   // the longest WireGuard handshake message
+constexpr uint8_t kMaxHandshakeHops = 16;  // relays that pass a handshake on before it dies
 
 // On a new link or session, when it changes, and every 10 s. 0: no network file yet.
 struct State {

@@ -10,8 +10,10 @@ namespace meshgate::mesh {
 
 namespace {
 
+// After a refused or unanswered request; doubles.
 constexpr auto kFirstBackoff = std::chrono::seconds{1};
-constexpr unsigned kMaxBackoffDoublings = 5;
+constexpr unsigned kMaxBackoffDoublings = 5;  // of the backoff
+// A request over the rate waits for so long.
 constexpr auto kPaceDelay = std::chrono::milliseconds{20};
 constexpr uint32_t kSpread = 16;  // seconds by which refreshes come early, by index
 // So many closes wait at most; further ones are sent at once.

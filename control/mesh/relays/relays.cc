@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kMaxOwners = 8;
 // A full allowance of entries may be asked for at once, all of it again each 16 s.
 constexpr double kSecondsPerAllowance = 16;
-constexpr size_t kMinRequestsAtOnce = 64;
+constexpr size_t kMinRequestsAtOnce = 64;  // however small the allowance
 
 }  // namespace
 

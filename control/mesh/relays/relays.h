@@ -22,9 +22,9 @@ namespace meshgate::mesh {
 // An entry lives this long unless its owner asks again, which owners do each refresh interval, up
 // to a quarter early so that a thousand of them do not ask at once.
 constexpr auto kRelayLifetime = std::chrono::seconds{180};
-constexpr auto kRelayRefresh = std::chrono::seconds{60};
-constexpr auto kRelayRetry = std::chrono::milliseconds{300};
-constexpr unsigned kRelayTries = 5;
+constexpr auto kRelayRefresh = std::chrono::seconds{60};      // the refresh interval
+constexpr auto kRelayRetry = std::chrono::milliseconds{300};  // between requests without an answer
+constexpr unsigned kRelayTries = 5;                           // then the relay counts as silent
 // What is not needed any more is closed a little after the datagrams have gone another way.
 constexpr auto kRelayCloseDelay = std::chrono::milliseconds{500};
 
@@ -180,11 +180,12 @@ public:
     }
 
 private:
-    // Asked once more at the earliest: because an end met silence; because an owner asked again.
+    // Before the same index is asked for again because an end met silence.
     static constexpr auto kMinRecheck = std::chrono::milliseconds{200};
+    // The same, where an owner asked again.
     static constexpr auto kMinPassedOn = std::chrono::seconds{1};
-    static constexpr double kAsksPerSecond = 10'000;
-    static constexpr double kAsksAtOnce = 1024;
+    static constexpr double kAsksPerSecond = 10'000;  // requests that this box sends
+    static constexpr double kAsksAtOnce = 1024;       // burst of the rate above
 
     struct Member {
         bool relay;

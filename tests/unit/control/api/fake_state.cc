@@ -223,7 +223,46 @@ std::vector<RelayView> fake_relays() {
     return {serving, used};
 }
 
+BabelView fake_babel() {
+    BabelNeighborView neighbor;
+    neighbor.address = *parse_address("fe80::7");
+    neighbor.up = true;
+    neighbor.hello_interval_ms = 4000;
+    neighbor.loss = 0.0125;
+    neighbor.rtt_p50_ms = 0.4567;
+    neighbor.jitter_ms = 0.1;
+    neighbor.rxcost = neighbor.txcost = neighbor.cost = 96;
+    neighbor.age_s = 1.25;
+    neighbor.routes = 3;
+    BabelPlaceView lan;
+    lan.name = "lan0";
+    lan.kind = "port";
+    lan.address = *parse_address("fe80::1");
+    lan.authenticated = true;
+    lan.prefixes_refused = 2;
+    lan.last_refused = *parse_prefix("10.2.0.0/16");
+    lan.last_reason = "it is member munich's";
+    lan.neighbors.push_back(neighbor);
+    BabelPlaceView alice;
+    alice.name = "alice";
+    alice.kind = "peer";
+    alice.address = *parse_address("fe80::2");
+    BabelView view;
+    view.router_id = "0123456789abcdef";
+    view.seqno = 7;
+    view.routes = 3;
+    view.unreachable = 1;
+    view.places = {lan, alice};
+    view.refused = {{"member", 2}};
+    view.counters = {{"packets_sent", 12}};
+    return view;
+}
+
 }  // namespace
+
+void FakeState::speak_babel() {
+    babel_view = fake_babel();
+}
 
 void FakeState::join_network() {
     network_view =

@@ -36,6 +36,8 @@ struct FakeState final : StateProvider {
         last_caller = caller;
         return push_report;
     }
+    // Gives the box a LAN with a Babel router and a stock peer that speaks Babel.
+    void speak_babel();
     // Makes the box a member of a network of three.
     void join_network();
 
