@@ -126,6 +126,8 @@ def sources(root, *folders):
 LEVEL = r"(?:[\w:]*\bLevel::(\w+))"
 EVENT = re.compile(LEVEL + r"(?:\s*:\s*" + LEVEL + r")?\s*,\s*"
                    r'(?:"([a-z0-9-]+)"|\w+\s*\?\s*"([a-z0-9-]+)"\s*:\s*"([a-z0-9-]+)")\s*,')
+# A helper that takes the event's name: its callers write it out.
+WARNS = re.compile(r'\bwarn\(\s*"([a-z0-9-]+)"\s*,')
 LEVELS = ("error", "warning", "info", "debug")
 
 
@@ -138,7 +140,9 @@ def log_table(root, findings):
             for number, name in enumerate(names):
                 which = used[number:number + 1] if len(names) == len(used) else used
                 levels.setdefault(name, set()).update(which)
-        for match in re.finditer(LEVEL + r"\s*,\s*(?![\s\w?]*\")", text):
+        for name in WARNS.findall(text):
+            levels.setdefault(name, set()).add("warning")
+        for match in re.finditer(LEVEL + r"\s*,\s*(?=\S)(?![\s\w?]*\"|event\b)", text):
             line = text[:match.start()].count("\n") + 1
             findings.append(f"{path}:{line}: the name of a log event is not written out here")
     rows = [[code(name), " or ".join(level for level in LEVELS if level in used)]

@@ -18,7 +18,7 @@ UNIT_TEST = re.compile(r"^TEST(?:_F)?\((\w+),\s*(\w+)\)", re.M)
 
 
 def unit_tests(root):
-    return {".".join(match) for path in (root / "tests/unit").glob("*_test.cc")
+    return {".".join(match) for path in (root / "tests/unit").rglob("*_test.cc")
             for match in UNIT_TEST.findall(path.read_text())}
 
 
