@@ -158,9 +158,9 @@ PeerView StateView::view_of(const config::Peer& peer) const {
         kCookieReplyLen * count_of(known->counters, HandshakeEvent::cookie_reply_received);
     view.tx_bytes = activity.tx_bytes + kInitiationLen * view.handshakes.initiations_sent +
                     kResponseLen * count_of(known->counters, HandshakeEvent::response_sent);
-    if (const Link* link = gateway_.paths().link_of(*id)) {
-        view.path = "direct " + gateway_.model().ports[link->port].name;
-        view.mtu_bytes = link->mtu_bytes;
+    if (const auto path = gateway_.links().path_of(*id)) {
+        view.path = "direct " + gateway_.model().ports[path->port].name;
+        view.mtu_bytes = path->mtu_bytes;
     }
     if (gateway_.mesh() != nullptr && gateway_.mesh()->is_member(*id))
         add_mesh_path(view, *id);

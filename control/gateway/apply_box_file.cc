@@ -75,9 +75,7 @@ void Gateway::publish_listen_ports(Time now) {
     for (const OldListenPort& old : old_listen_ports_)
         ports.push_back(old.port);
     builder_.set_listen_ports(ports);
-    if (mesh_)
-        mesh_->set_listen_port(ports.front(), this->now());
-    paths_.set_listen_ports(std::move(ports), now);
+    links_.set_listen_ports(std::move(ports), now);
     snapshot_stale_ = true;
 }
 
@@ -103,9 +101,9 @@ void Gateway::publish_ports(Time now) {
                                 .up = down_since_ns_[i] == 0});
     }
     next_hops_.table().set_ports(std::move(neighbors), now);
+    links_.set_ports(std::move(underlay), now);
     if (mesh_)
-        mesh_->set_ports(underlay, model_, this->now());
-    paths_.set_ports(std::move(underlay), now);
+        mesh_->set_ports(model_, this->now());
     snapshot_stale_ = true;
 }
 
@@ -142,11 +140,11 @@ void Gateway::make_mesh(const Now& now) {
         mesh::MeshParts{.dataplane = parts_.dataplane,
                         .device = device_,
                         .sessions = sessions_,
-                        .neighbors = next_hops_.table(),
+                        .links = links_,
                         .log = parts_.log,
                         .clock = parts_.clock,
                         .send_as_is = [this](const wireguard::SendMessage& message,
-                                             const Now& at) { paths_.send(message, at.mono); },
+                                             const Now& at) { links_.send(message, at.mono); },
                         .set_name =
                             [this](PeerId peer, const std::string& name) {
                                 if (name.empty())
@@ -308,7 +306,7 @@ void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
     device_.remove_peer(*id, now);
     sessions_.carry_out(now);
     sessions_.forget(*id);
-    paths_.remove(*id);
+    links_.refuse(*id);
     names_.erase(*id);
     parts_.dataplane.remove_peer(*id);
 }

@@ -27,8 +27,6 @@ constexpr size_t kMaxQueuedHandshakes = 4096;
 constexpr size_t kPoolShare = 4;
 // A burst of new neighbours makes one snapshot.
 constexpr auto kPublishInterval = 5ms;
-constexpr uint16_t kEthertypeIpv4 = 0x0800;
-constexpr uint16_t kEthertypeIpv6 = 0x86dd;
 
 }  // namespace
 
@@ -38,10 +36,10 @@ Gateway::Gateway(Parts parts, config::Model model)
       packet_budget_{.max = parts_.dataplane.options().nb_mbufs / kPoolShare},
       device_{device_options()},
       next_hops_{parts_.dataplane, packet_budget_, parts_.log},
-      paths_{parts_.dataplane, next_hops_.table()},
+      links_{parts_.dataplane, next_hops_.table()},
       sessions_{{.dataplane = parts_.dataplane,
                  .device = device_,
-                 .paths = paths_,
+                 .links = links_,
                  .next_hops = next_hops_,
                  .budget = packet_budget_,
                  .log = parts_.log,
@@ -148,9 +146,8 @@ void Gateway::handle(Packet packet, const Now& now) {
         case Punt::icmp_to_us:
             return answer_echo(std::move(packet), time);
         case Punt::underlay_icmp:
-            if (const auto report = parse_path_mtu_report(packet.bytes());
-                report && !(mesh_ && mesh_->on_path_mtu(*report, now)))
-                paths_.on_path_mtu(*report, time);
+            if (const auto report = parse_path_mtu_report(packet.bytes()))
+                links_.on_path_mtu(*report, time);
             return;
         case Punt::no_session:
             return sessions_.stage(std::move(packet), now);
@@ -238,10 +235,8 @@ void Gateway::answer_echo(Packet packet, Time now) {
         return;
     }
     // Back to where it came from, which also serves link-local addresses.
-    const bool v4 = packet.bytes()[0] >> 4 == 4;
-    const Frame header =
-        ethernet_header({macs_.at(info.port), model_.ports[info.port].vlan.value_or(0)},
-                        info.source_mac, v4 ? kEthertypeIpv4 : kEthertypeIpv6);
+    const PortIdentity identity{macs_.at(info.port), model_.ports[info.port].vlan.value_or(0)};
+    const Frame header = ethernet_header_for(identity, info.source_mac, packet.bytes());
     uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
     if (front == nullptr)
         return;
@@ -269,7 +264,7 @@ void Gateway::tick() {
     const Now now = this->now();
     device_.tick(now);
     next_hops_.table().tick(now.mono);
-    paths_.tick(now.mono);
+    links_.tick(now.mono);
     if (mesh_)
         mesh_->tick(now);
     if (foreign_.next_deadline() <= now.mono)
@@ -282,7 +277,7 @@ void Gateway::tick() {
 }
 
 Time Gateway::next_deadline() const noexcept {
-    Time deadline = std::min(next_hops_.table().next_deadline(), paths_.next_deadline());
+    Time deadline = std::min(next_hops_.table().next_deadline(), links_.next_deadline());
     deadline = std::min(deadline, foreign_.next_deadline());
     const uint64_t device_ns = device_.next_deadline();
     if (device_ns != wireguard::kNeverNs)
@@ -332,11 +327,7 @@ void Gateway::settle(const Now& now) {
     // An answer may free messages, and messages may need answers; both get less each time.
     for (auto events = next_hops_.settle(time); !events.empty(); events = next_hops_.settle(time)) {
         for (const Neighbors::Event& event : events)
-            paths_.on_neighbor(event, time);
-        for (const Neighbors::Event& event : events) {
-            if (mesh_)
-                mesh_->on_neighbor(event, now);
-        }
+            links_.on_neighbor(event, time);
     }
     sessions_.carry_out(now);
     if (mesh_) {

@@ -19,8 +19,8 @@
 #include "control/routing/snapshot_builder.h"
 #include "control/sessions/sessions.h"
 #include "control/site_routers/routers.h"
+#include "control/underlay/links.h"
 #include "control/underlay/next_hops.h"
-#include "control/underlay/paths.h"
 #include "control/wireguard/device.h"
 #include "dataplane/api/dataplane.h"
 
@@ -90,7 +90,7 @@ public:
     const Dataplane& dataplane() const noexcept { return parts_.dataplane; }
     Dataplane& dataplane() noexcept { return parts_.dataplane; }
     const wireguard::Device& device() const noexcept { return device_; }
-    const Paths& paths() const noexcept { return paths_; }
+    const Links& links() const noexcept { return links_; }
     const Sessions& sessions() const noexcept { return sessions_; }
     const foreign::Routers& foreign() const noexcept { return foreign_; }
     const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
@@ -150,7 +150,7 @@ private:
     WaitingBudget packet_budget_;
     wireguard::Device device_;
     NextHops next_hops_;
-    Paths paths_;
+    Links links_;
     Sessions sessions_;
     std::unique_ptr<mesh::Mesh> mesh_;
     std::map<PublicKey, config::Peer> clients_;  // of the network file, that may connect here

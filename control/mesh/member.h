@@ -11,9 +11,12 @@
 #include "base/time.h"
 #include "base/token_bucket.h"
 #include "config/network.h"
-#include "control/underlay/link_table.h"
+#include "control/underlay/links.h"
 
 namespace meshgate::mesh {
+
+using control::LinkKey;
+using control::UnderlayPort;
 
 // How we came to know a link.
 enum class LinkOrigin : uint8_t {

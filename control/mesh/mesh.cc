@@ -46,7 +46,7 @@ Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config:
       node_{config::node_address(authority, public_key_)},
       link_local_{config::link_local_address(public_key_)},
       node_prefix_{config::node_prefix(authority)},
-      links_{parts_.dataplane, parts_.neighbors},
+      links_{parts_.links},
       speaker_{{.fill_random = [](auto bytes) { randombytes_buf(bytes.data(), bytes.size()); },
                 .router_id = std::nullopt,
                 .policy = this}},
@@ -238,13 +238,12 @@ void Mesh::forget_departed() {
     departed_.clear();
 }
 
-void Mesh::set_ports(std::vector<UnderlayPort> ports, const config::Model& box, const Now& now) {
+void Mesh::set_ports(const config::Model& box, const Now& now) {
     port_terms_.clear();
     for (size_t i = 0; i < box.ports.size(); ++i) {
         const config::Port& port = box.ports[i];
         port_terms_[static_cast<PortId>(i)] = {port.name, port.cost_bias, port.metered};
     }
-    links_.set_ports(std::move(ports), now.mono);
     for (auto& [node, member] : members_) {
         for (auto& [key, link] : member->links) {
             if (link.probed)
@@ -252,18 +251,6 @@ void Mesh::set_ports(std::vector<UnderlayPort> ports, const config::Model& box, 
         }
         make_links(*member, now.mono);
     }
-}
-
-void Mesh::set_listen_port(uint16_t listen_port, const Now& now) {
-    links_.set_listen_port(listen_port, now.mono);
-}
-
-void Mesh::on_neighbor(const Neighbors::Event& event, const Now& now) {
-    links_.on_neighbor(event, now.mono);
-}
-
-bool Mesh::on_path_mtu(const control::PathMtuReport& report, const Now& now) {
-    return links_.on_path_mtu(report, now.mono);
 }
 
 std::vector<control::PeerPrefixes> Mesh::prefixes() const {
@@ -374,7 +361,6 @@ Time Mesh::next_deadline() const {
 }
 
 void Mesh::review(const Now& now) {
-    links_.tick(now.mono);
     find_used_links(now.mono);
     nb_greetings_ = 0;
     std::erase_if(stranded_, [&](const auto& entry) { return entry.second.expires <= now.mono; });

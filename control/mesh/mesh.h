@@ -24,7 +24,7 @@
 #include "control/mesh/relays/relays.h"
 #include "control/routing/rib.h"
 #include "control/sessions/mesh_peers.h"
-#include "control/underlay/link_table.h"
+#include "control/underlay/links.h"
 #include "control/wireguard/device.h"
 
 namespace meshgate::control {
@@ -40,7 +40,7 @@ struct MeshParts {
     Dataplane& dataplane;
     wireguard::Device& device;
     control::Sessions& sessions;
-    Neighbors& neighbors;
+    control::Links& links;
     Log& log;
     Clock clock;
     // A handshake message that is not ours to a stock client, from where it came in.
@@ -81,8 +81,8 @@ public:
                        const Now& now);
 
     // The box's side.
-    void set_ports(std::vector<UnderlayPort> ports, const config::Model& box, const Now& now);
-    void set_listen_port(uint16_t listen_port, const Now& now);
+    // After the ports of the links were set.
+    void set_ports(const config::Model& box, const Now& now);
     bool is_member(PeerId peer) const { return by_peer_.contains(peer); }
     // Prefixes of members, to be routed to them; and our own node address.
     std::vector<control::PeerPrefixes> prefixes() const;
@@ -101,8 +101,6 @@ public:
 
     // Events
     void receive(Packet packet, const Now& now);
-    void on_neighbor(const Neighbors::Event& event, const Now& now);
-    bool on_path_mtu(const control::PathMtuReport& report, const Now& now);
     // Before the device sees a handshake message: by which link it came.
     void on_handshake_from(const wireguard::Addressing& from) { handshake_from_ = from; }
     // A handshake message that the device refused for its mac1 or its index: may be for a member
@@ -270,7 +268,7 @@ private:
     std::map<PortId, PortTerms> port_terms_;
     std::set<LinkId> used_links_;     // by users' packets, from here or relayed
     std::set<LinkId> fast_for_them_;  // that the other end uses
-    LinkTable links_;
+    control::Links& links_;
     babel::Speaker speaker_;
     Relays relays_;
     FileExchange files_;

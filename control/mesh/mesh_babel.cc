@@ -225,7 +225,7 @@ void Mesh::find_used_links(Time now) {
 
 void Mesh::receive_babel(Packet& packet, Member& member, const Now& now) {
     const PacketInfo& info = packet.info();
-    const auto udp = parse_udp(packet.bytes());
+    const auto udp = control::parse_udp(packet.bytes());
     if (!udp || info.remote.port == 0)
         return;
     MemberLink* link = add_link(member, {info.port, info.remote}, LinkOrigin::heard, now.mono);
@@ -326,7 +326,7 @@ void Mesh::send_babel(const babel::Outgoing& outgoing) {
     Member* member = member_of_link(outgoing.interface);
     if (member == nullptr || !has_session(*member) || links_.find(outgoing.interface) == nullptr)
         return;
-    Packet packet = make_udp(
+    Packet packet = control::make_udp(
         parts_.dataplane,
         {.source = outgoing.flow.source, .destination = outgoing.flow.destination, .hop_limit = 1},
         outgoing.bytes);

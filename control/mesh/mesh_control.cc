@@ -33,11 +33,11 @@ constexpr unsigned kOftenAtFirst = 5;  // rounds at the fast interval
 bool Mesh::send(Member& member, const Message& message, LinkId link) {
     if (!has_session(member) || (link == kNoLink && !member.steering))
         return false;
-    Packet packet = make_udp(parts_.dataplane,
-                             {.source = {node_, kMeshPort},
-                              .destination = {member.node, kMeshPort},
-                              .hop_limit = kHopLimit},
-                             encode(message));
+    Packet packet = control::make_udp(parts_.dataplane,
+                                      {.source = {node_, kMeshPort},
+                                       .destination = {member.node, kMeshPort},
+                                       .hop_limit = kHopLimit},
+                                      encode(message));
     if (!packet)
         return false;
     seal(member, std::move(packet), link);
@@ -157,7 +157,7 @@ void Mesh::look_for_direct(Member& member, const Now& now) {
 // ---- in ----
 
 void Mesh::receive_control(Packet& packet, Member& member, const Now& now) {
-    const auto udp = parse_udp(packet.bytes());
+    const auto udp = control::parse_udp(packet.bytes());
     if (!udp || udp->destination != Endpoint{node_, kMeshPort} ||
         udp->source.address != member.node || !member.control_rate.take(now.mono)) {
         ++nb_undecodable_;

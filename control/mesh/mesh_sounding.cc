@@ -62,11 +62,11 @@ void Mesh::sound_path(Member& member, bool answered, const Now& now) {
 
 void Mesh::send_sounding(Member& member, uint16_t mtu_bytes) {
     const uint32_t id = kSoundingBit | ++member.sounding.next_id;
-    Packet packet = make_udp(parts_.dataplane,
-                             {.source = {node_, kMeshPort},
-                              .destination = {member.node, kMeshPort},
-                              .hop_limit = kHopLimit},
-                             encode_padded(Probe{id}, mtu_bytes - kHeadersLen));
+    Packet packet = control::make_udp(parts_.dataplane,
+                                      {.source = {node_, kMeshPort},
+                                       .destination = {member.node, kMeshPort},
+                                       .hop_limit = kHopLimit},
+                                      encode_padded(Probe{id}, mtu_bytes - kHeadersLen));
     if (!packet)
         return;
     member.sounding.sent[id] = mtu_bytes;

@@ -2,25 +2,19 @@
 #include "control/neighbor/messages.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "control/packets/ip.h"
 
 namespace meshgate::control {
 
 namespace {
 
-constexpr uint16_t kEthertypeArp = 0x0806;
-constexpr uint16_t kEthertypeVlan = 0x8100;
-constexpr uint16_t kEthertypeIpv6 = 0x86dd;
-constexpr MacAddress kBroadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
-
 constexpr size_t kArpLen = 28;
 constexpr uint16_t kArpRequest = 1;
 constexpr uint16_t kArpReply = 2;
 
-constexpr size_t kIpv6HeaderLen = 40;
 constexpr size_t kNdHeaderLen = 24;  // type, code, checksum, flags, target
 constexpr size_t kNdOptionLen = 8;
-constexpr uint8_t kIcmpv6 = 58;
 constexpr uint8_t kNdHopLimit = 255;  // proves that no router forwarded it (RFC 4861, section 7.1)
 constexpr uint8_t kSolicitation = 135;
 constexpr uint8_t kAdvertisement = 136;
@@ -32,10 +26,6 @@ constexpr uint8_t kFlagOverride = 0x20;
 
 constexpr std::array<uint8_t, 16> kAllNodes{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 
-uint16_t read_u16(std::span<const uint8_t> bytes, size_t at) noexcept {
-    return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
 void put_u16(Frame& frame, uint16_t value) {
     frame.push_back(static_cast<uint8_t>(value >> 8));
     frame.push_back(static_cast<uint8_t>(value));
@@ -43,18 +33,6 @@ void put_u16(Frame& frame, uint16_t value) {
 
 void put(Frame& frame, std::span<const uint8_t> bytes) {
     frame.insert(frame.end(), bytes.begin(), bytes.end());
-}
-
-MacAddress read_mac(std::span<const uint8_t> bytes, size_t at) noexcept {
-    MacAddress mac;
-    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), 6, mac.bytes.begin());
-    return mac;
-}
-
-IpAddress read_v4(std::span<const uint8_t> bytes, size_t at) noexcept {
-    uint32_t address_be = 0;
-    std::memcpy(&address_be, bytes.data() + at, sizeof address_be);
-    return IpAddress::v4(address_be);
 }
 
 bool is_host_mac(const MacAddress& mac) noexcept {
@@ -68,8 +46,8 @@ std::optional<NeighborMessage> parse_arp(std::span<const uint8_t> arp) {
         return std::nullopt;
     const uint16_t operation = read_u16(arp, 6);
     const MacAddress sender_mac = read_mac(arp, 8);
-    const IpAddress sender = read_v4(arp, 14);
-    const IpAddress target = read_v4(arp, 24);
+    const IpAddress sender = read_ipv4(arp, 14);
+    const IpAddress target = read_ipv4(arp, 24);
     const bool impossible_sender = sender.is_multicast() || sender.is_loopback() ||
                                    sender.v4_be() == 0xffffffff || !is_host_mac(sender_mac);
     if (impossible_sender || (operation != kArpRequest && operation != kArpReply))
@@ -93,21 +71,6 @@ std::optional<NeighborMessage> parse_arp(std::span<const uint8_t> arp) {
     message.asked_by = target;
     message.solicited = !gratuitous;
     return message;
-}
-
-uint16_t icmpv6_checksum(std::span<const uint8_t> source, std::span<const uint8_t> destination,
-                         std::span<const uint8_t> icmp) noexcept {
-    uint32_t sum = static_cast<uint32_t>(icmp.size()) + kIcmpv6;
-    const auto add = [&sum](std::span<const uint8_t> bytes) {
-        for (size_t i = 0; i < bytes.size(); ++i)
-            sum += static_cast<uint32_t>(i % 2 == 0 ? bytes[i] << 8 : bytes[i]);
-    };
-    add(source);
-    add(destination);
-    add(icmp);
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return static_cast<uint16_t>(~sum);
 }
 
 // False when an option has length zero or runs past the end: then the whole message is void.
@@ -154,14 +117,15 @@ std::optional<NeighborMessage> read_advertisement(const NeighborMessage& address
 }
 
 std::optional<NeighborMessage> parse_nd(std::span<const uint8_t> ip) {
-    if (ip.size() < kIpv6HeaderLen + kNdHeaderLen || ip[0] >> 4 != 6 || ip[6] != kIcmpv6 ||
+    if (ip.size() < kIpv6HeaderLen + kNdHeaderLen || ip[0] >> 4 != 6 || ip[6] != kProtocolIcmpv6 ||
         ip[7] != kNdHopLimit)
         return std::nullopt;
     const size_t payload_len = read_u16(ip, 4);
     if (payload_len < kNdHeaderLen || payload_len > ip.size() - kIpv6HeaderLen)
         return std::nullopt;
     const auto icmp = ip.subspan(kIpv6HeaderLen, payload_len);
-    if (icmp[1] != 0 || icmpv6_checksum(ip.subspan(8, 16), ip.subspan(24, 16), icmp) != 0)
+    if (icmp[1] != 0 ||
+        upper_checksum_of(ip.first(kIpv6HeaderLen + payload_len), kProtocolIcmpv6) != 0)
         return std::nullopt;
     NeighborMessage message;
     message.sender = IpAddress::v6(ip.data() + 8);
@@ -177,10 +141,6 @@ std::optional<NeighborMessage> parse_nd(std::span<const uint8_t> ip) {
     if (icmp[0] == kAdvertisement)
         return read_advertisement(message, icmp);
     return std::nullopt;
-}
-
-MacAddress group_mac(const IpAddress& group) noexcept {
-    return {{0x33, 0x33, group.bytes[12], group.bytes[13], group.bytes[14], group.bytes[15]}};
 }
 
 struct ArpFields {
@@ -217,63 +177,38 @@ struct NdFields {
 Frame build_nd(const PortIdentity& port, const NdFields& fields) {
     Frame frame = ethernet_header(port, fields.destination_mac, kEthertypeIpv6);
     const size_t ip_at = frame.size();
-    put_u16(frame, 0x6000);
-    put_u16(frame, 0);
-    put_u16(frame, kNdHeaderLen + kNdOptionLen);
-    frame.push_back(kIcmpv6);
-    frame.push_back(kNdHopLimit);
-    put(frame, fields.source.bytes);
-    put(frame, fields.destination.bytes);
+    frame.resize(ip_at + kIpv6HeaderLen);
     const size_t icmp_at = frame.size();
     frame.insert(frame.end(), {fields.type, 0, 0, 0, fields.flags, 0, 0, 0});
     put(frame, fields.target.bytes);
     frame.push_back(fields.type == kSolicitation ? kSourceLinkLayer : kTargetLinkLayer);
     frame.push_back(1);
     put(frame, port.mac.bytes);
-    const auto bytes = std::span<const uint8_t>{frame};
-    const uint16_t checksum = icmpv6_checksum(
-        bytes.subspan(ip_at + 8, 16), bytes.subspan(ip_at + 24, 16), bytes.subspan(icmp_at));
-    frame[icmp_at + 2] = static_cast<uint8_t>(checksum >> 8);
-    frame[icmp_at + 3] = static_cast<uint8_t>(checksum);
+    const auto ip = std::span{frame}.subspan(ip_at);
+    write_ip_header(ip, {.protocol = kProtocolIcmpv6,
+                         .source = fields.source,
+                         .destination = fields.destination,
+                         .hop_limit = kNdHopLimit});
+    write_u16(frame, icmp_at + 2, upper_checksum_of(ip, kProtocolIcmpv6));
     return frame;
 }
 
 }  // namespace
 
 std::optional<NeighborMessage> parse_neighbor_frame(std::span<const uint8_t> frame, uint16_t vlan) {
-    if (frame.size() < 14)
+    const auto ethernet = parse_ethernet(frame, vlan);
+    if (!ethernet)
         return std::nullopt;
-    size_t payload_at = 14;
-    uint16_t ethertype = read_u16(frame, 12);
-    if (ethertype == kEthertypeVlan) {
-        if (frame.size() < 18 || (read_u16(frame, 14) & 0xfff) != vlan)
-            return std::nullopt;
-        ethertype = read_u16(frame, 16);
-        payload_at = 18;
-    }
     std::optional<NeighborMessage> message;
-    if (ethertype == kEthertypeArp)
-        message = parse_arp(frame.subspan(payload_at));
-    if (ethertype == kEthertypeIpv6)
-        message = parse_nd(frame.subspan(payload_at));
+    if (ethernet->ethertype == kEthertypeArp)
+        message = parse_arp(ethernet->payload);
+    if (ethernet->ethertype == kEthertypeIpv6)
+        message = parse_nd(ethernet->payload);
     if (message) {
-        message->frame_destination = read_mac(frame, 0);
-        message->frame_source = read_mac(frame, 6);
+        message->frame_destination = ethernet->destination;
+        message->frame_source = ethernet->source;
     }
     return message;
-}
-
-Frame ethernet_header(const PortIdentity& port, const MacAddress& destination, uint16_t ethertype) {
-    Frame frame;
-    frame.reserve(96);
-    put(frame, destination.bytes);
-    put(frame, port.mac.bytes);
-    if (port.vlan != 0) {
-        put_u16(frame, kEthertypeVlan);
-        put_u16(frame, port.vlan);
-    }
-    put_u16(frame, ethertype);
-    return frame;
 }
 
 Frame build_question(const PortIdentity& port, const Question& question) {

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "base/address.h"
+#include "control/packets/ethernet.h"
 
 namespace meshgate::control {
 
@@ -31,18 +31,6 @@ struct NeighborMessage {
 // solicitation or neighbour advertisement, and for frames of another VLAN. A frame without a tag
 // passes on a tagged port too: the port may have stripped it.
 std::optional<NeighborMessage> parse_neighbor_frame(std::span<const uint8_t> frame, uint16_t vlan);
-
-// How this port speaks.
-struct PortIdentity {
-    MacAddress mac;
-    uint16_t vlan = 0;
-};
-
-using Frame = std::vector<uint8_t>;
-
-// Ethernet header, with the tag when there is one; both the start of every frame built here and
-// what packets for a resolved next hop get in front.
-Frame ethernet_header(const PortIdentity& port, const MacAddress& destination, uint16_t ethertype);
 
 struct Question {
     IpAddress target;

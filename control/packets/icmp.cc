@@ -4,16 +4,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "control/packets/ip.h"
+
 namespace meshgate::control {
 
 namespace {
 
-constexpr uint8_t kIcmp = 1;
-constexpr uint8_t kUdp = 17;
-constexpr uint8_t kIcmpv6 = 58;
-constexpr uint8_t kHopLimit = 64;
-constexpr size_t kV4HeaderLen = 20;
-constexpr size_t kV6HeaderLen = 40;
 constexpr size_t kIcmpHeaderLen = 8;
 constexpr size_t kUdpHeaderLen = 8;
 
@@ -23,87 +19,59 @@ constexpr uint8_t kV6Unreachable = 1, kV6TooBig = 2, kV6EchoRequest = 128, kV6Ec
 constexpr uint8_t kV6AddressUnreachable = 3;
 
 // What an error quotes, so that the whole stays below the least MTU (RFC 1812, RFC 4443).
-constexpr size_t kV4QuoteLen = 576 - kV4HeaderLen - kIcmpHeaderLen;
-constexpr size_t kV6QuoteLen = 1280 - kV6HeaderLen - kIcmpHeaderLen;
+constexpr size_t kV4QuoteLen = 576 - kIpv4HeaderLen - kIcmpHeaderLen;
+constexpr size_t kV6QuoteLen = 1280 - kIpv6HeaderLen - kIcmpHeaderLen;
 constexpr uint16_t kV4LeastMtu = 576;   // an ICMP that tells less is not believed (RFC 791)
 constexpr uint16_t kV6LeastMtu = 1280;  // likewise (RFC 8200, section 5)
-
-uint16_t read_u16(std::span<const uint8_t> bytes, size_t at) noexcept {
-    return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
-void write_u16(std::span<uint8_t> bytes, size_t at, size_t value) noexcept {
-    bytes[at] = static_cast<uint8_t>(value >> 8);
-    bytes[at + 1] = static_cast<uint8_t>(value);
-}
-
-uint32_t add_up(std::span<const uint8_t> bytes, uint32_t sum) noexcept {
-    for (size_t i = 0; i < bytes.size(); ++i)
-        sum += static_cast<uint32_t>(i % 2 == 0 ? bytes[i] << 8 : bytes[i]);
-    return sum;
-}
-
-uint16_t finish(uint32_t sum) noexcept {
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return static_cast<uint16_t>(~sum);
-}
-
-// Over the pseudo header too; `ip` has both addresses in place.
-uint16_t icmpv6_checksum(std::span<const uint8_t> ip) noexcept {
-    const auto icmp = ip.subspan(kV6HeaderLen);
-    const uint32_t sum = add_up(ip.subspan(8, 32), static_cast<uint32_t>(icmp.size()) + kIcmpv6);
-    return finish(add_up(icmp, sum));
-}
 
 // The packet without what follows it in the frame; empty when it is cut, a fragment, has options
 // or another protocol.
 std::span<uint8_t> whole_v4(std::span<uint8_t> ip, uint8_t protocol) noexcept {
-    if (ip.size() < kV4HeaderLen || ip[0] != 0x45 || ip[9] != protocol)
+    if (ip.size() < kIpv4HeaderLen || ip[0] != 0x45 || ip[9] != protocol)
         return {};
     const size_t len = read_u16(ip, 2);
     const bool fragment = (read_u16(ip, 6) & 0x3fff) != 0;
-    if (fragment || len < kV4HeaderLen || len > ip.size())
+    if (fragment || len < kIpv4HeaderLen || len > ip.size())
         return {};
     return ip.first(len);
 }
 
 std::span<uint8_t> whole_v6(std::span<uint8_t> ip, uint8_t protocol) noexcept {
-    if (ip.size() < kV6HeaderLen || ip[0] >> 4 != 6 || ip[6] != protocol)
+    if (ip.size() < kIpv6HeaderLen || ip[0] >> 4 != 6 || ip[6] != protocol)
         return {};
-    const size_t len = kV6HeaderLen + read_u16(ip, 4);
+    const size_t len = kIpv6HeaderLen + read_u16(ip, 4);
     return len > ip.size() ? std::span<uint8_t>{} : ip.first(len);
 }
 
 bool make_v4_reply(std::span<uint8_t> ip) noexcept {
-    ip = whole_v4(ip, kIcmp);
-    if (ip.size() < kV4HeaderLen + kIcmpHeaderLen)
+    ip = whole_v4(ip, kProtocolIcmp);
+    if (ip.size() < kIpv4HeaderLen + kIcmpHeaderLen)
         return false;
-    const auto icmp = ip.subspan(kV4HeaderLen);
-    if (icmp[0] != kV4EchoRequest || icmp[1] != 0 || finish(add_up(icmp, 0)) != 0)
+    const auto icmp = ip.subspan(kIpv4HeaderLen);
+    if (icmp[0] != kV4EchoRequest || icmp[1] != 0 || checksum_of(icmp) != 0)
         return false;
     icmp[0] = kV4EchoReply;
     write_u16(icmp, 2, 0);
-    write_u16(icmp, 2, finish(add_up(icmp, 0)));
+    write_u16(icmp, 2, checksum_of(icmp));
     std::swap_ranges(ip.begin() + 12, ip.begin() + 16, ip.begin() + 16);
-    ip[8] = kHopLimit;
+    ip[8] = kIpHopLimit;
     write_u16(ip, 10, 0);
-    write_u16(ip, 10, finish(add_up(ip.first(kV4HeaderLen), 0)));
+    write_u16(ip, 10, checksum_of(ip.first(kIpv4HeaderLen)));
     return true;
 }
 
 bool make_v6_reply(std::span<uint8_t> ip) noexcept {
-    ip = whole_v6(ip, kIcmpv6);
-    if (ip.size() < kV6HeaderLen + kIcmpHeaderLen)
+    ip = whole_v6(ip, kProtocolIcmpv6);
+    if (ip.size() < kIpv6HeaderLen + kIcmpHeaderLen)
         return false;
-    const auto icmp = ip.subspan(kV6HeaderLen);
-    if (icmp[0] != kV6EchoRequest || icmp[1] != 0 || icmpv6_checksum(ip) != 0)
+    const auto icmp = ip.subspan(kIpv6HeaderLen);
+    if (icmp[0] != kV6EchoRequest || icmp[1] != 0 || upper_checksum_of(ip, kProtocolIcmpv6) != 0)
         return false;
     icmp[0] = kV6EchoReply;
     std::swap_ranges(ip.begin() + 8, ip.begin() + 24, ip.begin() + 24);
-    ip[7] = kHopLimit;
+    ip[7] = kIpHopLimit;
     write_u16(icmp, 2, 0);
-    write_u16(icmp, 2, icmpv6_checksum(ip));
+    write_u16(icmp, 2, upper_checksum_of(ip, kProtocolIcmpv6));
     return true;
 }
 
@@ -116,13 +84,13 @@ bool answers_to_errors(std::span<const uint8_t> ip) noexcept {
     if (ip[0] >> 4 == 4) {
         const size_t header_len = static_cast<size_t>(ip[0] & 15) * 4;
         const bool later_fragment = (read_u16(ip, 6) & 0x1fff) != 0;
-        if (later_fragment || header_len < kV4HeaderLen || ip.size() < header_len + 1)
+        if (later_fragment || header_len < kIpv4HeaderLen || ip.size() < header_len + 1)
             return false;
         const uint8_t type = ip[header_len];
-        return ip[9] != kIcmp || type == kV4EchoRequest || type == kV4EchoReply;
+        return ip[9] != kProtocolIcmp || type == kV4EchoRequest || type == kV4EchoReply;
     }
     // ICMPv6 errors are the types below 128.
-    return ip[6] != kIcmpv6 || (ip.size() > kV6HeaderLen && ip[kV6HeaderLen] >= 128);
+    return ip[6] != kProtocolIcmpv6 || (ip.size() > kIpv6HeaderLen && ip[kIpv6HeaderLen] >= 128);
 }
 
 struct Quoted {
@@ -131,17 +99,13 @@ struct Quoted {
 };
 
 std::optional<Quoted> read_quoted(std::span<const uint8_t> ip) {
-    if (ip.size() >= kV4HeaderLen && ip[0] == 0x45 && ip[9] == kUdp) {
+    if (ip.size() >= kIpv4HeaderLen && ip[0] == 0x45 && ip[9] == kProtocolUdp) {
         if ((read_u16(ip, 6) & 0x1fff) != 0)
             return std::nullopt;
-        IpAddress source, destination;
-        source.family = destination.family = Family::ipv4;
-        std::copy_n(ip.begin() + 12, 4, source.bytes.begin());
-        std::copy_n(ip.begin() + 16, 4, destination.bytes.begin());
-        return Quoted{ip.subspan(kV4HeaderLen), source, destination};
+        return Quoted{ip.subspan(kIpv4HeaderLen), read_ipv4(ip, 12), read_ipv4(ip, 16)};
     }
-    if (ip.size() >= kV6HeaderLen && ip[0] >> 4 == 6 && ip[6] == kUdp)
-        return Quoted{ip.subspan(kV6HeaderLen), IpAddress::v6(ip.data() + 8),
+    if (ip.size() >= kIpv6HeaderLen && ip[0] >> 4 == 6 && ip[6] == kProtocolUdp)
+        return Quoted{ip.subspan(kIpv6HeaderLen), IpAddress::v6(ip.data() + 8),
                       IpAddress::v6(ip.data() + 24)};
     return std::nullopt;
 }
@@ -154,60 +118,33 @@ bool make_echo_reply(std::span<uint8_t> ip) {
     return ip[0] >> 4 == 4 ? make_v4_reply(ip) : make_v6_reply(ip);
 }
 
-IpAddress source_of(std::span<const uint8_t> ip) noexcept {
-    if (ip.size() >= kV4HeaderLen && ip[0] >> 4 == 4) {
-        uint32_t source_be = 0;
-        std::memcpy(&source_be, ip.data() + 12, sizeof source_be);
-        return IpAddress::v4(source_be);
-    }
-    if (ip.size() >= kV6HeaderLen && ip[0] >> 4 == 6)
-        return IpAddress::v6(ip.data() + 8);
-    return {};
-}
-
 std::vector<uint8_t> build_host_unreachable(std::span<const uint8_t> ip, const IpAddress& source) {
     const IpAddress destination = source_of(ip);
     if (!is_single_host(destination) || source.family != destination.family ||
         !answers_to_errors(ip))
         return {};
     const bool v4 = source.is_v4();
-    const size_t header_len = v4 ? kV4HeaderLen : kV6HeaderLen;
+    const size_t header_len = v4 ? kIpv4HeaderLen : kIpv6HeaderLen;
     const auto quote = ip.first(std::min(ip.size(), v4 ? kV4QuoteLen : kV6QuoteLen));
     std::vector<uint8_t> error(header_len + kIcmpHeaderLen);
     error.insert(error.end(), quote.begin(), quote.end());
     const std::span<uint8_t> out{error};
+    write_ip_header(out, {.protocol = v4 ? kProtocolIcmp : kProtocolIcmpv6,
+                          .source = source,
+                          .destination = destination});
     const auto icmp = out.subspan(header_len);
-    if (v4) {
-        out[0] = 0x45;
-        write_u16(out, 2, error.size());
-        out[8] = kHopLimit;
-        out[9] = kIcmp;
-        std::copy_n(source.bytes.begin(), 4, out.begin() + 12);
-        std::copy_n(destination.bytes.begin(), 4, out.begin() + 16);
-        write_u16(out, 10, finish(add_up(out.first(kV4HeaderLen), 0)));
-        icmp[0] = kV4Unreachable;
-        icmp[1] = kV4HostUnreachable;
-        write_u16(icmp, 2, finish(add_up(icmp, 0)));
-        return error;
-    }
-    out[0] = 0x60;
-    write_u16(out, 4, icmp.size());
-    out[6] = kIcmpv6;
-    out[7] = kHopLimit;
-    std::copy_n(source.bytes.begin(), 16, out.begin() + 8);
-    std::copy_n(destination.bytes.begin(), 16, out.begin() + 24);
-    icmp[0] = kV6Unreachable;
-    icmp[1] = kV6AddressUnreachable;
-    write_u16(icmp, 2, icmpv6_checksum(out));
+    icmp[0] = v4 ? kV4Unreachable : kV6Unreachable;
+    icmp[1] = v4 ? kV4HostUnreachable : kV6AddressUnreachable;
+    write_u16(icmp, 2, v4 ? checksum_of(icmp) : upper_checksum_of(out, kProtocolIcmpv6));
     return error;
 }
 
 std::optional<PathMtuReport> parse_path_mtu_report(std::span<const uint8_t> ip) {
-    if (ip.size() < kV4HeaderLen)
+    if (ip.size() < kIpv4HeaderLen)
         return std::nullopt;
-    const bool v4 = ip[0] == 0x45 && ip[9] == kIcmp;
-    const bool v6 = ip[0] >> 4 == 6 && ip[6] == kIcmpv6;
-    const size_t header_len = v4 ? kV4HeaderLen : kV6HeaderLen;
+    const bool v4 = ip[0] == 0x45 && ip[9] == kProtocolIcmp;
+    const bool v6 = ip[0] >> 4 == 6 && ip[6] == kProtocolIcmpv6;
+    const size_t header_len = v4 ? kIpv4HeaderLen : kIpv6HeaderLen;
     if ((!v4 && !v6) || ip.size() < header_len + kIcmpHeaderLen)
         return std::nullopt;
     const auto icmp = ip.subspan(header_len);

@@ -14,9 +14,6 @@ namespace meshgate::control {
 // False when the packet is no whole, correct, unfragmented echo request without IP options.
 bool make_echo_reply(std::span<uint8_t> ip);
 
-// Where an IP packet says that it comes from; family none when it is too short to say.
-IpAddress source_of(std::span<const uint8_t> ip) noexcept;
-
 // "Host unreachable" (ICMPv4 3/1, ICMPv6 1/3) about `ip`, sent by `source`. Empty where none may be
 // sent: about errors, fragments but the first, and what came from no single host (RFC 1122, section
 // 3.2.2; RFC 4443, section 2.4).

@@ -8,7 +8,7 @@
 #include "base/address.h"
 #include "dataplane/api/dataplane.h"
 
-namespace meshgate::mesh {
+namespace meshgate::control {
 
 // A UDP datagram over IPv6 without extension headers, as Babel and mesh control messages travel.
 struct UdpView {
@@ -28,4 +28,4 @@ struct UdpOptions {
 // The whole IP packet, in an mbuf; empty when there is none left or the payload is too long.
 Packet make_udp(Dataplane& dataplane, const UdpOptions& options, std::span<const uint8_t> payload);
 
-}  // namespace meshgate::mesh
+}  // namespace meshgate::control

@@ -52,7 +52,7 @@ void Sessions::carry_out(const Now& now) {
 void Sessions::act(const wireguard::SendMessage& action, const Now& now) {
     if (mesh_ != nullptr && action.to.remote.port == 0)
         return mesh_->send_handshake(action, now);
-    parts_.paths.send(action, now.mono);
+    parts_.links.send(action, now.mono);
 }
 
 void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
@@ -146,16 +146,16 @@ void Sessions::act(const wireguard::PurgeStaged& action, const Now& now) {
 void Sessions::act(const wireguard::EndpointChanged& action, const Now& now) {
     if (mesh_ != nullptr && action.to.remote.port == 0)
         return;  // a node address: the mesh has its own way of knowing where that is
-    const Link* before = parts_.paths.link_of(action.peer);
-    if (before != nullptr && before->remote != action.to.remote)
+    const auto before = parts_.links.path_of(action.peer);
+    if (before && before->remote != action.to.remote)
         parts_.log.write({Log::Level::info, "endpoint-moved", parts_.name_of(action.peer),
                           to_string(before->remote) + " -> " + to_string(action.to.remote)},
                          now.mono);
-    parts_.paths.set_endpoint(action.peer, action.to, now.mono);
+    parts_.links.set_endpoint(action.peer, action.to, now.mono);
 }
 
 void Sessions::act(const wireguard::PeerRemoved& action, const Now& now) {
-    parts_.paths.remove(action.peer);
+    parts_.links.refuse(action.peer);
     parts_.log.write({Log::Level::error, "own-key", parts_.name_of(action.peer),
                       "the peer has our own public key and is ignored"},
                      now.mono);

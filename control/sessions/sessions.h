@@ -10,8 +10,8 @@
 #include "control/log/log.h"
 #include "control/sessions/mesh_peers.h"
 #include "control/sessions/tsc_moment.h"
+#include "control/underlay/links.h"
 #include "control/underlay/next_hops.h"
-#include "control/underlay/paths.h"
 #include "control/wireguard/device.h"
 #include "dataplane/api/dataplane.h"
 
@@ -24,7 +24,7 @@ public:
     struct Parts {  // all outlive this
         Dataplane& dataplane;
         wireguard::Device& device;
-        Paths& paths;
+        Links& links;
         NextHops& next_hops;
         WaitingBudget& budget;
         Log& log;

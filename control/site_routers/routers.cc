@@ -12,7 +12,6 @@ namespace {
 
 using State = babel::RouteChange::State;
 
-constexpr uint16_t kEthertypeIpv6 = 0x86dd;
 constexpr MacAddress kGroupMac{{0x33, 0x33, 0, 1, 0, 6}};  // of ff02::1:6 (RFC 2464, section 7)
 // Of what lies behind a tunnel, so that a router of the site with a way of its own is preferred.
 constexpr uint16_t kTunnelMetric = 128;
@@ -201,7 +200,7 @@ void Routers::receive(const Packet& packet, Time now) {
     from.port = info.port;
     from.peer = info.peer;
     const auto at = places_.find(from.id());
-    const auto datagram = mesh::parse_udp(packet.bytes());
+    const auto datagram = parse_udp(packet.bytes());
     if (at == places_.end() || !datagram || datagram->destination.port != babel::kPort)
         return;
     Active& active = at->second;
@@ -256,7 +255,7 @@ void Routers::send(const babel::Outgoing& outgoing, Time now) {
     const Place& place = at->second.place;
     if (place.peer == kNoPeer)
         return send_on_port(at->second, outgoing, now);
-    Packet packet = mesh::make_udp(
+    Packet packet = make_udp(
         parts_.dataplane,
         {.source = outgoing.flow.source, .destination = outgoing.flow.destination, .hop_limit = 1},
         outgoing.bytes);
@@ -279,7 +278,7 @@ void Routers::send_on_port(const Active& active, const babel::Outgoing& outgoing
     }
     if (!mac)
         return;  // said again, as all that must arrive
-    Packet packet = mesh::make_udp(
+    Packet packet = make_udp(
         parts_.dataplane,
         {.source = outgoing.flow.source, .destination = outgoing.flow.destination, .hop_limit = 1},
         outgoing.bytes);

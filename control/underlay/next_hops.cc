@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/packets/icmp.h"
+#include "control/packets/ip.h"
 
 namespace meshgate::control {
 
@@ -12,8 +13,6 @@ namespace {
 using Kind = Neighbors::Event::Kind;
 
 constexpr size_t kPacketsPerNeighbor = 8;  // packets that wait for a MAC address
-constexpr uint16_t kEthertypeIpv4 = 0x0800;
-constexpr uint16_t kEthertypeIpv6 = 0x86dd;
 
 }  // namespace
 
@@ -67,9 +66,7 @@ void NextHops::send_frame(const Neighbors::Outgoing& outgoing) {
 
 void NextHops::release(Packet packet, PortId port, const MacAddress& mac) {
     const PortView& view = dataplane_.snapshot().ports.at(port);
-    const bool v4 = !packet.bytes().empty() && packet.bytes()[0] >> 4 == 4;
-    const Frame header =
-        ethernet_header({view.mac, view.vlan}, mac, v4 ? kEthertypeIpv4 : kEthertypeIpv6);
+    const Frame header = ethernet_header_for({view.mac, view.vlan}, mac, packet.bytes());
     uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
     if (front == nullptr) {
         dataplane_.count_drop(Drop::no_mbuf);

@@ -2,7 +2,7 @@
 
 // In:    WireGuard messages with their link and outer TOS.
 // Out:   whole frames: the link's prepared headers in front, lengths, ECN and checksums filled in.
-// Drops: no_mbuf (no headroom).
+// Drops: no_mbuf (no headroom), unresolved_neighbor (the path's next hop has not answered yet).
 
 #include "dataplane/api/packet.h"
 #include "dataplane/path/stages.h"
@@ -47,6 +47,10 @@ void encap_stage(Worker& worker, Batch& batch) noexcept {
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);
         const Link& link = *meta.link;
+        if (link.header_len == 0) [[unlikely]] {  // stands in until there is an address
+            worker.drop(mbuf, Drop::unresolved_neighbor);
+            return false;
+        }
         meta.departure_port = link.port;
         if (prepend_outer(mbuf, link, meta.outer_tos, &worker.shared))
             return true;

@@ -63,11 +63,11 @@ private:
     IpAddress link_local(BoxId id) const {
         return config::link_local_address(world_.box(id).model.node.public_key);
     }
-    void send(BoxId to, const mesh::UdpOptions& options, std::span<const uint8_t> payload) {
+    void send(BoxId to, const control::UdpOptions& options, std::span<const uint8_t> payload) {
         Box& box = world_.box(id_);
         const auto peer = box.gateway->device().find_peer(world_.box(to).model.node.public_key);
         ASSERT_TRUE(peer);
-        const Packet packet = mesh::make_udp(*box.path, options, payload);
+        const Packet packet = control::make_udp(*box.path, options, payload);
         ASSERT_TRUE(packet);
         const auto bytes = packet.bytes();
         box.path->send_sealed(*peer, {bytes.begin(), bytes.end()});

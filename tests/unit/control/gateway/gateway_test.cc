@@ -9,7 +9,7 @@
 #include "config/diff.h"
 #include "control/daemon/dataplane_options.h"
 #include "control/daemon/reload.h"
-#include "control/packets/icmp.h"
+#include "control/packets/ip.h"
 #include "tests/unit/control/fake_dataplane.h"
 
 namespace meshgate::control {

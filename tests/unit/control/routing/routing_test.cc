@@ -6,7 +6,6 @@
 #include "control/neighbor/messages.h"
 #include "control/routing/rib.h"
 #include "control/routing/snapshot_builder.h"
-#include "control/underlay/underlay.h"
 
 namespace meshgate::control {
 namespace {
@@ -155,54 +154,6 @@ TEST_F(PublishTest, SharesWhatDidNotChange) {
     EXPECT_TRUE(builder_.set_routes(
         build_rib(ports_, {}, std::array{PeerPrefixes{8, {*parse_prefix("10.2.0.0/16")}}})));
     EXPECT_NE(builder_.build()->fib, after->fib);
-}
-
-class UnderlayTest : public testing::Test {
-protected:
-    std::string way(const char* remote, const char* source = nullptr) const {
-        const auto chosen = choose_way(ports_, *parse_address(remote),
-                                       source == nullptr ? IpAddress{} : *parse_address(source));
-        if (!chosen)
-            return "none";
-        return std::to_string(chosen->port) + " " + to_string(chosen->source) + " " +
-               to_string(chosen->next_hop);
-    }
-
-    std::vector<UnderlayPort> ports_{
-        {.id = 0,
-         .addresses = {*parse_prefix("198.51.100.2/24"), *parse_prefix("2001:db8:a::2/64")},
-         .gateway_v4 = *parse_address("198.51.100.1"),
-         .gateway_v6 = *parse_address("fe80::1")},
-        {.id = 3,
-         .addresses = {*parse_prefix("203.0.113.2/28"), *parse_prefix("203.0.113.50/24")},
-         .gateway_v4 = *parse_address("203.0.113.1"),
-         .gateway_v6 = {}},
-    };
-};
-
-TEST_F(UnderlayTest, PrefersTheConnectedNetworkThenTheFirstGateway) {
-    EXPECT_EQ(way("203.0.113.9"), "3 203.0.113.2 203.0.113.9");
-    EXPECT_EQ(way("203.0.113.99"), "3 203.0.113.50 203.0.113.99");
-    EXPECT_EQ(way("192.0.2.1"), "0 198.51.100.2 198.51.100.1");
-    EXPECT_EQ(way("2001:db8:b::1"), "0 2001:db8:a::2 fe80::1");
-}
-
-TEST_F(UnderlayTest, AnswersFromTheAddressThatWasHit) {
-    EXPECT_EQ(way("192.0.2.1", "203.0.113.50"), "3 203.0.113.50 203.0.113.1");
-    EXPECT_EQ(way("198.51.100.9", "203.0.113.2"), "3 203.0.113.2 203.0.113.1");
-    EXPECT_EQ(way("192.0.2.1", "10.0.0.1"), "0 198.51.100.2 198.51.100.1") << "no longer ours";
-}
-
-TEST_F(UnderlayTest, LeavesPortsWhoseLinkIsDown) {
-    ports_[0].up = false;
-    EXPECT_EQ(way("192.0.2.1"), "3 203.0.113.2 203.0.113.1");
-    EXPECT_EQ(way("192.0.2.1", "198.51.100.2"), "3 203.0.113.2 203.0.113.1");
-    EXPECT_EQ(way("2001:db8:b::1"), "0 2001:db8:a::2 fe80::1") << "better a way that may come back";
-}
-
-TEST_F(UnderlayTest, HasNoWayWithoutTheFamily) {
-    ports_.erase(ports_.begin());
-    EXPECT_EQ(way("2001:db8:b::1"), "none");
 }
 
 }  // namespace

@@ -167,7 +167,7 @@ protected:
             std::span<const uint8_t> bytes = sent.bytes;
             if (sent.info.inject == Inject::frame)
                 bytes = bytes.subspan(14);
-            const auto udp = mesh::parse_udp(bytes);
+            const auto udp = parse_udp(bytes);
             if (!udp)
                 continue;
             EXPECT_EQ(sent.info.peer, arrival_.peer);
@@ -184,7 +184,7 @@ protected:
         for (const auto& packet : other_.take_packets()) {
             if (cut_)
                 continue;
-            const Packet made = mesh::make_udp(
+            const Packet made = make_udp(
                 dataplane_, {.source = packet.flow.source, .destination = packet.flow.destination},
                 packet.bytes);
             dataplane_.punt(Punt::mesh, made.bytes(), arrival_);

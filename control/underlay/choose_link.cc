@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/underlay/underlay.h"
+#include "control/underlay/choose_link.h"
 
 namespace meshgate::control {
 
@@ -37,65 +37,65 @@ std::optional<IpAddress> source_towards(const UnderlayPort& port, const IpAddres
     return std::nullopt;
 }
 
-std::optional<Way> way_from(const UnderlayPort& port, const IpAddress& remote,
-                            const IpAddress& source) {
+std::optional<LinkChoice> choice_by(const UnderlayPort& port, const IpAddress& remote,
+                                    const IpAddress& source) {
     if (network_of(port, remote) != nullptr)
-        return Way{port.id, source, remote};
+        return LinkChoice{{port.id, remote}, source};
     const IpAddress& gateway = gateway_of(port, remote.family);
     if (gateway.family == remote.family)
-        return Way{port.id, source, gateway};
+        return LinkChoice{{port.id, gateway}, source};
     return std::nullopt;
 }
 
-std::optional<Way> bound_way(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                             const IpAddress& source, bool up) {
+std::optional<LinkChoice> bound_choice(std::span<const UnderlayPort> ports, const IpAddress& remote,
+                                       const IpAddress& source, bool up) {
     if (source.family != remote.family)
         return std::nullopt;
     for (const UnderlayPort& port : ports) {
         if (port.up == up && has_address(port, source))
-            return way_from(port, remote, source);
+            return choice_by(port, remote, source);
     }
     return std::nullopt;
 }
 
-std::optional<Way> connected_way(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                                 bool up) {
-    std::optional<Way> best;
+std::optional<LinkChoice> connected_choice(std::span<const UnderlayPort> ports,
+                                           const IpAddress& remote, bool up) {
+    std::optional<LinkChoice> best;
     unsigned best_len = 0;
     for (const UnderlayPort& port : ports) {
         const Prefix* network = network_of(port, remote);
         if (port.up != up || network == nullptr || (best && network->len <= best_len))
             continue;
-        best = Way{port.id, network->address, remote};
+        best = LinkChoice{{port.id, remote}, network->address};
         best_len = network->len;
     }
     return best;
 }
 
-std::optional<Way> gateway_way(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                               bool up) {
+std::optional<LinkChoice> gateway_choice(std::span<const UnderlayPort> ports,
+                                         const IpAddress& remote, bool up) {
     for (const UnderlayPort& port : ports) {
         const IpAddress& gateway = gateway_of(port, remote.family);
         if (port.up != up || gateway.family != remote.family)
             continue;
         if (const auto source = source_towards(port, gateway))
-            return Way{port.id, *source, gateway};
+            return LinkChoice{{port.id, gateway}, *source};
     }
     return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<Way> choose_way(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                              const IpAddress& source) {
+std::optional<LinkChoice> choose_link(std::span<const UnderlayPort> ports, const IpAddress& remote,
+                                      const IpAddress& source) {
     // A port seen as down still serves where there is no other: the kernel is late to say "up".
     for (const bool up : {true, false}) {
-        if (const auto way = bound_way(ports, remote, source, up))
-            return way;
-        if (const auto way = connected_way(ports, remote, up))
-            return way;
-        if (const auto way = gateway_way(ports, remote, up))
-            return way;
+        if (const auto choice = bound_choice(ports, remote, source, up))
+            return choice;
+        if (const auto choice = connected_choice(ports, remote, up))
+            return choice;
+        if (const auto choice = gateway_choice(ports, remote, up))
+            return choice;
     }
     return std::nullopt;
 }
