@@ -204,7 +204,8 @@ class SanitizedBuild:
                       if test["name"].startswith(self.settings["tests"])]
         status, out = execute(["ninja", "-C", str(self.build),
                                *programs_of(self.build, self.tests)], 3600,
-                              {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"},
+                              {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
+                               "CCACHE_SLOPPINESS": "pch_defines,time_macros"},
                               background=True)
         if status != 0:
             self.failure = out
