@@ -56,7 +56,8 @@ public:
     };
     enum class State : uint8_t { unknown, incomplete, reachable, stale, probe, failed };
 
-    explicit Neighbors(size_t max_entries_per_port = 4096, uint32_t seed = std::random_device{}());
+    // `seed` is for jitter only.
+    Neighbors(size_t max_entries_per_port, uint32_t seed);
 
     // Replaces what is known of our ports. Announces addresses that are new, forgets neighbours
     // that no network of their port holds any more.

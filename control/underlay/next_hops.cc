@@ -2,6 +2,7 @@
 #include "control/underlay/next_hops.h"
 
 #include <algorithm>
+#include <random>
 
 #include "control/packets/icmp.h"
 #include "control/packets/ip.h"
@@ -12,12 +13,16 @@ namespace {
 
 using Kind = Neighbors::Event::Kind;
 
-constexpr size_t kPacketsPerNeighbor = 8;  // packets that wait for a MAC address
+constexpr size_t kPacketsPerNeighbor = 8;   // packets that wait for a MAC address
+constexpr size_t kNeighborsPerPort = 4096;  // neighbours that are remembered
 
 }  // namespace
 
 NextHops::NextHops(Dataplane& dataplane, WaitingBudget& budget, Log& log)
-    : dataplane_{dataplane}, log_{log}, waiting_{kPacketsPerNeighbor, budget} {}
+    : dataplane_{dataplane},
+      log_{log},
+      table_{kNeighborsPerPort, std::random_device{}()},
+      waiting_{kPacketsPerNeighbor, budget} {}
 
 void NextHops::hold(Packet packet, Time now) {
     const Key key{packet.info().port, packet.info().next_hop};

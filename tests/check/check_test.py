@@ -45,9 +45,22 @@ class Checks(unittest.TestCase):
             self.assertEqual(self.findings(check.check_layering, name, text), [], (name, include))
 
     def test_sans_io(self):
-        text = "#include <sys/socket.h>\n"
-        self.assertTrue(self.findings(check.check_layering, "control/wireguard/peer.cc", text))
-        self.assertFalse(self.findings(check.check_layering, "control/api/server.cc", text))
+        for text in ("#include <sys/socket.h>", "#include <chrono>",
+                     "auto now = Time::clock::now();", "auto now = steady_clock::now();",
+                     "const auto now = time(nullptr);", "if (::clock_gettime(CLOCK_REALTIME, &now))",
+                     "getrandom(bytes.data(), bytes.size(), 0);", "std::random_device{}()",
+                     "const int fd = socket(AF_INET, SOCK_DGRAM, 0);", "::bind(fd, 0, 0);",
+                     "usleep(10);", "std::this_thread::sleep_for(1s);", 'std::printf("x");'):
+            for room in ("control/wireguard", "control/mesh/paths"):
+                found = self.findings(check.check_layering, f"{room}/peer.cc", text + "\n")
+                self.assertTrue(found, text)
+            self.assertFalse(self.findings(check.check_layering, "control/api/server.cc",
+                                           text + "\n"))
+        for text in ("void receive(Time now);", "// reads steady_clock::now() elsewhere",
+                     "select(prefix, now);", "queue_.time(3);", 'return "time(s)";',
+                     "transport(), uptime(now)", "Clock::Time at{};"):
+            self.assertFalse(self.findings(check.check_layering, "control/wireguard/peer.cc",
+                                           text + "\n"), text)
 
     def test_boundary(self):
         for text in ("path.store(link, std::memory_order_release);\n", "dataplane.retire(old);\n"):

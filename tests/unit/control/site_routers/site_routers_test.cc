@@ -229,7 +229,7 @@ protected:
         {prefix("10.1.0.1/32"), {.kind = ForwardKind::local, .port = kLan}, RouteOrigin::address}};
     FakeDataplane dataplane_{two_ports()};
     Log log_{config::Log{.level = config::LogLevel::error, .format = config::LogFormat::text}};
-    Neighbors neighbors_;
+    Neighbors neighbors_{64, 1};
     Routers routers_{{dataplane_, neighbors_, log_, fill}};
     babel::Speaker other_{{.fill_random = fill, .router_id = {}}};
     PacketInfo arrival_;

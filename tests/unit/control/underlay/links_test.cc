@@ -101,7 +101,7 @@ protected:
     const LinkKey far{0, far_end};
     Time now = Time{} + 1h;
     FakeDataplane fake{two_wans()};
-    Neighbors neighbors;
+    Neighbors neighbors{64, 1};
     Links links{fake, neighbors};
     std::array<PeerId, 6> peers{};
     const PeerId& peer = peers[0];
