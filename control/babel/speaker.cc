@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/names.h"
 #include "control/babel/speaker_impl.h"
 
 namespace meshgate::babel {
@@ -40,23 +41,11 @@ T random_number(const FillRandom& fill_random) {
 }  // namespace
 
 const char* to_string(Counter counter) noexcept {
-    static constexpr std::array<const char*, kNbCounters> kNames{"packets_sent",
-                                                                 "bytes_sent",
-                                                                 "packets_received",
-                                                                 "bytes_received",
-                                                                 "updates_sent",
-                                                                 "updates_received",
-                                                                 "seqno_requests_forwarded",
-                                                                 "unknown_interface",
-                                                                 "bad_source",
-                                                                 "over_rate",
-                                                                 "malformed",
-                                                                 "bad_mac",
-                                                                 "replayed",
-                                                                 "tlvs_ignored",
-                                                                 "too_many_neighbors",
-                                                                 "prefixes_refused",
-                                                                 "prefixes_of_fellows"};
+    static constexpr auto kNames = names_of<kNbCounters>(
+        {"packets_sent", "bytes_sent", "packets_received", "bytes_received", "updates_sent",
+         "updates_received", "seqno_requests_forwarded", "unknown_interface", "bad_source",
+         "over_rate", "malformed", "bad_mac", "replayed", "tlvs_ignored", "too_many_neighbors",
+         "prefixes_refused", "prefixes_of_fellows"});
     return kNames[static_cast<size_t>(counter)];
 }
 

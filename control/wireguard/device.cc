@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/names.h"
 #include "control/wireguard/device_impl.h"
 
 namespace meshgate::wireguard {
@@ -45,28 +46,26 @@ DeviceOptions ready(DeviceOptions options) {
 }  // namespace
 
 const char* to_string(HandshakeEvent event) noexcept {
-    static constexpr std::array<const char*, kNbHandshakeEvents> kNames{
-        "initiation_sent",
-        "response_sent",
-        "cookie_reply_sent",
-        "initiation_received",
-        "response_received",
-        "cookie_reply_received",
-        "completed",
-        "given_up",
-        "bad_length",
-        "bad_mac1",
-        "bad_mac2",
-        "rate_limited",
-        "unknown_peer",
-        "bad_tag",
-        "replayed_initiation",
-        "timestamp_in_past",
-        "initiation_flood",
-        "stale_response",
-        "stale_cookie_reply",
-        "device_down",
-    };
+    static constexpr auto kNames = names_of<kNbHandshakeEvents>({"initiation_sent",
+                                                                 "response_sent",
+                                                                 "cookie_reply_sent",
+                                                                 "initiation_received",
+                                                                 "response_received",
+                                                                 "cookie_reply_received",
+                                                                 "completed",
+                                                                 "given_up",
+                                                                 "bad_length",
+                                                                 "bad_mac1",
+                                                                 "bad_mac2",
+                                                                 "rate_limited",
+                                                                 "unknown_peer",
+                                                                 "bad_tag",
+                                                                 "replayed_initiation",
+                                                                 "timestamp_in_past",
+                                                                 "initiation_flood",
+                                                                 "stale_response",
+                                                                 "stale_cookie_reply",
+                                                                 "device_down"});
     return kNames[static_cast<size_t>(event)];
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "base/names.h"
 #include "dataplane/api/counters.h"
 
 namespace meshgate {
@@ -92,16 +93,13 @@ constexpr bool rows_in_order() {
 }
 static_assert(rows_in_order(), "one row per reason, in the order of the enumeration");
 
-constexpr std::array<const char*, kNbPunts> kPunts{
-    "handshake",     "arp",        "neighbor_discovery",  "icmp_to_us",
-    "underlay_icmp", "no_session", "unresolved_neighbor", "mesh",
-};
+constexpr auto kPunts =
+    names_of<kNbPunts>({"handshake", "arp", "neighbor_discovery", "icmp_to_us", "underlay_icmp",
+                        "no_session", "unresolved_neighbor", "mesh"});
 
-constexpr std::array<const char*, static_cast<size_t>(Stage::nb_stages)> kStages{
-    "rx",    "classify",     "index",      "relay", "open",      "replay",
-    "decap", "source_check", "route",      "path",  "mss_clamp", "fragment",
-    "seal",  "encap",        "icmp_error", "l2",    "punt",      "tx",
-};
+constexpr auto kStages = names_of<static_cast<size_t>(Stage::nb_stages)>(
+    {"rx", "classify", "index", "relay", "open", "replay", "decap", "source_check", "route", "path",
+     "mss_clamp", "fragment", "seal", "encap", "icmp_error", "l2", "punt", "tx"});
 
 // What a value outside the enumeration prints, rather than memory behind the table.
 constexpr const char* kUnknown = "unknown";

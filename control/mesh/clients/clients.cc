@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/names.h"
+
 namespace meshgate::mesh {
 
 namespace {
@@ -316,9 +318,9 @@ size_t Clients::nb_claims() const noexcept {
 }
 
 const char* to_string(ClientCounter counter) noexcept {
-    constexpr std::array<const char*, kNbClientCounters> kNames{
-        "entries_received", "entries_sent", "unknown_client", "box_not_allowed",
-        "not_by_its_way",   "over_rate",    "from_strangers"};
+    constexpr auto kNames = names_of<kNbClientCounters>(
+        {"entries_received", "entries_sent", "unknown_client", "box_not_allowed", "not_by_its_way",
+         "over_rate", "from_strangers"});
     return kNames[static_cast<size_t>(counter)];
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/names.h"
 #include "control/wireguard/messages.h"
 
 namespace meshgate::mesh {
@@ -344,16 +345,9 @@ std::vector<PublishedDatagram> Published::take_datagrams() {
 }
 
 const char* to_string(PublishedCounter counter) noexcept {
-    constexpr std::array<const char*, kNbPublishedCounters> kNames{"initiations_forwarded",
-                                                                   "answers_forwarded",
-                                                                   "sessions",
-                                                                   "not_for_us",
-                                                                   "no_link",
-                                                                   "over_rate",
-                                                                   "table_full",
-                                                                   "index_taken",
-                                                                   "over_budget",
-                                                                   "refused_source"};
+    constexpr auto kNames = names_of<kNbPublishedCounters>(
+        {"initiations_forwarded", "answers_forwarded", "sessions", "not_for_us", "no_link",
+         "over_rate", "table_full", "index_taken", "over_budget", "refused_source"});
     return kNames[static_cast<size_t>(counter)];
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/names.h"
 
 namespace meshgate::mesh {
 
@@ -357,10 +358,9 @@ uint64_t FileExchange::version_of(const IpAddress& neighbor) const {
 }
 
 const char* to_string(FileCounter counter) noexcept {
-    constexpr std::array<const char*, kNbFileCounters> kNames{
-        "pieces_sent",        "pieces_received",    "requests_sent", "downloads_complete",
-        "downloads_given_up", "candidates_refused", "over_rate",     "unasked",
-        "from_strangers"};
+    constexpr auto kNames = names_of<kNbFileCounters>(
+        {"pieces_sent", "pieces_received", "requests_sent", "downloads_complete",
+         "downloads_given_up", "candidates_refused", "over_rate", "unasked", "from_strangers"});
     return kNames[static_cast<size_t>(counter)];
 }
 

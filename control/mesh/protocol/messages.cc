@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/names.h"
 #include "control/mesh/protocol/cbor.h"
 
 namespace meshgate::mesh {
@@ -352,9 +353,9 @@ bool is_plausible(const Endpoint& endpoint) noexcept {
 }
 
 const char* name_of(const Message& message) noexcept {
-    constexpr std::array<const char*, std::variant_size_v<Message>> kNames{
-        "state",     "file_request", "file_piece", "relay_open", "relay_reply", "relay_close",
-        "handshake", "seen",         "candidates", "probe",      "probe_reply", "client_at"};
+    constexpr auto kNames = names_of<std::variant_size_v<Message>>(
+        {"state", "file_request", "file_piece", "relay_open", "relay_reply", "relay_close",
+         "handshake", "seen", "candidates", "probe", "probe_reply", "client_at"});
     return kNames[message.index()];
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/names.h"
 
 // What others and the owner may do with the table. How one entry finds its way: relay_ways.cc.
 namespace meshgate::mesh {
@@ -333,11 +334,10 @@ std::vector<RelayEntryView> Relays::entries() const {
 }
 
 const char* to_string(RelayCounter counter) noexcept {
-    constexpr std::array<const char*, kNbRelayCounters> kNames{
-        "opens_received", "opens_accepted", "refused_index_taken", "refused_not_member",
-        "refused_cap",    "refused_no_way", "refused_not_relay",   "from_strangers",
-        "over_rate",      "closes_refused", "replies_unasked",     "asks_sent",
-        "asks_given_up",  "entries_expired"};
+    constexpr auto kNames = names_of<kNbRelayCounters>(
+        {"opens_received", "opens_accepted", "refused_index_taken", "refused_not_member",
+         "refused_cap", "refused_no_way", "refused_not_relay", "from_strangers", "over_rate",
+         "closes_refused", "replies_unasked", "asks_sent", "asks_given_up", "entries_expired"});
     return kNames[static_cast<size_t>(counter)];
 }
 
