@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 import check  # noqa: E402
+import mutations  # noqa: E402
 
 LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
 
@@ -66,6 +67,20 @@ class Checks(unittest.TestCase):
         for text in ("path.store(link, std::memory_order_release);\n", "dataplane.retire(old);\n"):
             self.assertTrue(self.findings(check.check_layering, "control/underlay/a.cc", text))
             self.assertFalse(self.findings(check.check_layering, "dataplane/tables/a.cc", text))
+
+    def test_mutations(self):
+        def stale(root):
+            return mutations.stale([("W01", "base/a.cc", "a < b", "a <= b", "unit:*")], root)
+
+        self.assertFalse(self.findings(stale, "base/a.cc", "return a < b;\n"))
+        self.assertTrue(self.findings(stale, "base/a.cc", "return a > b;\n"))
+        self.assertTrue(self.findings(stale, "base/a.cc", "return a < b && !(a < b);\n"))
+        self.assertTrue(self.findings(stale, "base/b.cc", ""))
+        for seed in ("1", "2"):
+            self.assertEqual(mutations.sample(mutations.ROWS, 12, seed),
+                             mutations.sample(mutations.ROWS, 12, seed))
+        self.assertNotEqual(mutations.sample(mutations.ROWS, 12, "1"),
+                            mutations.sample(mutations.ROWS, 12, "2"))
 
     def test_licence(self):
         self.assertTrue(self.findings(check.check_licence, "base/a.h", "#pragma once\n"))

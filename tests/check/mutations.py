@@ -1,16 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Shows that the tests of the WireGuard statements and of Babel can fail: mutations.py [WORD ...] [--dir DIR]
+"""Shows that tests can fail: mutations.py [WORD ...] [--sample N [--seed SEED]] [--build DIR]
 
-Each row breaks one statement in a copy of the tree, builds the named test program and runs the
-named tests, which must fail; before that, they must pass unbroken. WORD picks rows by statement or
-file. By hand, not in CI: a row costs a compilation. Exit status 1 when a mutant survives.
+Each row breaks one statement beside the built tree, links the named test program with it and runs
+the named tests, which must fail; before that, they must pass unbroken. WORD picks rows by statement
+or file. The test command tries a sample, another one for each commit. Exit status 1 when a mutant
+survives, or when the text of any row no longer stands in its file.
 """
 
 import argparse
-import shutil
+import datetime
+import json
+import os
+import random
+import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -420,9 +426,9 @@ ROWS = [
     ("mesh", "dataplane/path/mesh.cc", "worker.parts.activity[meta.from_peer].mesh_paid_until_tsc",
      "worker.mesh_paid_until_tsc[0]", "packet_cases:*flood*"),
     ("relay", "dataplane/tables/peer_slot.h", " || most > link_mtu_bytes", "", "packet_cases:*mtu_of_a*"),
-    ("relay", "dataplane/path/path.cc", "meta.slot->mtu_of(*meta.link)", "meta.link->mtu_bytes",
+    ("relay", "dataplane/path/path.cc", "meta.slot->mtu_of(meta.link->mtu_bytes)", "meta.link->mtu_bytes",
      "packet_cases:*mtu_of_a*"),
-    ("relay", "dataplane/path/mss_clamp.cc", "slot.mtu_of(*link)", "link->mtu_bytes",
+    ("relay", "dataplane/path/mss_clamp.cc", "slot.mtu_of(link->mtu_bytes)", "link->mtu_bytes",
      "packet_cases:*mtu_of_a*"),
     ("mesh", "dataplane/path/decap.cc", "if (slot.path_is_fixed.load(std::memory_order_relaxed))",
      "if (false)", "packet_cases:*roam*"),
@@ -550,86 +556,149 @@ ROWS = [
 ]
 
 
-class Copy:
-    """The tree as it stands, committed or not, with a build folder of its own."""
+class Built:
+    """The tree as it is built. A mutant is compiled and linked beside it: the mutated file stands in
+    a folder before the tree's own, its objects before the libraries that hold the unbroken ones."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.build = folder / "build"
-        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT,
-                                capture_output=True, text=True, check=True).stdout.splitlines()
-        for name in listed:
-            source, target = ROOT / name, folder / name
-            if not source.is_file():
-                continue
-            if target.exists() and target.read_bytes() == source.read_bytes():
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-        if not (self.build / "build.ninja").exists():
-            subprocess.run(["meson", "setup", "build", "-Doptimization=1", "-Ddebug=false"],
-                           cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    def __init__(self, build, folder):
+        self.build, self.folder = build, folder
+        commands = json.loads((build / "compile_commands.json").read_text())
+        self.compilers = {entry["output"]: shlex.split(entry["command"]) for entry in commands}
+        self.links, self.objects = {}, {}
 
-    def make(self, program):
-        done = subprocess.run(["ninja", "-j1", "-C", self.build, PROGRAMS[program][0]],
-                              capture_output=True, text=True, check=False)
-        return done.returncode == 0, done.stdout
+    def ninja(self, *words):
+        return subprocess.run(["ninja", "-C", self.build, *words], capture_output=True, text=True,
+                              check=False)
 
-    def test(self, program, tests):
+    def prepare(self, program):
+        """Builds a program, and learns how; returns what went wrong."""
+        done = self.ninja(PROGRAMS[program][0])
+        if done.returncode != 0:
+            return done.stdout
+        needed = self.ninja("-t", "commands", PROGRAMS[program][0]).stdout.splitlines()
+        self.links[program] = shlex.split(needed[-1])
+        outputs = {words[words.index("-o") + 1] for words in map(shlex.split, needed[:-1])
+                   if "-o" in words}
+        self.objects[program] = sorted(outputs & set(self.compilers))
+        return ""
+
+    def objects_of(self, program, name):
+        """The objects of a program that are made of a source, or of all that include a header."""
+        wanted = os.path.relpath(ROOT / name, self.build)
+        if name.endswith(".cc"):
+            return [one for one in self.objects[program] if self.compilers[one][-1] == wanted]
+        deps = self.ninja("-t", "deps", *self.objects[program]).stdout
+        return [lines[0].split(":")[0] for lines in map(str.split, deps.split("\n\n"))
+                if wanted in lines]
+
+    def compile(self, output, name, mutated):
+        words = [word for word in self.compilers[output] if word not in ("ccache", "-Werror", "-MD")]
+        for flag in ("-MQ", "-MF"):
+            at = words.index(flag)
+            del words[at:at + 2]
+        target = self.folder / output.replace("/", "_")
+        words[words.index("-o") + 1] = str(target)
+        if name.endswith(".cc"):
+            words[-1] = str(mutated)
+        else:
+            words.insert(1, f"-I{self.folder}")
+        return target, subprocess.run(words, cwd=self.build, capture_output=True, text=True,
+                                      check=False)
+
+    def test(self, program, tests, path=None):
         """The number of tests that ran, and whether all passed."""
-        path, arguments = PROGRAMS[program]
+        built, arguments = PROGRAMS[program]
         try:
-            done = subprocess.run([self.build / path, *arguments, f"--gtest_filter={tests}"],
-                                  cwd=self.folder, capture_output=True, text=True, check=False,
-                                  timeout=120)
+            done = subprocess.run([path or self.build / built, *arguments,
+                                   f"--gtest_filter={tests}"], cwd=ROOT, capture_output=True,
+                                  text=True, check=False, timeout=120)
         except subprocess.TimeoutExpired:
             return 1, False
         return done.stdout.count("[ RUN"), done.returncode == 0
 
     def try_row(self, row):
-        statement, name, old, new, test = row
+        _, name, old, new, test = row
         program, tests = test.split(":", 1)
-        path = self.folder / name
-        text = path.read_text()
-        if text.count(old) != 1:
-            return f"stale: the text stands {text.count(old)} times in {name}"
-        path.write_text(text.replace(old, new))
+        mutated = self.folder / name
+        mutated.parent.mkdir(parents=True, exist_ok=True)
+        mutated.write_text((ROOT / name).read_text().replace(old, new))
+        link = list(self.links[program])
+        at = link.index("-o") + 1
+        link[at] = str(self.folder / program)
         try:
-            built, output = self.make(program)
-            if not built:
-                return "does not build: " + output[-400:]
-            ran, passed = self.test(program, tests)
+            for output in self.objects_of(program, name):
+                target, done = self.compile(output, name, mutated)
+                if done.returncode != 0:
+                    return "does not build: " + done.stderr[-400:]
+                link = [word for word in link if word != output]
+                link.insert(at + 1, str(target))
+            done = subprocess.run(link, cwd=self.build, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                return "does not link: " + done.stderr[-400:]
+            ran, passed = self.test(program, tests, self.folder / program)
             if ran == 0:
                 return f"no test matches {tests}"
             return "SURVIVES" if passed else "killed"
         finally:
-            path.write_text(text)
+            mutated.unlink()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("words", nargs="*")
-    parser.add_argument("--dir", type=Path, default=Path("/tmp/meshgate-mutations"))
-    arguments = parser.parse_args()
-    rows = [row for row in ROWS
-            if not arguments.words or any(w in row[0] or w in row[1] for w in arguments.words)]
-    copy = Copy(arguments.dir)
+def stale(rows, root=ROOT):
+    """Rows whose text no longer stands once in its file: they would break nothing."""
+    for row in rows:
+        path = root / row[1]
+        count = path.read_text().count(row[2]) if path.is_file() else 0
+        if count != 1:
+            yield f"{row[1]}: {row[0]}: the text stands {count} times: {row[2][:60]!r}"
+
+
+def sample(rows, number, seed):
+    """Some rows, others for each seed; of sources alone, since a header is compiled many times."""
+    cheap = [row for row in rows if row[1].endswith(".cc")]
+    return random.Random(seed).sample(cheap, min(number, len(cheap)))
+
+
+def of_today():
+    """The commit, so that a sample can be drawn again."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
+                          text=True, check=False)
+    return done.stdout.strip() or str(datetime.date.today())
+
+
+def run(built, rows):
     for test in sorted({row[4] for row in rows}):
         program, tests = test.split(":", 1)
-        built, output = copy.make(program)
-        if not built:
-            sys.exit("the unbroken tree does not build:\n" + output[-2000:])
-        ran, passed = copy.test(program, tests)
+        if program not in built.links and (wrong := built.prepare(program)):
+            sys.exit("the unbroken tree does not build:\n" + wrong[-2000:])
+        ran, passed = built.test(program, tests)
         if ran == 0 or not passed:
             sys.exit(f"{test}: {ran} tests, and they do not pass unbroken")
     bad = 0
     for row in rows:
-        verdict = copy.try_row(row)
+        verdict = built.try_row(row)
         bad += verdict != "killed"
         broken = [line.strip() for line in row[3].splitlines() if line not in row[2].splitlines()]
         print(f"{row[0]}  {row[1]}: {(broken or ['(line removed)'])[0][:60]}: {verdict}", flush=True)
     print(f"{len(rows) - bad} killed, {bad} not")
     return 1 if bad else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--sample", type=int, metavar="N")
+    parser.add_argument("--seed", default=of_today())
+    arguments = parser.parse_args()
+    if findings := list(stale(ROWS)):
+        sys.exit("\n".join(findings))
+    rows = [row for row in ROWS
+            if not arguments.words or any(w in row[0] or w in row[1] for w in arguments.words)]
+    if arguments.sample:
+        rows = sample(rows, arguments.sample, arguments.seed)
+        print(f"mutations.py --sample {arguments.sample} --seed {arguments.seed}")
+    with tempfile.TemporaryDirectory(prefix="meshgate-mutations-") as folder:
+        return run(Built(arguments.build.resolve(), Path(folder)), rows)
 
 
 if __name__ == "__main__":
