@@ -242,10 +242,10 @@ constexpr KeyRule kKeyRules[] = {
         "the network, and of what is learned from other routers."),
     key<&Model::babel, &Babel::hello_ms, kHelloType>(
         "hello", kOptional, "4s", kLive,
-        "How often to greet. A neighbour that is gone without a word is noticed after three."),
+        "Hello interval. A neighbour that goes silent is lost after three of them."),
     key<&Model::babel, &Babel::medium, kMediumType>(
         "medium", kOptional, "wired", kLive,
-        "`wireless`: loss raises the cost, and routes are told also to where they came from."),
+        "`wireless`: loss raises the cost, and split horizon is off."),
     key<&Model::babel, &Babel::cost_bias, kCostBiasType>(
         "cost_bias", kOptional, "0", kLive,
         "Added to the cost of every neighbour here, in both directions. Without loss the cost is "
