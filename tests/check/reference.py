@@ -230,6 +230,21 @@ def limit_tables(root, findings):
         yield room, Table("limits.md", ["constant", "value", "what it is for"], rows)
 
 
+# --- the rooms of docs/architecture.md ------------------------------------------------------------
+
+ROOTS = ("base", "bench", "cli", "config", "control", "dataplane", "web")
+
+
+def room_findings(root):
+    """Each folder with sources has a row of the table, and each row a folder."""
+    page = root / "docs/architecture.md"
+    shown = set(re.findall(r"^\| `([\w/]+)/` \|", page.read_text(), re.M))
+    rooms = {str(path.parent) for path, _ in sources(root, *ROOTS)}
+    held = rooms | {str(parent) for room in rooms for parent in Path(room).parents}
+    yield from (f"docs/architecture.md: the room {room}/ is missing" for room in sorted(rooms - shown))
+    yield from (f"docs/architecture.md: there is no room {room}/" for room in sorted(shown - held))
+
+
 # --- pages ------------------------------------------------------------------------------------------
 
 def tables(root, described, findings):
@@ -277,7 +292,7 @@ def main():
     program, *rest = [argument for argument in sys.argv[1:] if argument != "--write"]
     root = Path(rest[0] if rest else Path(__file__).resolve().parents[2])
     described = json.loads(subprocess.run([program], check=True, capture_output=True).stdout)
-    findings = []
+    findings = list(room_findings(root))
     for path, old, wanted in pages(root, described, findings):
         new = renew(old, path.name, wanted, findings)
         if write:

@@ -82,6 +82,15 @@ class Reference(unittest.TestCase):
         list(reference.limit_tables(self.tree(a="\nconstexpr size_t kMaxRows = 9;\n"), findings))
         self.assertEqual(len(findings), 1)
 
+    def test_rooms(self):
+        root = self.tree(a="int a;\n")
+        (root / "docs").mkdir()
+        page = root / "docs/architecture.md"
+        page.write_text("| room | holds |\n| --- | --- |\n| `control/` | a |\n")
+        self.assertEqual(list(reference.room_findings(root)), [])
+        page.write_text("| `control/mesh/` | b |\n")
+        self.assertEqual(len(list(reference.room_findings(root))), 2)
+
     def test_answers(self):
         shape = reference.shape_of({"rows": [{"a": 1, "b": None}, {"a": 2, "b": "x"}], "counters": {"n": 3}})
         self.assertEqual(shape, {"rows[].a": "number", "rows[].b": "text or null", "counters.*": "number"})
