@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 // End to end over a relay in use: nothing else would show that it forwards nothing.
 constexpr auto kPathProbeInterval = 500ms;
-constexpr unsigned kUnansweredBeforeSuspicion = 3;  // path probes; then the relay is on hold-down
+constexpr unsigned kUnansweredBeforeSuspicion = 3;  // path probes; one more: hold-down
 constexpr uint32_t kAnswersWindow = 8;              // how many probes back an answer still counts
 constexpr auto kFirstSuspicion = 30s;  // hold-down of a relay that forwarded nothing; doubles
 constexpr auto kRefusedFor = 2s;       // hold-down of a relay that refused an index
