@@ -250,7 +250,7 @@ Result<void> run(config::Model model, mesh::NetworkStore* network, const Argumen
 std::string default_web_binary() {
     std::error_code error;
     const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-    for (const auto* place : {"meshgate-web", "web/meshgate-web"}) {
+    for (const auto* place : {"meshgate-web", "../web/meshgate-web"}) {
         if (std::filesystem::exists(folder / place, error))
             return folder / place;
     }
