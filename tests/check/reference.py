@@ -239,7 +239,8 @@ def room_findings(root):
     """Each folder with sources has a row of the table, and each row a folder."""
     page = root / "docs/architecture.md"
     shown = set(re.findall(r"^\| `([\w/]+)/` \|", page.read_text(), re.M))
-    rooms = {str(path.parent) for path, _ in sources(root, *ROOTS)}
+    rooms = {str(path.parent) for path, _ in sources(root, *ROOTS)
+             if path.parent.name != "precompiled"}  # lists of headers for the compiler
     held = rooms | {str(parent) for room in rooms for parent in Path(room).parents}
     yield from (f"docs/architecture.md: the room {room}/ is missing" for room in sorted(rooms - shown))
     yield from (f"docs/architecture.md: there is no room {room}/" for room in sorted(shown - held))
