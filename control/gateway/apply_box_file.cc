@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gateway's half that concerns the box file: from a model to peers, ports and routes, at the
-// start and at each reload.
+// The box file and the network file applied: from a model to peers, ports, routes and the mesh, at
+// the start, at each reload and with each new network file.
 #include <algorithm>
 
 #include "config/key_file.h"

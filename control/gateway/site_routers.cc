@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gateway's third that concerns routers of other makes: who may announce what, where Babel is
+// What the gateway does about routers of other makes: who may announce what, where Babel is
 // spoken, and what is learned.
 #include "control/gateway/gateway.h"
 

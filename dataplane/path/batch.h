@@ -17,7 +17,7 @@ namespace meshgate {
 // Packets taken from a queue at once.
 constexpr uint16_t kBurst = 64;
 
-// A burst that owns its mbufs: each leaves by push() into another batch, by drop, or by take_all().
+// A burst that owns its mbufs: each leaves by push() into another batch, by a drop or to a ring.
 // Room for every packet of a burst cut into eight fragments.
 class Batch {
 public:
