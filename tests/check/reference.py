@@ -230,6 +230,18 @@ def limit_tables(root, findings):
         yield room, Table("limits.md", ["constant", "value", "what it is for"], rows)
 
 
+COUNTERS = re.compile(r"^enum class (\w*Counter|HandshakeEvent) : uint8_t \{\n(.*?)^\};", re.M | re.S)
+
+
+def counter_tables(root):
+    """The enumerations of counters; an enumerator is the name that the metrics and the API show."""
+    for _, text in sources(root, "control"):
+        for name, body in COUNTERS.findall(text):
+            names = re.findall(r"^    (\w+),", body, re.M)
+            yield name, Table("counters.md", ["counter", "counts"],
+                              [[code(each)] for each in names if not each.startswith("nb_")])
+
+
 # --- the rooms of docs/architecture.md ------------------------------------------------------------
 
 ROOTS = ("base", "bench", "cli", "config", "control", "dataplane", "web")
@@ -255,6 +267,7 @@ def tables(root, described, findings):
     yield "log events", log_table(root, findings)
     yield from exit_tables(root, findings)
     yield from limit_tables(root, findings)
+    yield from counter_tables(root)
 
 
 def renew(text, page, wanted, findings):

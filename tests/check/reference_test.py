@@ -82,6 +82,11 @@ class Reference(unittest.TestCase):
         list(reference.limit_tables(self.tree(a="\nconstexpr size_t kMaxRows = 9;\n"), findings))
         self.assertEqual(len(findings), 1)
 
+    def test_counters(self):
+        source = "enum class FileCounter : uint8_t {\n    // sent\n    pieces_sent,  // of a file\n    nb_counters,\n};\n"
+        (name, table), = reference.counter_tables(self.tree(a=source))
+        self.assertEqual((name, table.rows), ("FileCounter", [["`pieces_sent`"]]))
+
     def test_rooms(self):
         root = self.tree(a="int a;\n")
         (root / "docs").mkdir()
