@@ -32,6 +32,8 @@ struct Device {
 };
 
 enum class Role : uint8_t { wan, lan };
+// Of the UDP datagrams that carry WireGuard over IPv4; over IPv6 there is no choice.
+enum class UdpChecksum : uint8_t { always, never };
 
 struct Port {
     std::string name;
@@ -42,10 +44,11 @@ struct Port {
     std::optional<IpAddress> gateway_v6;  // wan only; may be link-local
     std::optional<uint16_t> vlan;         // 1 .. 4094
     uint16_t mtu_bytes = 1500;
-    std::optional<MacAddress> mac;  // none: the device's own
-    bool babel = false;             // an entry of `babel` names it
-    bool metered = false;           // wan only
-    uint16_t cost_bias = 0;         // wan only
+    std::optional<MacAddress> mac;                   // none: the device's own
+    bool babel = false;                              // an entry of `babel` names it
+    bool metered = false;                            // wan only
+    uint16_t cost_bias = 0;                          // wan only
+    UdpChecksum udp_checksum = UdpChecksum::always;  // wan only
     bool operator==(const Port&) const = default;
 };
 

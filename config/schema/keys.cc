@@ -166,6 +166,12 @@ constexpr KeyRule kKeyRules[] = {
         "cost_bias", kOptional, "0", kLive,
         "`wan` only: added to the cost of every link of this port. The cost of a link without "
         "loss is 96 and what its delay adds; the path with the least sum is used."),
+    key<&Model::ports, &Port::udp_checksum, kUdpChecksumType>(
+        "udp_checksum", kOptional, "always", kLive,
+        "`wan` only: whether the UDP datagrams that carry WireGuard over IPv4 have a checksum. A "
+        "NAT64 throws away those that have none, so `never` is for links where every box and "
+        "client is known to have no translator before it; what it saves is in "
+        "docs/performance.md. Over IPv6 there always is one."),
 
     key<&Model::routes, &Route::prefix, kNetworkType>(
         "prefix", kRequired, "", kLive, "The destinations. Each prefix stands in one route."),

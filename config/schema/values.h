@@ -174,6 +174,9 @@ inline constexpr ValueType<unsigned> kWorkersType{
     "a whole number from 1 to 32", read_number_as<kWorkerCounts, unsigned>, show_number<unsigned>};
 inline constexpr ValueType<std::vector<unsigned>> kCoresType{
     "a list of 1 to 32 different cores, such as [2, 3]", read_cores, show_cores};
+inline constexpr ValueType<UdpChecksum> kUdpChecksumType{"always or never",
+                                                         read_choice<UdpChecksum, kUdpChecksums>,
+                                                         show_choice<kUdpChecksums, UdpChecksum>};
 inline constexpr ValueType<Idle> kIdleType{"busy or adaptive", read_choice<Idle, kIdles>,
                                            show_choice<kIdles, Idle>};
 inline constexpr ValueType<Crypto> kCryptoType{"auto, cross-packet, ipsec-mb or libsodium",

@@ -36,6 +36,11 @@ inline constexpr Choices<DeviceKind, 6> kDeviceKinds{"a kind of device",
 inline constexpr Choices<Role, 2> kRoles{
     "a role", "bad-role", {{{"wan", Role::wan}, {"lan", Role::lan}}}};
 
+inline constexpr Choices<UdpChecksum, 2> kUdpChecksums{
+    "a choice",
+    "bad-udp-checksum",
+    {{{"always", UdpChecksum::always}, {"never", UdpChecksum::never}}}};
+
 inline constexpr Choices<Idle, 2> kIdles{
     "an idle mode", "bad-idle", {{{"busy", Idle::busy}, {"adaptive", Idle::adaptive}}}};
 

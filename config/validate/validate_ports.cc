@@ -51,6 +51,7 @@ public:
             check_gateway(i, ports_[i].gateway_v6);
             check_wan_only(i, "metered", ports_[i].metered);
             check_wan_only(i, "cost_bias", ports_[i].cost_bias > 0);
+            check_wan_only(i, "udp_checksum", ports_[i].udp_checksum != UdpChecksum::always);
         }
         const Path all{.group = "ports"};
         if (!any_wan && complain_.sound(all))

@@ -34,6 +34,7 @@ bool same_devices(const std::vector<config::Port>& before, const std::vector<con
         port.gateway_v6 = before[i].gateway_v6;
         port.metered = before[i].metered;
         port.cost_bias = before[i].cost_bias;
+        port.udp_checksum = before[i].udp_checksum;
         if (port != before[i])
             return false;
     }

@@ -33,6 +33,8 @@ const char* kind_of(ForwardKind kind) noexcept {
             return "peer";
         case ForwardKind::blackhole:
             return "blackhole";
+        case ForwardKind::broadcast:
+            return "broadcast";
         case ForwardKind::no_route:
             break;
     }

@@ -98,7 +98,10 @@ void Gateway::publish_ports(Time now) {
                                 .addresses = port.addresses,
                                 .gateway_v4 = port.gateway_v4.value_or(IpAddress{}),
                                 .gateway_v6 = port.gateway_v6.value_or(IpAddress{}),
-                                .up = down_since_ns_[i] == 0});
+                                .up = down_since_ns_[i] == 0,
+                                .udp_checksum = port.udp_checksum == config::UdpChecksum::never
+                                                    ? UdpChecksum::never
+                                                    : UdpChecksum::always});
     }
     next_hops_.table().set_ports(std::move(neighbors), now);
     links_.set_ports(std::move(underlay), now);

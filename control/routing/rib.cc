@@ -17,15 +17,16 @@ void add_built_in(std::vector<RibRoute>& rib) {
         rib.push_back({*parse_prefix(prefix), blackhole(), RouteOrigin::built_in});
 }
 
-// The all-zero and all-one hosts of an IPv4 network are nobody's MAC address.
+// The all-zero and all-one hosts of an IPv4 network are all of it (RFC 2644).
 void add_broadcasts(std::vector<RibRoute>& rib, const Prefix& network) {
     if (!network.address.is_v4() || network.len > 30)
         return;
+    const ForwardingEntry everybody{.kind = ForwardKind::broadcast};
     Prefix host{network.address, 32};
-    rib.push_back({host, blackhole(), RouteOrigin::built_in});
+    rib.push_back({host, everybody, RouteOrigin::built_in});
     for (unsigned bit = network.len; bit < 32; ++bit)
         host.address.bytes[bit / 8] |= static_cast<uint8_t>(0x80U >> bit % 8);
-    rib.push_back({host, blackhole(), RouteOrigin::built_in});
+    rib.push_back({host, everybody, RouteOrigin::built_in});
 }
 
 // Empty when no connected network holds `host`.

@@ -20,6 +20,7 @@ struct UnderlayPort {
     IpAddress gateway_v4;           // Family::none: none
     IpAddress gateway_v6;
     bool up = true;
+    UdpChecksum udp_checksum = UdpChecksum::always;
 };
 
 // Who takes a datagram next, on the network of a port.

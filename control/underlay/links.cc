@@ -70,7 +70,8 @@ Link Links::make(const LinkChoice& choice, const LinkTarget& target,
                       .source_mac = port.mac,
                       .next_hop_mac = next_hop,
                       .local = {choice.source, known ? target.local.port : listen_ports_.front()},
-                      .remote = target.remote});
+                      .remote = target.remote,
+                      .udp_checksum = port.udp_checksum});
 }
 
 void Links::set_ports(std::vector<UnderlayPort> ports, Time now) {

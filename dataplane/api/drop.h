@@ -17,8 +17,11 @@ enum class Drop : uint8_t {
     unknown_ethertype,
     bad_ip_header,  // version, header length, total length
     bad_ip_checksum,
-    martian,          // source multicast, loopback, unspecified or our own
+    martian,          // an end that is loopback or unspecified; a source that is a group or our own
     multicast,        // nobody here listens to that group
+    broadcast,        // the limited broadcast, or that of a network of ours
+    link_local,       // an end that means something on its own link only
+    reserved,         // class E, IPv4-mapped and IPv4-compatible IPv6
     outer_fragment,   // a fragment on the underlay
     not_for_us,       // underlay destination is not an address of ours, or not UDP
     not_wireguard,    // UDP, but not to the listen port

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "dataplane/api/link.h"
+#include "dataplane/wire/checksum.h"
 
 namespace meshgate {
 
@@ -18,6 +19,11 @@ constexpr uint8_t kOuterHopLimit = 64;
 // Outer IP, UDP, transport header and tag: what an inner packet grows by.
 constexpr uint16_t kGrowthIpv4 = 60;
 constexpr uint16_t kGrowthIpv6 = 80;
+
+// WireGuard pads to a multiple of this, but not above the MTU of its own interface, which usually
+// is what leaves room for IPv6 in 1500 bytes.
+constexpr uint16_t kPaddingBytes = 16;
+constexpr uint16_t kUsualMtu = 1420;
 
 class HeaderWriter {
 public:
@@ -68,7 +74,32 @@ rte_ipv6_hdr ipv6_header(const LinkOptions& options) noexcept {
     return header;
 }
 
+// RFC 768, RFC 8200 section 8.1: what all datagrams of the link have in common. Never 0, because
+// the protocol is not.
+uint16_t common_udp_sum(const LinkOptions& options) noexcept {
+    if (options.local.address.is_v4() && options.udp_checksum == UdpChecksum::never)
+        return 0;
+    const size_t len = options.local.address.bits() / 8U;
+    const uint64_t sum = internet_sum(std::span{options.local.address.bytes}.first(len)) +
+                         internet_sum(std::span{options.remote.address.bytes}.first(len)) +
+                         rte_cpu_to_be_16(IPPROTO_UDP) + rte_cpu_to_be_16(options.local.port) +
+                         rte_cpu_to_be_16(options.remote.port);
+    const auto folded = static_cast<uint16_t>(sum % kSumModulus);
+    return folded == 0 ? uint16_t{0xffff} : folded;
+}
+
 }  // namespace
+
+uint16_t inner_mtu(uint16_t outer_mtu_bytes, Family outer) noexcept {
+    const uint16_t growth = outer == Family::ipv6 ? kGrowthIpv6 : kGrowthIpv4;
+    MG_ASSERT(outer_mtu_bytes > growth + kPaddingBytes);
+    const auto most = static_cast<uint16_t>(outer_mtu_bytes - growth);
+    return most == kUsualMtu ? most : static_cast<uint16_t>(most / kPaddingBytes * kPaddingBytes);
+}
+
+uint16_t outer_mtu(const Link& link) noexcept {
+    return static_cast<uint16_t>(link.mtu_bytes + (link.outer_ipv6 ? kGrowthIpv6 : kGrowthIpv4));
+}
 
 Link make_link(const LinkOptions& options) noexcept {
     MG_ASSERT(options.local.address.family == options.remote.address.family);
@@ -77,9 +108,7 @@ Link make_link(const LinkOptions& options) noexcept {
     link.local = options.local;
     link.remote = options.remote;
     link.outer_ipv6 = options.remote.address.is_v6();
-    const uint16_t growth = link.outer_ipv6 ? kGrowthIpv6 : kGrowthIpv4;
-    MG_ASSERT(options.port_mtu_bytes > growth);
-    link.mtu_bytes = static_cast<uint16_t>(options.port_mtu_bytes - growth);
+    link.mtu_bytes = inner_mtu(options.port_mtu_bytes, options.remote.address.family);
 
     const uint16_t ethertype = link.outer_ipv6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4;
     HeaderWriter writer{link};
@@ -95,7 +124,7 @@ Link make_link(const LinkOptions& options) noexcept {
     writer.append(rte_udp_hdr{.src_port = rte_cpu_to_be_16(options.local.port),
                               .dst_port = rte_cpu_to_be_16(options.remote.port),
                               .dgram_len = 0,
-                              .dgram_cksum = 0});
+                              .dgram_cksum = common_udp_sum(options)});
     return link;
 }
 

@@ -15,14 +15,19 @@ constexpr uint16_t kNoVlan = 0;  // 802.1Q reserves tag 0: untagged
 // Const once published; a change of any of it is a new Link.
 struct alignas(64) Link {
     PortId port = kNoPort;
-    uint16_t mtu_bytes = 0;  // largest inner packet: port MTU - 60 (IPv4) or - 80 (IPv6)
+    uint16_t mtu_bytes = 0;  // largest inner packet, see inner_mtu()
     uint8_t header_len = 0;  // Ethernet [+ VLAN] + IP + UDP
     uint8_t ip_offset = 0;   // 14 or 18
     bool outer_ipv6 = false;
     Endpoint remote;
-    Endpoint local;                    // the address (and listen port) the peer sees us at
-    std::array<uint8_t, 66> header{};  // lengths, ECN and checksums are filled per packet
+    Endpoint local;  // the address (and listen port) the peer sees us at
+    // Lengths, ECN and checksums are filled in per packet. Where the UDP checksum stands: the sum
+    // of addresses, protocol and ports, folded, to which a packet adds its own; 0: none is made.
+    std::array<uint8_t, 66> header{};
 };
+
+// Of outer IPv4: over IPv6 there always is one (W44).
+enum class UdpChecksum : uint8_t { always, never };
 
 struct LinkOptions {
     PortId port;
@@ -32,7 +37,15 @@ struct LinkOptions {
     MacAddress next_hop_mac;  // of the endpoint if on-link, else of the gateway
     Endpoint local;
     Endpoint remote;  // same family as local
+    UdpChecksum udp_checksum = UdpChecksum::always;
 };
 Link make_link(const LinkOptions& options) noexcept;
+
+// The largest inner packet for datagrams of at most `outer_mtu_bytes`, which the sender's padding
+// must not make larger: a multiple of 16, or the 1420 bytes at which a peer's own MTU ends its
+// padding (W04). This is what hosts and peers are told, and what padding goes up to here.
+uint16_t inner_mtu(uint16_t outer_mtu_bytes, Family outer) noexcept;
+// The largest datagram of the link, IP header included.
+uint16_t outer_mtu(const Link& link) noexcept;
 
 }  // namespace meshgate

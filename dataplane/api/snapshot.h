@@ -22,6 +22,7 @@ enum class ForwardKind : uint8_t {
     gateway,    // through next_hop on a LAN port
     peer,       // sealed for this peer
     blackhole,  // refused on purpose
+    broadcast,  // all hosts of a network of ours (RFC 2644: not from elsewhere)
 };
 
 struct ForwardingEntry {

@@ -3,9 +3,12 @@
 // In:    frames of a LAN port, data at the Ethernet header.
 // Out:   IP packets with sound headers and whole checksums, data at the IP header, nothing behind.
 // Punts: ARP, neighbour discovery, Babel.
-// Drops: what contradicts itself, multicast and broadcast, sources that cannot be.
+// Drops: what contradicts itself, frames to groups, sources that cannot be.
+
+#include <algorithm>
 
 #include "dataplane/path/mesh.h"
+#include "dataplane/path/scope.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/ports/port.h"
 #include "dataplane/wire/frame.h"
@@ -16,14 +19,22 @@ namespace meshgate {
 
 namespace {
 
-// Multicast and broadcast are not routed; neighbour discovery was taken out before.
+// What may not leave the link because of its source may be for us all the same.
+Drop check_scope(const PortView& view, const IpAddress& source,
+                 const IpAddress& destination) noexcept {
+    const Drop wrong = check_source_scope(source);
+    const bool for_us = std::ranges::count(view.addresses, destination) != 0;
+    return wrong == Drop::link_local && for_us ? kSound : wrong;
+}
+
+// Frames to groups are not routed; neighbour discovery was taken out before. What other
+// destinations may be is for the route stage to say.
 Drop check_addresses_v4(const PortView& view, const rte_ipv4_hdr& ip, Frame frame) noexcept {
-    const uint32_t destination = rte_be_to_cpu_32(ip.dst_addr);
-    if ((destination >> 28) == 0xe || frame.is_for_group())
-        return Drop::multicast;
-    if ((destination >> 24) == 127 || destination == 0)
+    if (frame.is_for_group())
+        return ip.dst_addr == UINT32_MAX ? Drop::broadcast : Drop::multicast;
+    if (is_ours_v4(view, ip.src_addr))
         return Drop::martian;
-    return is_ours_v4(view, ip.src_addr) ? Drop::martian : kSound;
+    return check_scope(view, IpAddress::v4(ip.src_addr), IpAddress::v4(ip.dst_addr));
 }
 
 // Control has the packet already.
@@ -36,12 +47,11 @@ Drop check_addresses_v6(Worker& worker, rte_mbuf* mbuf, const PortView& view,
     if ((destination.is_multicast() || destination.is_link_local()) &&
         takes_babel_in_clear(worker, mbuf, view, frame))
         return kTaken;
-    if (destination.is_multicast() || frame.is_for_group())
+    if (frame.is_for_group())
         return Drop::multicast;
-    if (destination.is_loopback() || destination.is_unspecified() ||
-        IpAddress::v6(ip.src_addr).is_unspecified())
+    if (is_ours_v6(view, ip.src_addr))
         return Drop::martian;
-    return is_ours_v6(view, ip.src_addr) ? Drop::martian : kSound;
+    return check_scope(view, IpAddress::v6(ip.src_addr), destination);
 }
 
 Drop check_addresses(Worker& worker, rte_mbuf* mbuf, const PortView& view, Frame frame) noexcept {

@@ -15,7 +15,7 @@ namespace meshgate {
 namespace {
 
 // Puts the prepared headers of `link` in front of a WireGuard message and fills in what depends on
-// it. The port finishes an IPv6 UDP checksum where it says it can. False without headroom.
+// it. The port finishes the UDP checksum where it says it can. False without headroom.
 [[gnu::always_inline]] inline bool prepend_outer(rte_mbuf* mbuf, const Link& link, uint8_t tos,
                                                  const WorkerShared* shared) noexcept {
     const uint16_t message_len = mbuf->data_len;
@@ -25,12 +25,11 @@ namespace {
     copy_header(frame, link);
     mbuf->ol_flags = 0;
     uint8_t* l3 = frame + link.ip_offset;
-    if (!link.outer_ipv6) {
+    if (link.outer_ipv6)
+        fill_outer_ipv6(l3, message_len, tos);
+    else
         fill_outer_ipv4(l3, message_len, tos);
-        return true;
-    }
-    fill_outer_ipv6(l3, message_len, tos);
-    sum_outer_udp(mbuf, l3, link.ip_offset,
+    sum_outer_udp(mbuf, l3, link,
                   shared != nullptr && shared->ports[link.port]->traits().tx_udp_checksum);
     return true;
 }

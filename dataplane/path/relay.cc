@@ -42,18 +42,17 @@ uint64_t sum_addresses_and_ports(const uint8_t* l3, const uint8_t* udp, bool v6)
     return addresses + sum_words(udp, 1);
 }
 
-Carried carried_from(rte_mbuf* mbuf, bool to_ipv6) noexcept {
+Carried carried_from(rte_mbuf* mbuf) noexcept {
     const uint8_t* l3 = outer_l3(mbuf);
     const bool v6 = (*l3 >> 4) == 6;
     Carried carried;
     carried.hop_limit = v6 ? reinterpret_cast<const rte_ipv6_hdr*>(l3)->hop_limits
                            : reinterpret_cast<const rte_ipv4_hdr*>(l3)->time_to_live;
     carried.tos = meta_of(mbuf).outer_tos;
-    if (!to_ipv6)
-        return carried;
     const uint8_t* udp = header_at<uint8_t>(mbuf) - kUdpLen;
     carried.checksum = reinterpret_cast<const rte_udp_hdr*>(udp)->dgram_cksum;
-    carried.sum = sum_addresses_and_ports(l3, udp, v6);
+    if (carried.checksum != 0)
+        carried.sum = sum_addresses_and_ports(l3, udp, v6);
     return carried;
 }
 
@@ -76,24 +75,16 @@ uint16_t move_checksum(const Carried& carried, uint64_t sum_after) noexcept {
     return static_cast<uint16_t>(~(sum % kSumModulus));
 }
 
-void rewrite_ipv6(rte_mbuf* mbuf, uint8_t* l3, const Link& link, const Carried& carried,
-                  uint16_t message_len, bool offload) noexcept {
+void rewrite_ipv6(uint8_t* l3, uint16_t message_len, const Carried& carried) noexcept {
     fill_outer_ipv6(l3, message_len, carried.tos);
     reinterpret_cast<rte_ipv6_hdr*>(l3)->hop_limits = carried.hop_limit - 1;
-    uint8_t* udp = l3 + kIpv6Len;
-    if (carried.checksum == 0) {
-        sum_outer_udp(mbuf, l3, link.ip_offset, offload);
-        return;
-    }
-    reinterpret_cast<rte_udp_hdr*>(udp)->dgram_cksum =
-        move_checksum(carried, sum_addresses_and_ports(l3, udp, true));
 }
 
 // kSound, or why the datagram does not travel on.
 constexpr Drop kSound = Drop::nb_reasons;
 
 Drop rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
-    const Carried carried = carried_from(mbuf, link.outer_ipv6);
+    const Carried carried = carried_from(mbuf);
     if (carried.hop_limit <= 1)
         return Drop::ttl_expired;
     const uint16_t message_len = mbuf->data_len;
@@ -106,10 +97,16 @@ Drop rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
     mbuf->ol_flags = 0;
     uint8_t* l3 = frame + link.ip_offset;
     if (link.outer_ipv6)
-        rewrite_ipv6(mbuf, l3, link, carried, message_len,
-                     worker.shared.ports[link.port]->traits().tx_udp_checksum);
+        rewrite_ipv6(l3, message_len, carried);
     else
         rewrite_ipv4(l3, message_len, carried);
+    if (carried.checksum == 0) {
+        sum_outer_udp(mbuf, l3, link, worker.shared.ports[link.port]->traits().tx_udp_checksum);
+        return kSound;
+    }
+    uint8_t* udp = frame + link.header_len - kUdpLen;
+    reinterpret_cast<rte_udp_hdr*>(udp)->dgram_cksum =
+        move_checksum(carried, sum_addresses_and_ports(l3, udp, link.outer_ipv6));
     return kSound;
 }
 

@@ -5,10 +5,14 @@
 // lowered;
 //        `errors` with the ICMP error to answer with. The batch is left empty.
 // Punts: echo requests to our own addresses, mesh control messages of peers.
-// Drops: blackhole, local_no_listener (what may not be answered).
+// Drops: blackhole, local_no_listener (what may not be answered); broadcast, multicast, link_local,
+//        martian, reserved, by destination.
+
+#include <algorithm>
 
 #include "dataplane/path/mesh.h"
 #include "dataplane/path/route_lookup.h"
+#include "dataplane/path/scope.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/wire.h"
 
@@ -65,6 +69,32 @@ bool take_hop(rte_mbuf* mbuf) noexcept {
     return true;
 }
 
+// A link-local destination is reached on its link alone: by the port's own hosts where it is the
+// port's, and by what the box itself sends there (nobody else gets here with a source of ours).
+bool stays_on_link(const Snapshot& snapshot, const ForwardingEntry& entry, const PacketMeta& meta,
+                   const IpAddress& source) noexcept {
+    if (meta.from_peer != kNoPeer)
+        return false;
+    if (entry.kind == ForwardKind::local)
+        return true;
+    const bool on_a_port =
+        entry.kind == ForwardKind::connected || entry.kind == ForwardKind::gateway;
+    return on_a_port && std::ranges::count(snapshot.ports[entry.port].addresses, source) != 0;
+}
+
+// nb_reasons, or why the packet goes nowhere, wherever the route leads.
+Drop check_scope(const Snapshot& snapshot, const ForwardingEntry& entry, rte_mbuf* mbuf) noexcept {
+    const bool v4 = ip_version(mbuf) == 4;
+    const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf);
+    const auto* ip6 = header_at<rte_ipv6_hdr>(mbuf);
+    const IpAddress destination = v4 ? IpAddress::v4(ip4->dst_addr) : IpAddress::v6(ip6->dst_addr);
+    const Drop wrong = check_destination_scope(destination);
+    if (wrong != Drop::link_local)
+        return wrong;
+    const IpAddress source = v4 ? IpAddress::v4(ip4->src_addr) : IpAddress::v6(ip6->src_addr);
+    return stays_on_link(snapshot, entry, meta_of(mbuf), source) ? Drop::nb_reasons : wrong;
+}
+
 void forward_to(Worker& worker, rte_mbuf* mbuf, const Snapshot& snapshot,
                 const ForwardingEntry& entry, Routed& routed) noexcept {
     PacketMeta& meta = meta_of(mbuf);
@@ -88,18 +118,27 @@ void forward_to(Worker& worker, rte_mbuf* mbuf, const Snapshot& snapshot,
 
 void route_stage(Worker& worker, const Snapshot& snapshot, Batch& batch, Routed& routed) noexcept {
     ForwardIndices forwards;
-    look_up(forwards, *snapshot.fib, batch, AddressField::destination);
+    const LookedUp looked_up = look_up(forwards, *snapshot.fib, batch, AddressField::destination);
     uint16_t next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         const uint32_t forward = forwards[next++];
         const ForwardingEntry& entry = snapshot.entries[forward];
         meta_of(mbuf).forward = forward;
+        if (looked_up.maybe_special) {
+            if (const Drop wrong = check_scope(snapshot, entry, mbuf); wrong != Drop::nb_reasons) {
+                worker.drop(mbuf, wrong);
+                return false;
+            }
+        }
         switch (entry.kind) {
             case ForwardKind::no_route:
                 fail_with(mbuf, IcmpError::no_route, routed.errors);
                 break;
             case ForwardKind::blackhole:
                 worker.drop(mbuf, Drop::blackhole);
+                break;
+            case ForwardKind::broadcast:
+                worker.drop(mbuf, Drop::broadcast);
                 break;
             case ForwardKind::local:
                 deliver_locally(worker, mbuf, routed.errors);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/path/route_lookup.h"
 
+#include "dataplane/path/scope.h"
 #include "dataplane/wire/wire.h"
 
 namespace meshgate {
@@ -23,27 +24,33 @@ struct Gathered {
 
 }  // namespace
 
-uint16_t look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
+LookedUp look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
                  AddressField field) noexcept {
     Gathered<uint32_t> v4;
     Gathered<const uint8_t*> v6;
     const bool source = field == AddressField::source;
+    unsigned special = 0;
     for (uint16_t i = 0; i < batch.size(); ++i) {
         if (ip_version(batch[i]) == 4) {
             const auto* ip = header_at<rte_ipv4_hdr>(batch[i]);
-            v4.add(source ? ip->src_addr : ip->dst_addr, i);
+            const uint32_t address_be = source ? ip->src_addr : ip->dst_addr;
+            special |= kFirstOctets[address_be & 0xff] & kMaybeSpecialV4;
+            v4.add(address_be, i);
             continue;
         }
         const auto* ip = header_at<rte_ipv6_hdr>(batch[i]);
-        v6.add(source ? ip->src_addr : ip->dst_addr, i);
+        const uint8_t* address = source ? ip->src_addr : ip->dst_addr;
+        special |= kFirstOctets[*address] & kMaybeSpecialV6;
+        v6.add(address, i);
     }
+    const LookedUp result{.nb_v6 = v6.size, .maybe_special = special != 0};
     if (v6.size == 0) {
         fib.lookup_v4({forwards.data(), v4.size}, v4.all());
-        return 0;
+        return result;
     }
     if (v4.size == 0) {
         fib.lookup_v6({forwards.data(), v6.size}, v6.all());
-        return v6.size;
+        return result;
     }
     ForwardIndices values;
     fib.lookup_v4({values.data(), v4.size}, v4.all());
@@ -52,7 +59,7 @@ uint16_t look_up(ForwardIndices& forwards, const Fib& fib, const Batch& batch,
     fib.lookup_v6({values.data(), v6.size}, v6.all());
     for (uint16_t i = 0; i < v6.size; ++i)
         forwards[v6.positions[i]] = values[i];
-    return v6.size;
+    return result;
 }
 
 }  // namespace meshgate

@@ -5,15 +5,22 @@
 // same
 //        table that routes to it must lead to the peer (W40).
 // Punts: Babel, which comes from a link-local address and thus before all routes.
-// Drops: source_not_allowed, mesh_flood.
+// Drops: source_not_allowed, mesh_flood; an address that no peer may have by its own reason.
 
 #include "dataplane/path/mesh.h"
 #include "dataplane/path/route_lookup.h"
+#include "dataplane/path/scope.h"
 #include "dataplane/path/stages.h"
 
 namespace meshgate {
 
 namespace {
+
+Drop check_scope(rte_mbuf* mbuf) noexcept {
+    return check_source_scope(ip_version(mbuf) == 4
+                                  ? IpAddress::v4(header_at<rte_ipv4_hdr>(mbuf)->src_addr)
+                                  : IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->src_addr));
+}
 
 bool is_from_link_local(rte_mbuf* mbuf) noexcept {
     return ip_version(mbuf) == 6 && is_link_local_v6(header_at<rte_ipv6_hdr>(mbuf)->src_addr);
@@ -23,16 +30,21 @@ bool is_from_link_local(rte_mbuf* mbuf) noexcept {
 
 void source_check_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
     ForwardIndices forwards;
-    const uint16_t nb_v6 = look_up(forwards, *snapshot.fib, batch, AddressField::source);
+    const LookedUp looked_up = look_up(forwards, *snapshot.fib, batch, AddressField::source);
     uint16_t next = 0;
     const auto is_allowed = [&](rte_mbuf* mbuf) noexcept {
         const ForwardingEntry& entry = snapshot.entries[forwards[next++]];
-        if (entry.kind == ForwardKind::peer && entry.peer == meta_of(mbuf).from_peer)
+        const bool theirs =
+            entry.kind == ForwardKind::peer && entry.peer == meta_of(mbuf).from_peer;
+        if (theirs && !looked_up.maybe_special)
             return true;
-        worker.drop(mbuf, Drop::source_not_allowed);
+        const Drop wrong = check_scope(mbuf);
+        if (theirs && wrong == Drop::nb_reasons)
+            return true;
+        worker.drop(mbuf, wrong == Drop::nb_reasons ? Drop::source_not_allowed : wrong);
         return false;
     };
-    if (nb_v6 == 0) {
+    if (looked_up.nb_v6 == 0) {
         batch.filter(is_allowed);
         return;
     }

@@ -6,12 +6,16 @@
 
 #include <cstring>
 
+#include "dataplane/wire/checksum_lanes.h"
+#include "dataplane/wire/headers.h"
+
 namespace meshgate {
 
 namespace {
 
 constexpr uint8_t kUdp = 17;
 constexpr size_t kVectorLen = sizeof(__m128i);
+const bool kAvx512 = has_vector_headers();
 
 __m128i load(const uint8_t* from) noexcept {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
@@ -56,6 +60,12 @@ uint64_t sum_of_rest(const uint8_t* next, size_t len) noexcept {
 }  // namespace
 
 uint64_t internet_sum(std::span<const uint8_t> bytes) noexcept {
+    if (kAvx512 && bytes.size() > kVectorLen)
+        return internet_sum_avx512(bytes.data(), bytes.size());
+    return internet_sum_sse2(bytes);
+}
+
+uint64_t internet_sum_sse2(std::span<const uint8_t> bytes) noexcept {
     // Two, so that an addition need not wait for the one before.
     Sums even, odd;
     const uint8_t* next = bytes.data();

@@ -15,6 +15,9 @@ constexpr uint64_t kSumModulus = 0xffff;
 // The sum of the bytes as words, an odd last byte filled up with zero; not reduced.
 uint64_t internet_sum(std::span<const uint8_t> bytes) noexcept;
 
+// The same with what every processor has, for processors without AVX-512.
+uint64_t internet_sum_sse2(std::span<const uint8_t> bytes) noexcept;
+
 // The checksum of a TCP segment or UDP datagram whose own field is zero, as it stands on the wire.
 // `addresses` are source and destination as they stand in the IP header.
 uint16_t l4_checksum(std::span<const uint8_t> addresses, uint8_t proto,

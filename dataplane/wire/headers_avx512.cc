@@ -195,9 +195,11 @@ __m512i next_refs(__mmask16 open, __m512i refs, __m512i addresses, const uint32_
 
 HeaderVerdict judge_overlay_avx512(const HeaderGroup* group, const HeaderRules* rules) noexcept {
     const Ipv4Headers ip{group};
-    const __mmask16 odd = are(ip.destination, 0xf0, 0xe0) | are(ip.destination, 0xff, 127) |
-                          are(ip.destination, 0xffffffff, 0) | any_of(ip.source, rules);
-    const auto plain = static_cast<__mmask16>(ip.sound(group) & ~odd);
+    // Link-local, reserved, or of "this network": scope.h.
+    const __mmask16 special =
+        are(ip.source, 0xffff, 0xfea9) | are(ip.source, 0xf0, 0xf0) | are(ip.source, 0xff, 0);
+    const auto plain =
+        static_cast<__mmask16>(ip.sound(group) & ~(any_of(ip.source, rules) | special));
     return {plain, static_cast<uint32_t>(plain & partial_checksums(group, ip))};
 }
 

@@ -52,7 +52,7 @@ inline void copy_header(uint8_t* frame, const Link& link) noexcept {
     std::memcpy(frame + tail, header + tail, kStep);
 }
 
-// UDP over IPv4 goes without a checksum: the AEAD's tag says more (RFC 768 allows it).
+// All but the UDP checksum.
 inline void fill_outer_ipv4(uint8_t* l3, uint16_t message_len, uint8_t tos) noexcept {
     auto* ip = reinterpret_cast<rte_ipv4_hdr*>(l3);
     ip->type_of_service = tos;
@@ -67,7 +67,6 @@ inline void fill_outer_ipv4(uint8_t* l3, uint16_t message_len, uint8_t tos) noex
     udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(kUdpLen + message_len));
 }
 
-// All but the UDP checksum, which is mandatory here (W44).
 inline void fill_outer_ipv6(uint8_t* l3, uint16_t message_len, uint8_t tos) noexcept {
     auto* ip = reinterpret_cast<rte_ipv6_hdr*>(l3);
     auto* udp = reinterpret_cast<rte_udp_hdr*>(l3 + kIpv6Len);
@@ -77,21 +76,29 @@ inline void fill_outer_ipv6(uint8_t* l3, uint16_t message_len, uint8_t tos) noex
     udp->dgram_len = udp_len_be;
 }
 
-// Over the whole datagram, or left to the port that says it can.
-inline void sum_outer_udp(rte_mbuf* mbuf, uint8_t* l3, uint8_t ip_offset, bool offload) noexcept {
-    auto* ip = reinterpret_cast<rte_ipv6_hdr*>(l3);
-    auto* udp = reinterpret_cast<rte_udp_hdr*>(l3 + kIpv6Len);
-    udp->dgram_cksum = 0;
+// What a link's prepared header holds of the checksum becomes that of the datagram, or is left to
+// the port that says it can; where the link makes none, 0 stays.
+inline void sum_outer_udp(rte_mbuf* mbuf, uint8_t* l3, const Link& link, bool offload) noexcept {
+    const uint8_t l3_len = link.outer_ipv6 ? kIpv6Len : kIpv4Len;
+    auto* udp = reinterpret_cast<rte_udp_hdr*>(l3 + l3_len);
+    if (udp->dgram_cksum == 0)
+        return;
     if (!offload) {
-        const uint16_t udp_len = rte_be_to_cpu_16(udp->dgram_len);
-        udp->dgram_cksum = l4_checksum(addresses_of(*ip), kProtoUdp,
-                                       {reinterpret_cast<const uint8_t*>(udp), udp_len});
+        // The length counts twice: in the pseudo-header and in UDP's own.
+        const size_t message_len = rte_be_to_cpu_16(udp->dgram_len) - size_t{kUdpLen};
+        const uint64_t sum = udp->dgram_cksum + 2 * uint64_t{udp->dgram_len} +
+                             internet_sum({reinterpret_cast<const uint8_t*>(udp + 1), message_len});
+        // A remainder of 0 gives 0xffff: 0 would say that there is no checksum (RFC 768).
+        udp->dgram_cksum = static_cast<uint16_t>(~(sum % kSumModulus));
         return;
     }
-    udp->dgram_cksum = rte_ipv6_phdr_cksum(ip, RTE_MBUF_F_TX_UDP_CKSUM);
-    mbuf->ol_flags = RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_UDP_CKSUM;
-    mbuf->l2_len = ip_offset & 0x7fU;
-    mbuf->l3_len = kIpv6Len;
+    const uint64_t version = link.outer_ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
+    mbuf->ol_flags = version | RTE_MBUF_F_TX_UDP_CKSUM;
+    udp->dgram_cksum =
+        link.outer_ipv6 ? rte_ipv6_phdr_cksum(reinterpret_cast<rte_ipv6_hdr*>(l3), mbuf->ol_flags)
+                        : rte_ipv4_phdr_cksum(reinterpret_cast<rte_ipv4_hdr*>(l3), mbuf->ol_flags);
+    mbuf->l2_len = link.ip_offset & 0x7fU;
+    mbuf->l3_len = l3_len & 0x1ffU;
 }
 
 }  // namespace meshgate

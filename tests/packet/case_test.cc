@@ -7,15 +7,17 @@
 //   workers 2                  before anything else; default 1
 //   let PEER path none|fixed|mtu=N   the peer has no endpoint, does not roam, or takes no more
 //   let PEER session none|expired|unconfirmed|counter=N|renewed (another, in the same memory)
-//   let link NAME ENDPOINT|none [MTU]     a link of wan0 (to a port MTU of 1500 if not said)
-//   let relay INDEX LINK|none             a relay entry is installed, moved or removed
-//   let relay INDEX refused               ... may not be installed, whatever the link
-//   PORT : FIELDS              a frame arrives (smac= dmac= vlan= ethertype= around the packet)
-//   PEER : FIELDS              a datagram of that peer arrives on wan0, sealed; also counter=
+//   let PEER path port_mtu=N|unsummed  its link is of so narrow a port, or makes no UDP checksums
+//   let link NAME ENDPOINT|none [MTU [unsummed]]  a link of wan0 (to a port MTU of 1500 if not
+//   said) let relay INDEX LINK|none             a relay entry is installed, moved or removed let
+//   relay INDEX refused               ... may not be installed, whatever the link PORT : FIELDS a
+//   frame arrives (smac= dmac= vlan= ethertype= around the packet) PEER : FIELDS              a
+//   datagram of that peer arrives on wan0, sealed; also counter=
 //                              keepalive plain=HEX flip=OFFSET cut_message=N tail_message=N from=
-//                              outer_tos= outer_options= outer_tail= outer_udp_len= index=
-//                              message_type= at=
+//                              outer_tos= outer_options= outer_tail= outer_udp_len= outer_set=
+//                              index= message_type= at=
 //   + PORT|PEER : FIELDS       the same, in one burst with the next
+//   route PREFIX PEER          one route more
 //   route : / seal PEER [LINK] : / frame PORT :   control sends
 //   again                      what left wan0 in the last step arrives there
 //   > PORT : FIELDS            what must leave, in order; only the fields given are compared
@@ -135,6 +137,8 @@ void Case::run_line(const std::string& first, const std::string& line) {
         check_activity(line);
     } else if (first == "relayed") {
         check_relayed(line);
+    } else if (first == "route" && target != ":") {
+        world_->add_route(target, link);
     } else if (first == "+") {
         arrive(target, fields);
     } else if (first == "again") {
@@ -287,7 +291,7 @@ void Case::arrive_sealed(const std::string& name, const Fields& fields) {
                     {"tos", fields.text("outer_tos", "0")},
                     {"options", fields.text("outer_options", "0")},
                     {"hex", to_hex(message)}};
-    for (const char* name_of : {"udp_len", "ip_len", "tail", "no_checksum"}) {
+    for (const char* name_of : {"udp_len", "ip_len", "tail", "no_checksum", "set"}) {
         if (fields.has(std::string{"outer_"} + name_of))
             outer.values[name_of] = fields.text(std::string{"outer_"} + name_of);
     }
@@ -367,6 +371,10 @@ void Case::let(const std::string& line) {
         slot.path_is_fixed.store(true);
     else if (what == "path" && value.starts_with("mtu="))
         slot.path_mtu_bytes.store(static_cast<uint16_t>(std::stoul(value.substr(4))));
+    else if (what == "path" && value.starts_with("port_mtu="))
+        world_->set_path(peer, static_cast<uint16_t>(std::stoul(value.substr(9))));
+    else if (what == "path" && value == "unsummed")
+        world_->set_path(peer, 1500, UdpChecksum::never);
     else if (what == "path")
         slot.path.store(nullptr);
     else if (value == "none")
@@ -382,10 +390,11 @@ void Case::let(const std::string& line) {
 }
 
 void Case::let_link(std::istringstream& words) {
-    std::string name, remote;
+    std::string name, remote, unsummed;
     uint16_t port_mtu_bytes = 1500;
-    words >> name >> remote >> port_mtu_bytes;
-    world_->set_link(name, parse_endpoint(remote), port_mtu_bytes == 0 ? 1500 : port_mtu_bytes);
+    words >> name >> remote >> port_mtu_bytes >> unsummed;
+    world_->set_link(name, parse_endpoint(remote), port_mtu_bytes == 0 ? 1500 : port_mtu_bytes,
+                     unsummed.empty() ? UdpChecksum::always : UdpChecksum::never);
 }
 
 void Case::let_relay(std::istringstream& words) {

@@ -229,6 +229,8 @@ void describe_l4(Description& out, uint8_t proto, std::span<const uint8_t> l4, u
         out["sport"] = std::to_string(get16(l4, 0));
         out["dport"] = std::to_string(get16(l4, 2));
     }
+    if (unchecked)
+        out["unsummed"] = "";
     if (proto == kTcp) {
         describe_tcp_options(out, l4);
         describe_payload(out, l4.subspan(size_t{l4[12]} / 16 * 4));

@@ -32,7 +32,8 @@ struct Fields {
 //   behind)
 Bytes build_packet(const Fields& fields);
 
-// Names and values of what stands in an IP packet, same names as above; "wrong" lists bad checksums
+// Names and values of what stands in an IP packet, same names as above; "unsummed": UDP without a
+// checksum; "wrong" lists bad checksums
 // and lengths, and payload bytes that are not 0, 1, 2, ...
 std::map<std::string, std::string> describe_packet(std::span<const uint8_t> packet);
 

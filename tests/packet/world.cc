@@ -154,7 +154,8 @@ std::unique_ptr<Worker> World::make_worker(unsigned id, Headers headers) {
     return std::make_unique<Worker>(shared_, std::move(parts));
 }
 
-const Link* World::make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes) {
+const Link* World::make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes,
+                                UdpChecksum udp_checksum) {
     const char* local = remote.address.is_v6() ? "2001:db8:1::2" : "198.51.100.2";
     links_.push_back(std::make_unique<Link>(make_link({.port = 0,
                                                        .port_mtu_bytes = port_mtu_bytes,
@@ -162,16 +163,22 @@ const Link* World::make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes)
                                                        .source_mac = ports_.ports[0]->mac(),
                                                        .next_hop_mac = kGatewayMac,
                                                        .local = Endpoint{address(local), 51820},
-                                                       .remote = remote})));
+                                                       .remote = remote,
+                                                       .udp_checksum = udp_checksum})));
     return links_.back().get();
 }
 
 void World::set_link(const std::string& name, const std::optional<Endpoint>& remote,
-                     uint16_t port_mtu_bytes) {
+                     uint16_t port_mtu_bytes, UdpChecksum udp_checksum) {
     const auto id = static_cast<LinkId>(link_ids_.size());
     const LinkId slot = link_ids_.try_emplace(name, id).first->second;
     MG_ASSERT(slot < kMaxLinksHere);
-    link_table_[slot].store(remote ? make_link_to(*remote, port_mtu_bytes) : nullptr);
+    link_table_[slot].store(remote ? make_link_to(*remote, port_mtu_bytes, udp_checksum) : nullptr);
+}
+
+void World::set_path(const std::string& name, uint16_t port_mtu_bytes, UdpChecksum udp_checksum) {
+    const Peer& peer = peers_.at(name);
+    slots_[peer.id].path.store(make_link_to(peer.endpoint, port_mtu_bytes, udp_checksum));
 }
 
 Dataplane::LinkActivity World::link_activity(const std::string& name) const {
@@ -235,14 +242,18 @@ void World::build_snapshot() {
         routes.push_back(
             {*parse_prefix(prefix), static_cast<uint32_t>(snapshot->entries.size() - 1)});
     };
-    for (const char* ours : {"10.1.0.1", "10.2.0.1", "fd10:1::1"})
+    for (const char* ours : {"10.1.0.1", "10.2.0.1", "fd10:1::1", "fe80::1"})
         add(ours, {.kind = ForwardKind::local});
     for (const char* connected : {"10.1.0.0/24", "fd10:1::/64"})
         add(connected, {.kind = ForwardKind::connected, .port = 1});
     add("10.2.0.0/24", {.kind = ForwardKind::connected, .port = 2});
     add("10.1.8.0/21",
         {.kind = ForwardKind::gateway, .port = 1, .next_hop = address("10.1.0.254")});
+    for (const char* everybody : {"10.1.0.0", "10.1.0.255", "10.2.0.0", "10.2.0.255"})
+        add(everybody, {.kind = ForwardKind::broadcast});
     add("10.66.0.0/16", {.kind = ForwardKind::blackhole});
+    for (const auto& [prefix, name] : more_routes_)
+        add(prefix.c_str(), {.kind = ForwardKind::peer, .peer = peers_.at(name).id});
     for (const auto& [prefix, name] : {std::pair{"10.9.0.2/32", "alice"},
                                        {"fd09::2/128", "alice"},
                                        {"10.20.0.0/16", "munich"},
@@ -257,6 +268,11 @@ void World::build_snapshot() {
                                                          {2, address("10.2.0.9"), kHostMac}};
     snapshot->neighbors = NeighborTable::build(neighbors);
     (void)snapshot_->exchange(std::move(snapshot));
+}
+
+void World::add_route(const std::string& prefix, const std::string& peer) {
+    more_routes_.emplace_back(prefix, peer);
+    build_snapshot();
 }
 
 PortId World::port_id(const std::string& port) const {

@@ -61,7 +61,10 @@ public:
 
     // A link of wan0 to there; null: its slot is left empty.
     void set_link(const std::string& name, const std::optional<Endpoint>& remote,
-                  uint16_t port_mtu_bytes);
+                  uint16_t port_mtu_bytes, UdpChecksum udp_checksum = UdpChecksum::always);
+    // Another link in place of the peer's, to the same endpoint.
+    void set_path(const std::string& peer, uint16_t port_mtu_bytes,
+                  UdpChecksum udp_checksum = UdpChecksum::always);
     LinkId link_id(const std::string& name) const { return link_ids_.at(name); }
     IndexTable& index() { return *index_; }
     Dataplane::LinkActivity link_activity(const std::string& name) const;
@@ -74,6 +77,8 @@ public:
     std::optional<Bytes> open_as(const std::string& peer, const Bytes& message, uint64_t& counter);
     std::string peer_with_remote_index(uint32_t remote_index) const;
 
+    // One route more, to a peer.
+    void add_route(const std::string& prefix, const std::string& peer);
     const PortView& view(const std::string& port) const;
     PortId port_id(const std::string& port) const;
     Peer& peer(const std::string& name) { return peers_.at(name); }
@@ -86,7 +91,8 @@ public:
     unsigned mbufs_in_use() const;
 
 private:
-    const Link* make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes);
+    const Link* make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes,
+                             UdpChecksum udp_checksum = UdpChecksum::always);
     void add_peer(const std::string& name, const std::string& endpoint, bool session);
     void build_snapshot();
     std::unique_ptr<Worker> make_worker(unsigned id, Headers headers);
@@ -111,6 +117,7 @@ private:
     WorkerShared shared_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::map<std::string, Peer> peers_;
+    std::vector<std::pair<std::string, std::string>> more_routes_;
     std::vector<uint64_t> drops_seen_, punts_seen_;
     uint64_t handovers_seen_ = 0;
     std::vector<std::string> notes_;

@@ -186,6 +186,7 @@ void PacketPath::route(Bytes ip, PeerId from) {
     switch (entry.kind) {
         case ForwardKind::no_route:
         case ForwardKind::blackhole:
+        case ForwardKind::broadcast:
             return drop(Drop::no_route);
         case ForwardKind::local:
         case ForwardKind::connected:

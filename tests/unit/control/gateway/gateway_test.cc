@@ -471,7 +471,7 @@ TEST_F(GatewayTest, BelievesPathMtuOnlyForItsOwnLiveSessions) {
     report(fragmentation_needed(link, index_le, 575));
     EXPECT_EQ(mtu(), 1440) << "no path is so narrow";
     report(fragmentation_needed(link, index_le, 1400));
-    EXPECT_EQ(mtu(), 1340);
+    EXPECT_EQ(mtu(), 1328);
     a_->gateway->watch_links();
     clock_ns_ += 601'000'000'000;
     a_->gateway->tick();

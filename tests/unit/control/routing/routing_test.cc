@@ -65,8 +65,8 @@ TEST_F(PublishTest, ForwardsByLongestPrefix) {
 
 TEST_F(PublishTest, NeverForwardsBroadcastsAndLinkLocal) {
     build({}, {{7, {*parse_prefix("0.0.0.0/0"), *parse_prefix("::/0")}}});
-    EXPECT_EQ(lookup("10.1.0.255").kind, ForwardKind::blackhole);
-    EXPECT_EQ(lookup("10.1.0.0").kind, ForwardKind::blackhole);
+    EXPECT_EQ(lookup("10.1.0.255").kind, ForwardKind::broadcast);
+    EXPECT_EQ(lookup("10.1.0.0").kind, ForwardKind::broadcast);
     EXPECT_EQ(lookup("fe80::1").kind, ForwardKind::blackhole);
     EXPECT_EQ(lookup("127.0.0.1").kind, ForwardKind::blackhole);
 }

@@ -271,9 +271,9 @@ TEST_F(LinksMtu, BelievesWhatQuotesALiveSession) {
     links.on_path_mtu(strange, now);
     EXPECT_EQ(path()->mtu_bytes, 1440);
     links.on_path_mtu(report(1400), now);
-    EXPECT_EQ(path()->mtu_bytes, 1340);
+    EXPECT_EQ(path()->mtu_bytes, 1328);
     links.on_path_mtu(report(1450), now);
-    EXPECT_EQ(path()->mtu_bytes, 1340) << "never wider";
+    EXPECT_EQ(path()->mtu_bytes, 1328) << "never wider";
     now += 10min;
     EXPECT_LE(links.next_deadline(), now);
     links.tick(now);
@@ -285,11 +285,11 @@ TEST_F(LinksMtu, HoldsForAllLinksAlongThePath) {
     const LinkId other_port = links.add({1, far_end}, now);
     const LinkId other_end = links.add({0, {*parse_address("198.51.100.8"), 9}}, now);
     links.on_path_mtu(report(1400), now);
-    EXPECT_EQ(links.find(same)->mtu_bytes, 1340);
+    EXPECT_EQ(links.find(same)->mtu_bytes, 1328);
     EXPECT_EQ(links.find(other_port)->mtu_bytes, 1440);
     EXPECT_EQ(links.find(other_end)->mtu_bytes, 1440);
     const LinkId later = links.add({0, {far_end.address, 10}}, now);
-    EXPECT_EQ(links.find(later)->mtu_bytes, 1340) << "known already";
+    EXPECT_EQ(links.find(later)->mtu_bytes, 1328) << "known already";
 }
 
 TEST_F(LinksMtu, ComesBackWithTheEndpoint) {
@@ -297,7 +297,7 @@ TEST_F(LinksMtu, ComesBackWithTheEndpoint) {
     links.set_endpoint(peer, {.remote = {*parse_address("198.51.100.8"), 9}}, now);
     EXPECT_EQ(path()->mtu_bytes, 1440) << "of another path nothing is known";
     links.set_endpoint(peer, {.remote = far_end}, now);
-    EXPECT_EQ(path()->mtu_bytes, 1340);
+    EXPECT_EQ(path()->mtu_bytes, 1328);
 }
 
 TEST_F(LinksMtu, LooksAtSoManyReportsOnly) {
@@ -306,7 +306,7 @@ TEST_F(LinksMtu, LooksAtSoManyReportsOnly) {
     links.on_path_mtu(report(1400), now);
     EXPECT_EQ(path()->mtu_bytes, 1440);
     links.on_path_mtu(report(1400), now + 1s);
-    EXPECT_EQ(path()->mtu_bytes, 1340);
+    EXPECT_EQ(path()->mtu_bytes, 1328);
 }
 
 // ---- all of it, at random ----

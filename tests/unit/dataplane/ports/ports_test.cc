@@ -251,7 +251,7 @@ TEST(Link, PreparesOuterIpv4) {
               "020000000001"
               "0800"
               "450000000000400040114eb1c0000201c6336407"  // the sum over a length of 0
-              "ca6c123400000000");
+              "ca6c12340000c8ee");  // the sum of addresses, protocol and ports
     EXPECT_EQ(link.ip_offset, 14);
     EXPECT_EQ(link.mtu_bytes, 1440);
     EXPECT_FALSE(link.outer_ipv6);
@@ -268,7 +268,7 @@ TEST(Link, PreparesOuterIpv6BehindAVlanTag) {
               "6000000000001140"
               "20010db8000000000000000000000001"
               "20010db8000000000000000000000002"
-              "ca6c123400000000");
+              "ca6c123400003827");
     EXPECT_EQ(link.ip_offset, 18);
     EXPECT_EQ(link.header_len, link.header.size());
     EXPECT_EQ(link.mtu_bytes, 1420);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/api/link.h"
+
+#include <gtest/gtest.h>
+#include <rte_byteorder.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace meshgate {
+namespace {
+
+// What a stock peer makes of an inner packet: padded to 16, but not above its own MTU of 1420.
+uint32_t outer_len(uint32_t inner_len, Family outer) {
+    const uint32_t padded = std::max(inner_len, std::min((inner_len + 15) / 16 * 16, 1420U));
+    return padded + (outer == Family::ipv6 ? 80 : 60);
+}
+
+TEST(InnerMtu, FitsAfterThePeersPadding) {
+    for (const Family outer : {Family::ipv4, Family::ipv6}) {
+        for (uint16_t path_mtu = 576; path_mtu <= 1500; ++path_mtu) {
+            const uint16_t mtu = inner_mtu(path_mtu, outer);
+            EXPECT_LE(outer_len(mtu, outer), path_mtu);
+            EXPECT_GT(mtu + 16 + (outer == Family::ipv6 ? 80 : 60), path_mtu) << "too careful";
+        }
+    }
+}
+
+TEST(InnerMtu, IsTheUsualOneForTheUsualPath) {
+    EXPECT_EQ(inner_mtu(1500, Family::ipv4), 1440);
+    EXPECT_EQ(inner_mtu(1500, Family::ipv6), 1420);
+    EXPECT_EQ(inner_mtu(1480, Family::ipv4), 1420);
+    EXPECT_EQ(inner_mtu(1400, Family::ipv4), 1328) << "1340 would be padded to 1344";
+    EXPECT_EQ(inner_mtu(9000, Family::ipv6), 8912);
+}
+
+LinkOptions to(const char* local, const char* remote) {
+    return {.port = 0,
+            .port_mtu_bytes = 1400,
+            .vlan = kNoVlan,
+            .source_mac = {},
+            .next_hop_mac = {},
+            .local = parse_endpoint(local).value(),
+            .remote = parse_endpoint(remote).value()};
+}
+
+uint16_t prepared_checksum(const Link& link) {
+    uint16_t sum = 0;
+    std::memcpy(&sum, &link.header[link.header_len - 2U], sizeof sum);
+    return sum;
+}
+
+TEST(MakeLink, HoldsTheSumOfWhatDatagramsHaveInCommon) {
+    LinkOptions options = to("192.0.2.1:51820", "198.51.100.2:4500");
+    // 0xc000 + 0x0201 + 0xc633 + 0x6402 + 17 + 51820 + 4500, folded.
+    const uint32_t sum = 0xc000 + 0x0201 + 0xc633 + 0x6402 + 17 + 51820 + 4500;
+    const auto folded = static_cast<uint16_t>((sum & 0xffff) + (sum >> 16));
+    EXPECT_EQ(prepared_checksum(make_link(options)), rte_cpu_to_be_16(folded));
+    options.udp_checksum = UdpChecksum::never;
+    EXPECT_EQ(prepared_checksum(make_link(options)), 0);
+    options = to("[2001:db8::1]:51820", "[2001:db8::2]:4500");
+    options.udp_checksum = UdpChecksum::never;
+    EXPECT_NE(prepared_checksum(make_link(options)), 0) << "mandatory over IPv6";
+}
+
+TEST(MakeLink, KnowsItsOuterMtu) {
+    EXPECT_EQ(outer_mtu(make_link(to("192.0.2.1:51820", "198.51.100.2:4500"))), 1328 + 60);
+    EXPECT_EQ(outer_mtu(make_link(to("[2001:db8::1]:1", "[2001:db8::2]:4500"))), 1312 + 80);
+}
+
+}  // namespace
+}  // namespace meshgate
