@@ -22,8 +22,7 @@ wireguard::PeerOptions options_of(const config::Peer& peer, const Secrets& secre
         .public_key = peer.public_key,
         .preshared_key = key == secrets.preshared_keys.end() ? SecretKey{} : key->second.clone(),
         .endpoint = peer.endpoint,
-        .persistent_keepalive_s = peer.persistent_keepalive_s,
-        .endpoint_policy = wireguard::EndpointPolicy::roams};
+        .persistent_keepalive_s = peer.persistent_keepalive_s};
 }
 
 std::vector<IpAddress> gateways_of(const config::Port& port) {
@@ -140,23 +139,17 @@ void Gateway::publish_routes() {
 
 void Gateway::make_mesh(const Now& now) {
     mesh_ = std::make_unique<mesh::Mesh>(
-        mesh::MeshParts{.dataplane = parts_.dataplane,
-                        .device = device_,
-                        .sessions = sessions_,
-                        .links = links_,
-                        .log = parts_.log,
-                        .clock = parts_.clock,
-                        .send_as_is = [this](const wireguard::SendMessage& message,
-                                             const Now& at) { links_.send(message, at.mono); },
-                        .set_name =
-                            [this](PeerId peer, const std::string& name) {
-                                if (name.empty())
-                                    names_.erase(peer);
-                                else
-                                    names_[peer] = name;
-                            }},
+        mesh::MeshParts{
+            .dataplane = parts_.dataplane,
+            .device = device_,
+            .links = links_,
+            .log = parts_.log,
+            .clock = parts_.clock,
+            .send_as_is = [this](const wireguard::SendMessage& message,
+                                 const Now& at) { links_.send(message, at.mono); },
+            .set_name = [this](PeerId peer, const std::string& name) { names_[peer] = name; }},
         parts_.network->authority(), model_);
-    sessions_.set_mesh(mesh_.get());
+    sessions_.set_path_gate(*mesh_);
     publish_listen_ports(now.mono);
     publish_ports(now.mono);
     mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
@@ -166,6 +159,7 @@ void Gateway::make_mesh(const Now& now) {
 // New things come before old ones go.
 void Gateway::take_network(const Now& now) {
     mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
+    sessions_.carry_out(now);  // sessions of members that went end
     add_clients(now);
     const auto departed = departed_clients();
     for (const config::Peer& client : departed)
@@ -173,7 +167,8 @@ void Gateway::take_network(const Now& now) {
     set_foreign({}, now.mono);
     publish_routes();
     publish(now.mono);
-    mesh_->forget_departed();
+    for (const PeerId member : mesh_->take_departed())
+        release_slot(member);
     for (const config::Peer& client : departed)
         remove_peer(client, now);
     settle(now);
@@ -256,9 +251,8 @@ void Gateway::set_addresses(const std::string& host, const std::vector<IpAddress
     settle(now);
 }
 
-void Gateway::answer_foreign_handshakes(const Now& now) {
+void Gateway::answer_forwarded_handshakes(const Now& now) {
     for (const auto& handshake : mesh_->take_handshakes()) {
-        mesh_->on_handshake_from(handshake.from);
         device_.receive(handshake.bytes, handshake.from, handshakes_.size(), now);
         sessions_.carry_out(now);
     }
@@ -308,10 +302,14 @@ void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
         mesh_->remove_client(*id);
     device_.remove_peer(*id, now);
     sessions_.carry_out(now);
-    sessions_.forget(*id);
     links_.refuse(*id);
-    names_.erase(*id);
-    parts_.dataplane.remove_peer(*id);
+    release_slot(*id);
+}
+
+void Gateway::release_slot(PeerId peer) {
+    sessions_.forget(peer);
+    names_.erase(peer);
+    parts_.dataplane.remove_peer(peer);
 }
 
 void Gateway::set_listen_port(uint16_t before, uint16_t after, Time now) {

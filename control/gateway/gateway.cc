@@ -51,10 +51,6 @@ Gateway::Gateway(Parts parts, config::Model model)
                     [](std::span<uint8_t> bytes) { randombytes_buf(bytes.data(), bytes.size()); },
                 .mark = router_mark()}} {}
 
-Gateway::~Gateway() {
-    sessions_.set_mesh(nullptr);
-}
-
 wireguard::DeviceOptions Gateway::device_options() {
     return {.timings = parts_.timings,
             .nb_workers = parts_.dataplane.options().nb_workers,
@@ -193,16 +189,6 @@ bool Gateway::workers_refuse_handshakes() {
     return nb_refused != std::exchange(nb_refused_handshakes_, nb_refused);
 }
 
-// Those that are for somebody else, by their mac1 or their index.
-uint64_t Gateway::nb_strange_handshakes() const {
-    using wireguard::HandshakeEvent;
-    uint64_t sum = 0;
-    for (const auto event : {HandshakeEvent::bad_mac1, HandshakeEvent::stale_response,
-                             HandshakeEvent::stale_cookie_reply})
-        sum += device_.counters()[static_cast<size_t>(event)];
-    return sum;
-}
-
 void Gateway::answer_handshakes() {
     if (handshakes_.empty())
         return;
@@ -215,12 +201,10 @@ void Gateway::answer_handshakes() {
         const QueuedHandshake queued = handshakes_.front();
         handshakes_.pop_front();
         const auto bytes = std::span{queued.bytes}.first(queued.len);
-        if (mesh_)
-            mesh_->on_handshake_from(queued.from);
-        const uint64_t nb_strange = nb_strange_handshakes();
-        device_.receive(bytes, queued.from, std::max(handshakes_.size(), nb_least), now);
-        if (mesh_ && nb_strange != nb_strange_handshakes())
-            mesh_->on_strange_handshake(bytes, queued.from, now);
+        const auto fate =
+            device_.receive(bytes, queued.from, std::max(handshakes_.size(), nb_least), now);
+        if (mesh_ && is_for_another(fate))
+            mesh_->on_handshake_for_another(bytes, queued.from, now);
         sessions_.carry_out(now);
     }
 }
@@ -331,7 +315,7 @@ void Gateway::settle(const Now& now) {
     }
     sessions_.carry_out(now);
     if (mesh_) {
-        answer_foreign_handshakes(now);
+        answer_forwarded_handshakes(now);
         if (mesh_->take_routes_changed())
             publish_routes();
     }

@@ -51,7 +51,6 @@ public:
     // Adds the model's peers and publishes the first snapshot; workers may start afterwards.
     static Result<std::unique_ptr<Gateway>> create(Parts parts, config::Model model,
                                                    Secrets secrets);
-    ~Gateway();
 
     // Own timestamps stay above this one; before up().
     void raise_timestamp_floor(uint64_t wall_ns) { device_.raise_timestamp_floor(wall_ns); }
@@ -132,7 +131,6 @@ private:
     void handle(Packet packet, const Now& now);
     void queue_handshake(const Packet& packet);
     bool workers_refuse_handshakes();
-    uint64_t nb_strange_handshakes() const;
     void answer_handshakes();
     void answer_echo(Packet packet, Time now);
     void handle(const Note& note, const Now& now);
@@ -141,7 +139,8 @@ private:
     void add_clients(const Now& now);
     void look_at_candidates(const Now& now);
     std::vector<config::Peer> departed_clients() const;
-    void answer_foreign_handshakes(const Now& now);
+    void answer_forwarded_handshakes(const Now& now);
+    void release_slot(PeerId peer);
     // Carries out what the other functions led to; the last step of each.
     void settle(const Now& now);
 

@@ -52,12 +52,6 @@ struct Steering {
     }
 };
 
-// A keypair that may send to the member: under this index its packets arrive there.
-struct SendingKeypair {
-    uint32_t local_index = 0;
-    uint32_t remote_index = 0;
-};
-
 // What size gets through by the way in force, where that goes by relays (mesh_sounding.cc).
 struct Sounding {
     uint16_t mtu_bytes = UINT16_MAX;  // in force; no more than what our own link takes anyway
@@ -92,8 +86,7 @@ struct Member {
     bool held = false;                      // a session waits for a path before it may send
     uint32_t held_local = 0;                // which; also the one that was used last
     Time held_until{};
-    std::optional<uint32_t> insists_on;  // this keypair sends, although no path is ready for it
-    std::optional<Steering> told_way;    // the best way when those who relay were last told
+    std::optional<Steering> told_way;  // the best way when those who relay were last told
     // A handshake message came by this link: good enough until the probes know better.
     std::optional<LinkKey> greeted_by;
     Time greeted_until{};

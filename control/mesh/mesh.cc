@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "control/sessions/sessions.h"
-
 namespace meshgate::mesh {
 
 namespace {
@@ -193,13 +191,11 @@ void Mesh::add_member(const config::Member& info, const Now& now) {
         return log(Log::Level::error, "no-room", info.name,
                    "dataplane.max_peers is too small for the network", now);
     links_.wait(member->peer);
-    const auto added =
-        parts_.device.add_peer(member->peer,
-                               {.public_key = info.public_key,
-                                .preshared_key = SecretKey{},
-                                .endpoint = Endpoint{member->node, 0},
-                                .endpoint_policy = wireguard::EndpointPolicy::routed},
-                               now);
+    const auto added = parts_.device.add_peer(member->peer,
+                                              {.public_key = info.public_key,
+                                               .preshared_key = SecretKey{},
+                                               .endpoint = wireguard::NodeAddress{member->node}},
+                                              now);
     if (added != wireguard::AddPeer::added) {
         links_.refuse(member->peer);
         parts_.dataplane.remove_peer(member->peer);
@@ -220,22 +216,14 @@ void Mesh::remove_member(Member& member, const Now& now) {
     while (!member.links.empty())
         remove_link(member, LinkKey{member.links.begin()->first}, time);
     speaker_.unwant({member.node, 128});
-    const PeerId peer = member.peer;
-    links_.refuse(peer);
-    parts_.device.remove_peer(peer, now);
-    parts_.sessions.carry_out(now);
-    parts_.sessions.forget(peer);
-    by_peer_.erase(peer);
-    departed_.push_back(std::move(members_.extract(IpAddress{member.node}).mapped()));
+    for (const auto& [local_index, remote_index] : member.keypairs)
+        relays_.close(remote_index, time);
+    links_.refuse(member.peer);
+    parts_.device.remove_peer(member.peer, now);
+    by_peer_.erase(member.peer);
+    departed_.push_back(member.peer);
+    members_.erase(IpAddress{member.node});
     steering_due_ = true;
-}
-
-void Mesh::forget_departed() {
-    for (const auto& member : departed_) {
-        parts_.set_name(member->peer, {});
-        parts_.dataplane.remove_peer(member->peer);
-    }
-    departed_.clear();
 }
 
 void Mesh::set_ports(const config::Model& box, const Now& now) {
@@ -293,8 +281,8 @@ void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) 
     if (member == nullptr)
         return on_client_keypair(keypair.peer, now);
     member->keypairs[keypair.local_index] = keypair.remote_index;
-    if (handshake_from_.port != kNoPort && handshake_from_.remote.port != 0) {
-        const LinkKey key{handshake_from_.port, handshake_from_.remote};
+    if (const auto* from = std::get_if<wireguard::Addressing>(&keypair.from)) {
+        const LinkKey key{from->port, from->remote};
         member->greeted_by = key;
         member->greeted_until = now.mono + kGreetingLife;
         add_link(*member, key, LinkOrigin::heard, now.mono);
@@ -399,7 +387,7 @@ void Mesh::review_member(Member& member, const Now& now) {
     forgive(member, time);
     probe_path(member, now);
     if (member.held && time >= member.held_until)
-        insist(member, now);
+        insist(member);
     if (member.held || !member.steering || member.lost_at)
         steer(member, now);
 }

@@ -23,13 +23,9 @@
 #include "control/mesh/protocol/messages.h"
 #include "control/mesh/relays/relays.h"
 #include "control/routing/rib.h"
-#include "control/sessions/mesh_peers.h"
+#include "control/sessions/path_gate.h"
 #include "control/underlay/links.h"
 #include "control/wireguard/device.h"
-
-namespace meshgate::control {
-class Sessions;
-}
 
 namespace meshgate::mesh {
 
@@ -39,13 +35,12 @@ using control::Log;
 struct MeshParts {
     Dataplane& dataplane;
     wireguard::Device& device;
-    control::Sessions& sessions;
     control::Links& links;
     Log& log;
     Clock clock;
     // A handshake message that is not ours to a stock client, from where it came in.
     std::function<void(const wireguard::SendMessage&, const Now&)> send_as_is;
-    // Gives a peer's slot its name, or takes it away (empty).
+    // Gives a peer's slot its name.
     std::function<void(PeerId, const std::string&)> set_name;
 };
 
@@ -56,7 +51,7 @@ struct MeshParts {
 // mesh.cc (members, timers), mesh_babel.cc (links and the speaker), mesh_paths.cc (which way),
 // mesh_relays.cc (relays), mesh_control.cc (messages between boxes), mesh_exchange.cc (the network
 // file), mesh_clients.cc, mesh_view.cc (what can be seen).
-class Mesh : public MeshPeers,
+class Mesh : public control::PathGate,
              private babel::Policy,
              private Ways,
              private Entries,
@@ -71,8 +66,9 @@ public:
     // applied, or refused.
     std::vector<FileCandidate> take_candidates() { return files_.take_candidates(); }
     void refuse(const FileCandidate& candidate, const std::string& why, const Now& now);
-    // After a snapshot without the prefixes of those that went was published.
-    void forget_departed();
+    // Members that went since the last call. Their slots are to be given back after a snapshot
+    // without their prefixes was published.
+    std::vector<PeerId> take_departed() { return std::exchange(departed_, {}); }
     const config::Network& network() const noexcept { return network_; }
 
     // Names in endpoints of members, to be looked up; and what came of it.
@@ -101,20 +97,18 @@ public:
 
     // Events
     void receive(Packet packet, const Now& now);
-    // Before the device sees a handshake message: by which link it came.
-    void on_handshake_from(const wireguard::Addressing& from) { handshake_from_ = from; }
-    // A handshake message that the device refused for its mac1 or its index: may be for a member
-    // that is published here.
-    void on_strange_handshake(std::span<const uint8_t> bytes, const wireguard::Addressing& from,
-                              const Now& now);
+    // A handshake message that is not for us by its mac1 or its index: may be for a member that
+    // clients reach at our address.
+    void on_handshake_for_another(std::span<const uint8_t> bytes, const wireguard::Addressing& from,
+                                  const Now& now);
     void tick(const Now& now);
     Time next_deadline() const;
-    // Handshake messages that came by way of the mesh, for the device.
-    struct ForeignHandshake {
-        wireguard::Addressing from;
+    // Handshake messages that other boxes forwarded, for the device.
+    struct ForwardedHandshake {
+        wireguard::NodeAddress from;
         std::vector<uint8_t> bytes;
     };
-    std::vector<ForeignHandshake> take_handshakes() { return std::exchange(handshakes_, {}); }
+    std::vector<ForwardedHandshake> take_handshakes() { return std::exchange(handshakes_, {}); }
     // Tells neighbours that we go; from here on nothing is decided any more. True when there is a
     // session: what is under way should be given some time to find other ways.
     bool shutdown(const Now& now);
@@ -130,11 +124,12 @@ public:
     std::vector<control::RelayView> relay_views(const Now& now) const;
     std::optional<control::ExplainView> explain(const std::string& name, const Now& now) const;
 
-    // MeshPeers
-    void send_handshake(const wireguard::SendMessage& message, const Now& now) override;
+    // control::PathGate
+    void send_handshake(const wireguard::RouteMessage& message, const Now& now) override;
     void on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) override;
     void on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now) override;
     bool may_send(PeerId peer, uint32_t local_index, const Now& now) override;
+    std::vector<PeerId> take_released() override { return std::exchange(released_, {}); }
 
 private:
     // mesh.cc
@@ -182,7 +177,7 @@ private:
     enum class Suspects : uint8_t { avoided, taken };
     std::optional<Steering> best_way(const Member& member) const;
     std::optional<Steering> best_way(const Member& member, Suspects suspects) const;
-    void insist(Member& member, const Now& now);
+    void insist(Member& member);
     bool exists(const Member& member, const Steering& way) const;
     void steer_all(const Now& now);
     void steer(Member& member, const Now& now);
@@ -231,7 +226,7 @@ private:
     // mesh_control.cc
     void receive_control(Packet& packet, Member& member, const Now& now);
     bool send(Member& member, const Message& message, LinkId link = kNoLink);
-    void send_by_mesh(const Member& member, const wireguard::SendMessage& message, const Now& now);
+    void send_by_mesh(const Member& member, const wireguard::Message& message, const Now& now);
     void forward_handshake(Handshake message, const Now& now);
     void send_stranded(const Member& target, const Now& now);
     void tell_seen(Member& member, MemberLink& link, const Now& now);
@@ -285,13 +280,12 @@ private:
     std::map<IpAddress, std::unique_ptr<Member>> members_;
     std::unordered_map<PeerId, Member*> by_peer_;
     std::unordered_map<LinkId, Member*> by_link_;
-    std::vector<ForeignHandshake> handshakes_;
+    std::vector<ForwardedHandshake> handshakes_;
     struct Stranded {
         Handshake message;
         Time expires{};
     };
     std::map<IpAddress, Stranded> stranded_;  // by receiver
-    wireguard::Addressing handshake_from_;
     Time created_{};
     Time next_review_{};
     bool steering_due_ = false;
@@ -299,7 +293,8 @@ private:
     unsigned nb_greetings_ = 0;  // in this review
     uint64_t nb_alarms_ = 0;
     uint64_t nb_undecodable_ = 0;
-    std::vector<std::unique_ptr<Member>> departed_;  // still in the snapshot
+    std::vector<PeerId> departed_;
+    std::vector<PeerId> released_;
     bool shut_down_ = false;
 };
 

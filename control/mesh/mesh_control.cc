@@ -5,7 +5,6 @@
 
 #include "control/mesh/mesh.h"
 #include "control/packets/udp.h"
-#include "control/sessions/sessions.h"
 
 namespace meshgate::mesh {
 
@@ -47,8 +46,8 @@ bool Mesh::send(Member& member, const Message& message, LinkId link) {
 // To a member whose way is ours to find. An answer goes back where the question came from, and that
 // is not our business. With a path, that path; without one, everywhere at once: the first to arrive
 // opens the session, and shows the way.
-void Mesh::send_handshake(const wireguard::SendMessage& message, const Now& now) {
-    Member* member = member_at(message.to.remote.address);
+void Mesh::send_handshake(const wireguard::RouteMessage& message, const Now& now) {
+    Member* member = member_at(message.to.address);
     if (member == nullptr)
         return;
     const Time time = now.mono;
@@ -56,22 +55,23 @@ void Mesh::send_handshake(const wireguard::SendMessage& message, const Now& now)
     if (message.message.view().front() == kInitiation && !is_eager(*member))
         member->last_user = time;
     make_links(*member, time);
+    const wireguard::SendMessage datagram{
+        .peer = message.peer, .message = message.message, .to = {}};
     const auto view = parts_.device.peer_view(member->peer);
     const bool first_try = view && view->initiations_of_attempt <= 1;
     const bool direct = member->steering && member->steering->hop == member->node;
     if (member->has_session() && member->steering && !member->lost_at && first_try) {
         if (direct)
-            return links_.send(member->steering->link, message, time);
-        return send_by_mesh(*member, message, now);
+            return links_.send(member->steering->link, datagram, time);
+        return send_by_mesh(*member, message.message, now);
     }
     for (const auto& [key, link] : member->links)
-        links_.send(link.id, message, time);
-    send_by_mesh(*member, message, now);
+        links_.send(link.id, datagram, time);
+    send_by_mesh(*member, message.message, now);
 }
 
-void Mesh::send_by_mesh(const Member& member, const wireguard::SendMessage& message,
-                        const Now& now) {
-    const auto bytes = message.message.view();
+void Mesh::send_by_mesh(const Member& member, const wireguard::Message& message, const Now& now) {
+    const auto bytes = message.view();
     forward_handshake({.from = node_,
                        .to = member.node,
                        .hops_left = kMaxHandshakeHops,
@@ -179,7 +179,7 @@ void Mesh::on_message(Member&, const Handshake& message, const LinkKey&, const N
         return;
     }
     if (member_at(message.from) != nullptr && handshakes_.size() < kMaxQueuedHandshakes)
-        handshakes_.push_back({.from = {.remote = {message.from, 0}}, .bytes = message.bytes});
+        handshakes_.push_back({.from = {message.from}, .bytes = message.bytes});
 }
 
 void Mesh::on_message(Member& member, const Seen& seen, const LinkKey& from, const Now&) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "control/mesh/mesh.h"
-#include "control/sessions/sessions.h"
 
 namespace meshgate::mesh {
 
@@ -108,7 +107,7 @@ void Mesh::steer(Member& member, const Now& now) {
         take_way(member, *way, now);
     if (member.held && may_use(member, member.held_local)) {
         member.held = false;
-        parts_.sessions.release(member.peer, now);
+        released_.push_back(member.peer);
     }
 }
 
@@ -166,23 +165,22 @@ void Mesh::lose_way(Member& member, const Now& now) {
 // The relay does not take the index of the new session, and the old session may be gone at the
 // other end: the new one is used all the same, or no probe of a direct link would ever be
 // understood.
-void Mesh::insist(Member& member, const Now& now) {
+void Mesh::insist(Member& member) {
     if (!std::exchange(member.held, false))
         return;
-    member.insists_on = member.held_local;
     if (!member.steering)
         links_.refuse(member.peer);
-    parts_.sessions.release(member.peer, now);
+    released_.push_back(member.peer);
 }
 
 bool Mesh::may_send(PeerId peer, uint32_t local_index, const Now& now) {
     Member* member = member_of(peer);
     if (member == nullptr)
         return true;
-    const bool insists = member->insists_on == local_index;
+    member->held = false;  // this one is newer
     member->held_local = local_index;
     steer(*member, now);
-    if (insists || may_use(*member, local_index))
+    if (may_use(*member, local_index))
         return true;
     member->held = true;
     member->held_until = now.mono + kHeldFor;

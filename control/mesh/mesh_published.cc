@@ -23,8 +23,8 @@ void Mesh::set_published() {
     published_.set_published(members);
 }
 
-void Mesh::on_strange_handshake(std::span<const uint8_t> bytes, const wireguard::Addressing& from,
-                                const Now& now) {
+void Mesh::on_handshake_for_another(std::span<const uint8_t> bytes,
+                                    const wireguard::Addressing& from, const Now& now) {
     std::optional<IpAddress> sender;
     if (const auto link = by_link_.find(links_.id_of({from.port, from.remote}));
         link != by_link_.end())

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "control/mesh/mesh.h"
-#include "control/sessions/sessions.h"
 
 namespace meshgate::mesh {
 
@@ -73,7 +72,7 @@ void Mesh::settle_relays(const Now& now) {
         const auto held = member->keypairs.find(member->held_local);
         if (change.kind == RelayChange::Kind::refused && held != member->keypairs.end() &&
             held->second == change.index)
-            insist(*member, now);
+            insist(*member);
     }
 }
 

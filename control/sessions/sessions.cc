@@ -30,29 +30,37 @@ void Sessions::stage(Packet packet, const Now& now) {
     parts_.device.on_no_session(peer, now);
 }
 
-void Sessions::release(PeerId peer, const Now& now) {
-    const auto found = held_.find(peer);
-    if (found == held_.end())
-        return;
-    const Held held = found->second;
-    held_.erase(found);
-    act(wireguard::UseForSending{.peer = peer, .local_index = held.local_index}, now);
-    if (held.flush)
-        act(*held.flush, now);
-}
-
 void Sessions::carry_out(const Now& now) {
     // Actions may lead to further ones: a keypair that cannot be installed, for instance.
     for (parts_.device.drain(actions_); !actions_.empty(); parts_.device.drain(actions_)) {
         for (wireguard::Action& action : std::exchange(actions_, {}))
             std::visit([&](auto& which) { act(which, now); }, action);
     }
+    if (gate_ == nullptr)
+        return;
+    for (const PeerId peer : gate_->take_released())
+        release(peer, now);
+}
+
+// There is a path for the session that waited for one.
+void Sessions::release(PeerId peer, const Now& now) {
+    const auto found = held_.find(peer);
+    if (found == held_.end())
+        return;
+    const Held held = found->second;
+    held_.erase(found);
+    use(peer, held.local_index, now);
+    if (held.flush)
+        act(*held.flush, now);
 }
 
 void Sessions::act(const wireguard::SendMessage& action, const Now& now) {
-    if (mesh_ != nullptr && action.to.remote.port == 0)
-        return mesh_->send_handshake(action, now);
     parts_.links.send(action, now.mono);
+}
+
+void Sessions::act(const wireguard::RouteMessage& action, const Now& now) {
+    if (gate_ != nullptr)
+        gate_->send_handshake(action, now);
 }
 
 void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
@@ -72,23 +80,29 @@ void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
     }
     ++nb_keypairs_;
     ++peers_with_keypairs_[action.peer];
-    if (mesh_ != nullptr)
-        mesh_->on_keypair(action, now);
+    if (gate_ != nullptr)
+        gate_->on_keypair(action, now);
 }
 
 void Sessions::act(const wireguard::UseForSending& action, const Now& now) {
     if (!parts_.dataplane.has_keypair(action.local_index))
         return;
-    if (mesh_ != nullptr && !mesh_->may_send(action.peer, action.local_index, now)) {
+    if (gate_ != nullptr && !gate_->may_send(action.peer, action.local_index, now)) {
         held_[action.peer].local_index = action.local_index;
         return;
     }
     held_.erase(action.peer);
-    const bool first = !parts_.dataplane.sending(action.peer);
-    parts_.dataplane.set_sending(action.peer, action.local_index);
+    use(action.peer, action.local_index, now);
+}
+
+void Sessions::use(PeerId peer, uint32_t local_index, const Now& now) {
+    if (!parts_.dataplane.has_keypair(local_index))
+        return;
+    const bool first = !parts_.dataplane.sending(peer);
+    parts_.dataplane.set_sending(peer, local_index);
     if (first)
         parts_.log.write(
-            {Log::Level::info, "session-up", parts_.name_of(action.peer), "session established"},
+            {Log::Level::info, "session-up", parts_.name_of(peer), "session established"},
             now.mono);
 }
 
@@ -104,8 +118,8 @@ void Sessions::act(const wireguard::RemoveKeypair& action, const Now& now) {
     const auto held = held_.find(action.peer);
     if (held != held_.end() && held->second.local_index == action.local_index)
         held_.erase(held);
-    if (mesh_ != nullptr)
-        mesh_->on_keypair_removed(action.peer, action.local_index, now);
+    if (gate_ != nullptr)
+        gate_->on_keypair_removed(action.peer, action.local_index, now);
     const auto it = peers_with_keypairs_.find(action.peer);
     if (it == peers_with_keypairs_.end() || --it->second > 0)
         return;
@@ -144,8 +158,6 @@ void Sessions::act(const wireguard::PurgeStaged& action, const Now& now) {
 }
 
 void Sessions::act(const wireguard::EndpointChanged& action, const Now& now) {
-    if (mesh_ != nullptr && action.to.remote.port == 0)
-        return;  // a node address: the mesh has its own way of knowing where that is
     const auto before = parts_.links.path_of(action.peer);
     if (before && before->remote != action.to.remote)
         parts_.log.write({Log::Level::info, "endpoint-moved", parts_.name_of(action.peer),

@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "base/waiting_room.h"
 #include "control/log/log.h"
-#include "control/sessions/mesh_peers.h"
+#include "control/sessions/path_gate.h"
 #include "control/sessions/tsc_moment.h"
 #include "control/underlay/links.h"
 #include "control/underlay/next_hops.h"
@@ -31,15 +31,14 @@ public:
         std::function<std::string(PeerId)> name_of;  // for the log
     };
     explicit Sessions(Parts parts);
-    // Before peers of the mesh are added; outlives this, or is taken away by null.
-    void set_mesh(mesh::MeshPeers* mesh) noexcept { mesh_ = mesh; }
+    // Before peers with node addresses are added. Not called any more by the time this is
+    // destroyed.
+    void set_path_gate(PathGate& gate) noexcept { gate_ = &gate; }
 
     // An inner packet that found no session; oldest out beyond 128 per peer (W36).
     void stage(Packet packet, const Now& now);
     // Does what the device decided since the last call, in its order.
     void carry_out(const Now& now);
-    // The mesh has a path for the peer: the session that waited for one is used now.
-    void release(PeerId peer, const Now& now);
     // Tells the device about peers that moved packets; a bounded number of peers per call.
     void sample(const Now& now);
     // What the workers last saw of one peer, on our clock.
@@ -63,13 +62,14 @@ private:
         wireguard::Activity ns;
     };
 
-    // A session that may not send before the mesh has a path.
+    // A session that may not send before there is a path for it.
     struct Held {
         uint32_t local_index = 0;
         std::optional<wireguard::FlushStaged> flush;
     };
 
     void act(const wireguard::SendMessage& action, const Now& now);
+    void act(const wireguard::RouteMessage& action, const Now& now);
     void act(wireguard::InstallKeypair& action, const Now& now);
     void act(const wireguard::UseForSending& action, const Now& now);
     void act(const wireguard::StopSending& action, const Now& now);
@@ -80,6 +80,8 @@ private:
     void act(const wireguard::EndpointChanged& action, const Now& now);
     void act(const wireguard::PeerRemoved& action, const Now& now);
 
+    void use(PeerId peer, uint32_t local_index, const Now& now);
+    void release(PeerId peer, const Now& now);
     bool can_send(PeerId peer) const;
     void seal(PeerId peer, Packet packet);
     void send_keepalive(PeerId peer);
@@ -87,7 +89,7 @@ private:
     TscMoment moment(const Now& now) const;
 
     Parts parts_;
-    mesh::MeshPeers* mesh_ = nullptr;
+    PathGate* gate_ = nullptr;
     std::map<PeerId, Held> held_;
     WaitingRoom<PeerId, Packet> staged_;
     std::vector<wireguard::Action> actions_;

@@ -69,6 +69,11 @@ const char* to_string(HandshakeEvent event) noexcept {
     return kNames[static_cast<size_t>(event)];
 }
 
+bool is_for_another(HandshakeEvent fate) noexcept {
+    return fate == HandshakeEvent::bad_mac1 || fate == HandshakeEvent::stale_response ||
+           fate == HandshakeEvent::stale_cookie_reply;
+}
+
 const char* to_string(SessionState state) noexcept {
     switch (state) {
         case SessionState::none:
@@ -155,9 +160,12 @@ void Device::Impl::update_peer(PeerId id, PeerOptions&& given, Now now) {
 
 void Device::Impl::apply_options(Peer& peer, PeerOptions&& given, Now now) {
     peer.remote.preshared_key = std::move(given.preshared_key);
-    peer.endpoint_policy = given.endpoint_policy;
-    if (given.endpoint)
-        set_endpoint(peer, Addressing{.remote = *given.endpoint, .local = {}});
+    if (given.endpoint) {
+        if (const auto* endpoint = std::get_if<Endpoint>(&*given.endpoint))
+            set_endpoint(peer, Addressing{.remote = *endpoint, .local = {}});
+        else
+            peer.endpoint = std::get<NodeAddress>(*given.endpoint);
+    }
 
     const bool newly_kept_alive =
         given.persistent_keepalive_s != 0 && peer.persistent_keepalive_s == 0;
@@ -234,8 +242,8 @@ std::optional<PeerView> Device::Impl::view(PeerId id) const {
     view.public_key = peer->remote.public_key;
     view.has_preshared_key = !peer->remote.preshared_key.is_zero();
     view.usable_key = peer->usable_key || !identity;
-    view.endpoint = peer->endpoint;
-    view.endpoint_policy = peer->endpoint_policy;
+    if (peer->endpoint && std::holds_alternative<Addressing>(*peer->endpoint))
+        view.endpoint = std::get<Addressing>(*peer->endpoint);
     view.persistent_keepalive_s = peer->persistent_keepalive_s;
     view.handshake_in_progress = peer->timers.armed(Timer::retransmit);
     view.initiations_of_attempt = peer->initiations_of_attempt;
@@ -310,9 +318,9 @@ uint64_t Device::greatest_timestamp_sent_ns() const noexcept {
     return impl_->greatest_timestamp_sent.wall_ns();
 }
 
-void Device::receive(std::span<const uint8_t> datagram, const Addressing& from, size_t nb_queued,
-                     Now now) {
-    impl_->receive(datagram, from, nb_queued, now);
+HandshakeEvent Device::receive(std::span<const uint8_t> datagram, const Location& from,
+                               size_t nb_queued, Now now) {
+    return impl_->receive(datagram, from, nb_queued, now);
 }
 
 void Device::on_no_session(PeerId id, Now now) {
@@ -357,15 +365,6 @@ void Device::drain(std::vector<Action>& actions) {
 
 std::optional<PeerView> Device::peer_view(PeerId id) const {
     return impl_->view(id);
-}
-
-std::vector<PeerId> Device::peer_ids() const {
-    std::vector<PeerId> ids;
-    ids.reserve(impl_->peers.size());
-    for (const auto& [id, peer] : impl_->peers)
-        ids.push_back(id);
-    std::sort(ids.begin(), ids.end());
-    return ids;
 }
 
 const HandshakeCounters& Device::counters() const noexcept {

@@ -28,18 +28,22 @@ struct Addressing {
     bool operator==(const Addressing&) const = default;
 };
 
-enum class EndpointPolicy : uint8_t {
-    roams,   // follows authenticated packets (W39)
-    pinned,  // stays as configured, whatever arrives
-    routed,  // the caller finds the way to it; answers go back where the question came from
+// Stands for a peer that the caller finds paths to itself, by routing: it never roams, its
+// initiations go to this address, and responses to where the initiation came from.
+struct NodeAddress {
+    IpAddress address;
+
+    bool operator==(const NodeAddress&) const = default;
 };
+
+using Location = std::variant<Addressing, NodeAddress>;
 
 struct PeerOptions {
     PublicKey public_key;
     SecretKey preshared_key;  // all zero: none
-    std::optional<Endpoint> endpoint;
+    // An endpoint follows authenticated packets (W39), a node address stays.
+    std::optional<std::variant<Endpoint, NodeAddress>> endpoint;
     uint16_t persistent_keepalive_s = 0;  // 0: off
-    EndpointPolicy endpoint_policy = EndpointPolicy::roams;
 };
 
 // What the packet path last did for a peer, in monotonic nanoseconds; 0 is never. The timers count
@@ -73,6 +77,13 @@ struct SendMessage {
     uint8_t tos = kHandshakeTos;
 };
 
+// The same, for a peer that the caller routes to.
+struct RouteMessage {
+    PeerId peer = kNoPeer;
+    Message message;
+    NodeAddress to;
+};
+
 // Enter a keypair under its local index. Comes before the response that lets the peer use it.
 struct InstallKeypair {
     enum class Slot : uint8_t {
@@ -87,6 +98,7 @@ struct InstallKeypair {
     SecretKey receive_key;
     Initiator initiator = Initiator::us;
     Slot slot = Slot::next;
+    Location from;  // of the handshake message that completed it
     uint64_t created_ns = 0;
     uint64_t reject_after_ns = 0;
 };
@@ -135,8 +147,9 @@ struct PeerRemoved {
     PeerId peer = kNoPeer;
 };
 
-using Action = std::variant<SendMessage, InstallKeypair, UseForSending, StopSending, RemoveKeypair,
-                            SendKeepalive, FlushStaged, PurgeStaged, EndpointChanged, PeerRemoved>;
+using Action = std::variant<SendMessage, RouteMessage, InstallKeypair, UseForSending, StopSending,
+                            RemoveKeypair, SendKeepalive, FlushStaged, PurgeStaged, EndpointChanged,
+                            PeerRemoved>;
 
 // ---- what can be seen ----
 
@@ -170,6 +183,8 @@ enum class HandshakeEvent : uint8_t {
 };
 constexpr size_t kNbHandshakeEvents = static_cast<size_t>(HandshakeEvent::nb_events);
 const char* to_string(HandshakeEvent event) noexcept;
+// Whether a message with this fate was for another device than this, by its mac1 or its index.
+bool is_for_another(HandshakeEvent fate) noexcept;
 
 using HandshakeCounters = std::array<uint64_t, kNbHandshakeEvents>;
 
@@ -183,9 +198,8 @@ const char* to_string(SessionState state) noexcept;
 struct PeerView {
     PublicKey public_key;
     bool has_preshared_key = false;
-    bool usable_key = true;  // false: a low-order public key, never answered (W08)
-    std::optional<Addressing> endpoint;
-    EndpointPolicy endpoint_policy = EndpointPolicy::roams;
+    bool usable_key = true;              // false: a low-order public key, never answered (W08)
+    std::optional<Addressing> endpoint;  // none: unknown yet, or a node address
     uint16_t persistent_keepalive_s = 0;
     SessionState session = SessionState::none;
     bool handshake_in_progress = false;  // also true while an established session rekeys
@@ -259,10 +273,12 @@ public:
     uint64_t greatest_timestamp_sent_ns() const noexcept;
 
     // ---- events ----
-    // A datagram of type 1, 2 or 3. `nb_queued`: handshake messages that wait behind it, which
-    // decides whether the device is under load (W22).
-    void receive(std::span<const uint8_t> datagram, const Addressing& from, size_t nb_queued,
-                 Now now);
+    // A datagram of type 1, 2 or 3. Returns its fate: response_sent, response_received or
+    // cookie_reply_received when it was accepted, bad_mac2 when a cookie reply answers it, else why
+    // it was dropped. `nb_queued`: handshake messages that wait behind it, which decides whether
+    // the device is under load (W22).
+    HandshakeEvent receive(std::span<const uint8_t> datagram, const Location& from,
+                           size_t nb_queued, Now now);
     // A packet waits for a session. Starts a handshake, or a new one after giving up (W31).
     void on_no_session(PeerId id, Now now);
     // The first packet verified under this keypair (W27).
@@ -283,7 +299,6 @@ public:
 
     // ---- views ----
     std::optional<PeerView> peer_view(PeerId id) const;
-    std::vector<PeerId> peer_ids() const;
     const HandshakeCounters& counters() const noexcept;
     bool under_load(Now now) const noexcept;
     const Timings& timings() const noexcept;

@@ -42,8 +42,8 @@ public:
     std::optional<PeerView> view(PeerId id) const;
 
     // ---- handshakes.cc ----
-    void receive(std::span<const uint8_t> datagram, const Addressing& from, size_t nb_queued,
-                 Now now);
+    HandshakeEvent receive(std::span<const uint8_t> datagram, const Location& from,
+                           size_t nb_queued, Now now);
     // A fresh attempt counts its initiations anew; a retransmission goes on counting (W31).
     enum class Attempt : uint8_t { fresh, retransmission };
     void initiate(Peer& peer, Attempt attempt, Now now);
@@ -83,18 +83,22 @@ private:
     void erase_peer(Peer& peer);
 
     // handshakes.cc
+    // Nothing: the message goes on. Else why it does not; the same for is_stale().
     template <typename M>
-    bool admit(const M& message, const Addressing& from, Now now);
-    void receive_initiation(const InitiationMessage& message, const Addressing& from, Now now);
-    bool is_fresh(Peer& peer, const Timestamp& timestamp, Now now);
-    void respond(Peer& peer, const ReceivedInitiation& received, const Addressing& from, Now now);
-    void receive_response(const ResponseMessage& message, const Addressing& from, Now now);
-    void receive_cookie_reply(const CookieReplyMessage& message, Now now);
+    std::optional<HandshakeEvent> refused(const M& message, const Location& from, Now now);
+    HandshakeEvent receive_initiation(const InitiationMessage& message, const Location& from,
+                                      Now now);
+    std::optional<HandshakeEvent> is_stale(Peer& peer, const Timestamp& timestamp, Now now);
+    HandshakeEvent respond(Peer& peer, const ReceivedInitiation& received, const Location& from,
+                           Now now);
+    HandshakeEvent receive_response(const ResponseMessage& message, const Location& from, Now now);
+    HandshakeEvent receive_cookie_reply(const CookieReplyMessage& message, Now now);
     void send_cookie_reply(std::span<const uint8_t> message, uint32_t receiver_index,
-                           const Addressing& from, Now now);
+                           const Location& to, Now now);
     void send_initiation(Peer& peer, Now now);
     template <typename M>
-    void send_handshake(Peer& peer, M& message, const Addressing& to, Now now);
+    void send_handshake(Peer& peer, M& message, const Location& to, Now now);
+    void send(PeerId peer, const Message& message, const Location& to);
     Timestamp next_timestamp(Peer& peer, Now now);
     void forget_initiation(Peer& peer);
 
@@ -111,9 +115,10 @@ private:
     void watch_expiry(Peer& peer);
     void clear_sessions_of(Peer& peer);
 
+    void roam(Peer& peer, const Location& from);
     void set_endpoint(Peer& peer, const Addressing& to);
     void forget_source(Peer& peer);
-    void count(HandshakeEvent event, Peer* peer = nullptr);
+    HandshakeEvent count(HandshakeEvent event, Peer* peer = nullptr);
     uint64_t jitter_ns();
     SecretKey ephemeral_key();
 

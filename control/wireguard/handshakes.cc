@@ -45,12 +45,20 @@ std::optional<MessageType> type_of(Bytes datagram) noexcept {
     return type;
 }
 
+// What cookies and the rate limit hold to. A node address has no port.
+Endpoint source_of(const Location& from) noexcept {
+    if (const auto* addressing = std::get_if<Addressing>(&from))
+        return addressing->remote;
+    return {std::get<NodeAddress>(from).address, 0};
+}
+
 }  // namespace
 
-void Device::Impl::count(HandshakeEvent event, Peer* peer) {
+HandshakeEvent Device::Impl::count(HandshakeEvent event, Peer* peer) {
     ++counters[static_cast<size_t>(event)];
     if (peer != nullptr)
         ++peer->counters[static_cast<size_t>(event)];
+    return event;
 }
 
 uint64_t Device::Impl::jitter_ns() {
@@ -68,7 +76,8 @@ SecretKey Device::Impl::ephemeral_key() {
 
 // ---- in ----
 
-void Device::Impl::receive(Bytes datagram, const Addressing& from, size_t nb_queued, Now now) {
+HandshakeEvent Device::Impl::receive(Bytes datagram, const Location& from, size_t nb_queued,
+                                     Now now) {
     if (nb_queued >= kUnderLoadQueued)
         under_load_until_ns = now.mono_ns() + kUnderLoadLasts;
     const std::optional<MessageType> type = type_of(datagram);
@@ -77,56 +86,52 @@ void Device::Impl::receive(Bytes datagram, const Addressing& from, size_t nb_que
     if (!up_ || !identity)
         return count(HandshakeEvent::device_down);
 
-    switch (*type) {
-        case MessageType::initiation: {
-            const auto message = message_from<InitiationMessage>(datagram);
-            if (admit(message, from, now))
-                receive_initiation(message, from, now);
-            return;
-        }
-        case MessageType::response: {
-            const auto message = message_from<ResponseMessage>(datagram);
-            if (admit(message, from, now))
-                receive_response(message, from, now);
-            return;
-        }
-        case MessageType::cookie_reply:
-            return receive_cookie_reply(message_from<CookieReplyMessage>(datagram), now);
+    if (*type == MessageType::initiation) {
+        const auto message = message_from<InitiationMessage>(datagram);
+        if (const auto why = refused(message, from, now))
+            return *why;
+        return receive_initiation(message, from, now);
     }
+    if (*type == MessageType::response) {
+        const auto message = message_from<ResponseMessage>(datagram);
+        if (const auto why = refused(message, from, now))
+            return *why;
+        return receive_response(message, from, now);
+    }
+    return receive_cookie_reply(message_from<CookieReplyMessage>(datagram), now);
 }
 
 // Whether the message may cost us a DH: mac1 always, under load also mac2 and the rate (W23, W26).
 template <typename M>
-bool Device::Impl::admit(const M& message, const Addressing& from, Now now) {
+std::optional<HandshakeEvent> Device::Impl::refused(const M& message, const Location& from,
+                                                    Now now) {
+    const Endpoint source = source_of(from);
     const bool under_load = now.mono_ns() < under_load_until_ns;
     const auto mac2 = under_load ? CookieChecker::Mac2::needed : CookieChecker::Mac2::ignored;
-    switch (cookie_checker_.check(bytes_of(message), from.remote, mac2, now.mono_ns())) {
+    switch (cookie_checker_.check(bytes_of(message), source, mac2, now.mono_ns())) {
         case CookieChecker::Verdict::bad_mac1:
-            count(HandshakeEvent::bad_mac1);
-            return false;
+            return count(HandshakeEvent::bad_mac1);
         case CookieChecker::Verdict::bad_mac2:
-            count(HandshakeEvent::bad_mac2);
             send_cookie_reply(bytes_of(message), from_le32(message.sender_index), from, now);
-            return false;
+            return count(HandshakeEvent::bad_mac2);
         case CookieChecker::Verdict::valid:
             break;
     }
-    if (!under_load || limiter_.allow(from.remote.address, now.mono_ns()))
-        return true;
-    count(HandshakeEvent::rate_limited);
-    return false;
+    if (!under_load || limiter_.allow(source.address, now.mono_ns()))
+        return std::nullopt;
+    return count(HandshakeEvent::rate_limited);
 }
 
-void Device::Impl::send_cookie_reply(Bytes message, uint32_t receiver_index, const Addressing& from,
+void Device::Impl::send_cookie_reply(Bytes message, uint32_t receiver_index, const Location& to,
                                      Now now) {
     const CookieReplyMessage reply =
-        cookie_checker_.reply(message, from.remote, receiver_index, now.mono_ns());
-    actions.emplace_back(SendMessage{.message = to_message(reply), .to = from});
+        cookie_checker_.reply(message, source_of(to), receiver_index, now.mono_ns());
+    send(kNoPeer, to_message(reply), to);
     count(HandshakeEvent::cookie_reply_sent);
 }
 
-void Device::Impl::receive_initiation(const InitiationMessage& message, const Addressing& from,
-                                      Now now) {
+HandshakeEvent Device::Impl::receive_initiation(const InitiationMessage& message,
+                                                const Location& from, Now now) {
     ReceivedInitiation received;
     if (!open_static(received, message, *identity))
         return count(HandshakeEvent::bad_tag);
@@ -136,40 +141,35 @@ void Device::Impl::receive_initiation(const InitiationMessage& message, const Ad
     Peer& peer = *find(found->second);
     if (!open_timestamp(received, message, peer.remote))
         return count(HandshakeEvent::bad_tag, &peer);
-    if (!is_fresh(peer, received.timestamp, now))
-        return;
+    if (const auto why = is_stale(peer, received.timestamp, now))
+        return *why;
 
     peer.greatest_timestamp = received.timestamp;
     peer.last_initiation_accepted_ns = now.mono_ns();
     count(HandshakeEvent::initiation_received, &peer);
-    if (peer.endpoint_policy == EndpointPolicy::roams)
-        set_endpoint(peer, from);
+    roam(peer, from);
     peer.timers.on_any_received(now.mono_ns());
-    respond(peer, received, from, now);
+    const HandshakeEvent fate = respond(peer, received, from, now);
     reschedule(peer);
+    return fate;
 }
 
-bool Device::Impl::is_fresh(Peer& peer, const Timestamp& timestamp, Now now) {
-    if (timestamp == peer.greatest_timestamp) {
-        count(HandshakeEvent::replayed_initiation, &peer);
-        return false;
-    }
-    if (timestamp < peer.greatest_timestamp) {
-        count(HandshakeEvent::timestamp_in_past, &peer);
-        return false;
-    }
+std::optional<HandshakeEvent> Device::Impl::is_stale(Peer& peer, const Timestamp& timestamp,
+                                                     Now now) {
+    if (timestamp == peer.greatest_timestamp)
+        return count(HandshakeEvent::replayed_initiation, &peer);
+    if (timestamp < peer.greatest_timestamp)
+        return count(HandshakeEvent::timestamp_in_past, &peer);
     if (peer.last_initiation_accepted_ns &&
-        now.mono_ns() < *peer.last_initiation_accepted_ns + kInitiationMinGap) {
-        count(HandshakeEvent::initiation_flood, &peer);
-        return false;
-    }
-    return true;
+        now.mono_ns() < *peer.last_initiation_accepted_ns + kInitiationMinGap)
+        return count(HandshakeEvent::initiation_flood, &peer);
+    return std::nullopt;
 }
 
 // Our own initiation, if one waits, stays valid: when both sides initiate at once, both are
 // answered, and KeypairSlots settles which session is used.
-void Device::Impl::respond(Peer& peer, const ReceivedInitiation& received, const Addressing& from,
-                           Now now) {
+HandshakeEvent Device::Impl::respond(Peer& peer, const ReceivedInitiation& received,
+                                     const Location& from, Now now) {
     ResponseMessage response;
     TransportKeys keys;
     const uint32_t local_index = indices_.allocate(peer.id);
@@ -186,15 +186,16 @@ void Device::Impl::respond(Peer& peer, const ReceivedInitiation& received, const
                                  .send_key = std::move(keys.send),
                                  .receive_key = std::move(keys.receive),
                                  .initiator = Initiator::them,
-                                 .slot = InstallKeypair::Slot::next},
+                                 .slot = InstallKeypair::Slot::next,
+                                 .from = from},
                   now);
-    const bool routed = peer.endpoint_policy == EndpointPolicy::routed;
+    const bool routed = std::holds_alternative<NodeAddress>(*peer.endpoint);
     send_handshake(peer, response, routed ? from : *peer.endpoint, now);
-    count(HandshakeEvent::response_sent, &peer);
+    return count(HandshakeEvent::response_sent, &peer);
 }
 
-void Device::Impl::receive_response(const ResponseMessage& message, const Addressing& from,
-                                    Now now) {
+HandshakeEvent Device::Impl::receive_response(const ResponseMessage& message, const Location& from,
+                                              Now now) {
     const uint32_t local_index = from_le32(message.receiver_index);
     const std::optional<PeerId> owner = indices_.owner(local_index);
     Peer* peer = owner ? find(*owner) : nullptr;
@@ -207,8 +208,7 @@ void Device::Impl::receive_response(const ResponseMessage& message, const Addres
 
     peer->sent_initiation.reset();  // its secrets go, its index becomes the keypair's (W09)
     count(HandshakeEvent::response_received, peer);
-    if (peer->endpoint_policy == EndpointPolicy::roams)
-        set_endpoint(*peer, from);
+    roam(*peer, from);
     peer->timers.on_any_received(now.mono_ns());
     begin_session(*peer,
                   InstallKeypair{.peer = peer->id,
@@ -217,17 +217,19 @@ void Device::Impl::receive_response(const ResponseMessage& message, const Addres
                                  .send_key = std::move(keys.send),
                                  .receive_key = std::move(keys.receive),
                                  .initiator = Initiator::us,
-                                 .slot = InstallKeypair::Slot::current},
+                                 .slot = InstallKeypair::Slot::current,
+                                 .from = from},
                   now);
     reschedule(*peer);
+    return HandshakeEvent::response_received;
 }
 
-void Device::Impl::receive_cookie_reply(const CookieReplyMessage& message, Now now) {
+HandshakeEvent Device::Impl::receive_cookie_reply(const CookieReplyMessage& message, Now now) {
     const std::optional<PeerId> owner = indices_.owner(from_le32(message.receiver_index));
     Peer* peer = owner ? find(*owner) : nullptr;
     if (peer == nullptr || !peer->cookies.consume(message, now.mono_ns()))
         return count(HandshakeEvent::stale_cookie_reply, peer);
-    count(HandshakeEvent::cookie_reply_received, peer);
+    return count(HandshakeEvent::cookie_reply_received, peer);
 }
 
 // ---- out ----
@@ -266,10 +268,18 @@ void Device::Impl::send_initiation(Peer& peer, Now now) {
 }
 
 template <typename M>
-void Device::Impl::send_handshake(Peer& peer, M& message, const Addressing& to, Now now) {
+void Device::Impl::send_handshake(Peer& peer, M& message, const Location& to, Now now) {
     peer.cookies.stamp(bytes_of(message), now.mono_ns());
-    actions.emplace_back(SendMessage{.peer = peer.id, .message = to_message(message), .to = to});
+    send(peer.id, to_message(message), to);
     peer.timers.on_any_sent(now.mono_ns());
+}
+
+void Device::Impl::send(PeerId peer, const Message& message, const Location& to) {
+    if (const auto* addressing = std::get_if<Addressing>(&to))
+        actions.emplace_back(SendMessage{.peer = peer, .message = message, .to = *addressing});
+    else
+        actions.emplace_back(
+            RouteMessage{.peer = peer, .message = message, .to = std::get<NodeAddress>(to)});
 }
 
 // Strictly greater than any before, whatever the wall clock does, so that the peer never takes us

@@ -23,9 +23,8 @@ struct Peer {
     const PeerId id;
     RemoteIdentity remote;
     bool usable_key = false;  // we have a private key, and the DH with theirs is not zero
-    EndpointPolicy endpoint_policy = EndpointPolicy::roams;
     uint16_t persistent_keepalive_s = 0;
-    std::optional<Addressing> endpoint;
+    std::optional<Location> endpoint;
 
     // Handshakes
     CookieJar cookies;

@@ -157,12 +157,19 @@ void Device::Impl::rekey_on_receive(Peer& peer, uint64_t received_ns, Now now) {
 }
 
 void Device::Impl::on_endpoint_moved(Peer& peer, const Addressing& from) {
-    if (peer.endpoint_policy == EndpointPolicy::roams)
-        set_endpoint(peer, from);
+    roam(peer, from);
+}
+
+// Neither away from a node address nor to one.
+void Device::Impl::roam(Peer& peer, const Location& from) {
+    const auto* addressing = std::get_if<Addressing>(&from);
+    const bool routed = peer.endpoint && std::holds_alternative<NodeAddress>(*peer.endpoint);
+    if (addressing != nullptr && !routed)
+        set_endpoint(peer, *addressing);
 }
 
 void Device::Impl::set_endpoint(Peer& peer, const Addressing& to) {
-    if (peer.endpoint == to)
+    if (peer.endpoint == Location{to})
         return;
     peer.endpoint = to;
     actions.emplace_back(EndpointChanged{peer.id, to});
@@ -170,8 +177,9 @@ void Device::Impl::set_endpoint(Peer& peer, const Addressing& to) {
 
 // The address of ours that worked last may be the one that does not any more.
 void Device::Impl::forget_source(Peer& peer) {
-    if (peer.endpoint)
-        set_endpoint(peer, Addressing{.remote = peer.endpoint->remote, .local = {}});
+    const auto* addressing = peer.endpoint ? std::get_if<Addressing>(&*peer.endpoint) : nullptr;
+    if (addressing != nullptr)
+        set_endpoint(peer, Addressing{.remote = addressing->remote, .local = {}});
 }
 
 // ---- time ----

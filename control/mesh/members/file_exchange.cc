@@ -352,11 +352,6 @@ std::vector<FileCandidate> FileExchange::take_candidates() {
     return std::exchange(candidates_, {});
 }
 
-uint64_t FileExchange::version_of(const IpAddress& neighbor) const {
-    const auto found = neighbors_.find(neighbor);
-    return found == neighbors_.end() ? 0 : found->second.told;
-}
-
 const char* to_string(FileCounter counter) noexcept {
     constexpr auto kNames = names_of<kNbFileCounters>(
         {"pieces_sent", "pieces_received", "requests_sent", "downloads_complete",

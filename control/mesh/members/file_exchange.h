@@ -71,8 +71,6 @@ public:
     std::vector<FileCandidate> take_candidates();
 
     uint64_t version() const noexcept { return version_; }
-    // What the neighbour told last; 0: unknown.
-    uint64_t version_of(const IpAddress& neighbor) const;
     size_t nb_downloads() const noexcept { return downloads_.size(); }
     uint64_t counter(FileCounter counter) const noexcept {
         return counters_[static_cast<size_t>(counter)];

@@ -726,17 +726,82 @@ TEST(Endpoint, W39_DataMovesIt) {
     EXPECT_EQ(bench.b.nb<EndpointChanged>(), before);
 }
 
-TEST(Endpoint, W39_APinnedEndpointNeverMoves) {
+// The caller routes to it: initiations go to the node address, a response to wherever the
+// initiation came from, and nothing moves it.
+TEST(Endpoint, W39_ANodeAddressNeverMoves) {
+    const NodeAddress node{*parse_address("fd6d::1")};
     Bench bench;
     PeerOptions options = bench.options_for(bench.a);
-    options.endpoint_policy = EndpointPolicy::pinned;
+    options.endpoint = node;
     bench.b.device.update_peer(kPeer, std::move(options), at(0));
     bench.give(bench.b, initiation(bench.a, at(1)), bench.from_box(9), at(1));
-    EXPECT_EQ(bench.b.take_message()->to.remote, endpoint_of(1));
+    EXPECT_EQ(bench.b.take_message()->to, bench.from_box(9));
+    EXPECT_EQ(bench.b.last<InstallKeypair>()->from, Location{bench.from_box(9)});
     bench.b.device.on_endpoint_moved(kPeer, bench.from_box(9), at(2));
+    bench.b.device.on_no_session(kPeer, at(3));
     bench.b.drain();
     EXPECT_EQ(bench.b.nb<EndpointChanged>(), 0U);
+    EXPECT_FALSE(bench.b.peer().endpoint);
+    ASSERT_EQ(bench.b.nb<RouteMessage>(), 1U);
+    EXPECT_EQ(bench.b.last<RouteMessage>()->to, node);
+    EXPECT_EQ(bench.b.last<RouteMessage>()->message.view()[0], 1);
+}
+
+TEST(Endpoint, AnInitiationThatWasRoutedIsAnsweredTheSameWay) {
+    const NodeAddress node{*parse_address("fd6d::1")};
+    Bench bench;
+    PeerOptions options = bench.options_for(bench.a);
+    options.endpoint = node;
+    bench.b.device.update_peer(kPeer, std::move(options), at(0));
+    const SendMessage message = initiation(bench.a, at(1));
+    EXPECT_EQ(bench.b.device.receive(message.message.view(), node, 0, at(1)),
+              HandshakeEvent::response_sent);
+    bench.b.drain();
+    ASSERT_EQ(bench.b.nb<RouteMessage>(), 1U);
+    EXPECT_EQ(bench.b.last<RouteMessage>()->to, node);
+    EXPECT_EQ(bench.b.last<InstallKeypair>()->from, Location{node});
+}
+
+// A peer with an endpoint does not lose it to a message that came without one.
+TEST(Endpoint, AnEndpointDoesNotMoveToANodeAddress) {
+    Bench bench;
+    const SendMessage message = initiation(bench.a, at(1));
+    const NodeAddress node{*parse_address("fd6d::1")};
+    bench.b.device.receive(message.message.view(), node, 0, at(1));
+    bench.b.drain();
     EXPECT_EQ(bench.b.peer().endpoint->remote, endpoint_of(1));
+    EXPECT_EQ(bench.b.nb<RouteMessage>(), 0U);
+    EXPECT_EQ(bench.b.take_message()->to.remote, endpoint_of(1));
+}
+
+TEST(Handshake, ReceivingTellsTheFateOfTheMessage) {
+    Bench bench;
+    const auto give = [&](Bench::Side& side, const SendMessage& message, Now now,
+                          size_t nb_queued = 0) {
+        const HandshakeEvent fate = side.device.receive(
+            message.message.view(), bench.from_box(3 - side.box), nb_queued, now);
+        side.drain();
+        return fate;
+    };
+    const SendMessage first = initiation(bench.a, at(1));
+    SendMessage broken = first;
+    broken.message.bytes[116] ^= 1;  // mac1
+    EXPECT_EQ(give(bench.b, broken, at(1)), HandshakeEvent::bad_mac1);
+    EXPECT_EQ(give(bench.a, first, at(1)), HandshakeEvent::bad_mac1);  // it is for b
+    EXPECT_EQ(give(bench.b, first, at(1)), HandshakeEvent::response_sent);
+    EXPECT_EQ(give(bench.b, first, at(2)), HandshakeEvent::replayed_initiation);
+    const SendMessage response = *bench.b.take_message();
+    EXPECT_EQ(give(bench.a, response, at(2)), HandshakeEvent::response_received);
+    EXPECT_EQ(give(bench.a, response, at(3)), HandshakeEvent::stale_response);
+    EXPECT_EQ(give(bench.b, first, at(3), 512), HandshakeEvent::bad_mac2);
+    const SendMessage reply = *bench.b.take_message();
+    EXPECT_EQ(give(bench.a, reply, at(3)), HandshakeEvent::cookie_reply_received);
+    EXPECT_EQ(give(bench.a, reply, at(3)), HandshakeEvent::stale_cookie_reply);
+    EXPECT_TRUE(is_for_another(HandshakeEvent::bad_mac1));
+    EXPECT_TRUE(is_for_another(HandshakeEvent::stale_response));
+    EXPECT_TRUE(is_for_another(HandshakeEvent::stale_cookie_reply));
+    EXPECT_FALSE(is_for_another(HandshakeEvent::bad_mac2));
+    EXPECT_FALSE(is_for_another(HandshakeEvent::replayed_initiation));
 }
 
 TEST(Endpoint, W42_NoHandshakeWithoutOne) {
