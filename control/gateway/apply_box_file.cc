@@ -145,8 +145,6 @@ void Gateway::make_mesh(const Now& now) {
             .links = links_,
             .log = parts_.log,
             .clock = parts_.clock,
-            .send_as_is = [this](const wireguard::SendMessage& message,
-                                 const Now& at) { links_.send(message, at.mono); },
             .set_name = [this](PeerId peer, const std::string& name) { names_[peer] = name; }},
         parts_.network->authority(), model_);
     sessions_.set_path_gate(*mesh_);
@@ -195,7 +193,7 @@ void Gateway::add_clients(const Now& now) {
                 {Log::Level::error, "client-refused", client.name, added.error().message},
                 now.mono);
         } else {
-            mesh_->add_client(*added, client.public_key);
+            mesh_->clients().add(*added, client.public_key);
         }
     }
 }
@@ -253,7 +251,8 @@ void Gateway::set_addresses(const std::string& host, const std::vector<IpAddress
 
 void Gateway::answer_forwarded_handshakes(const Now& now) {
     for (const auto& handshake : mesh_->take_handshakes()) {
-        device_.receive(handshake.bytes, handshake.from, handshakes_.size(), now);
+        device_.receive(handshake.bytes, wireguard::NodeAddress{handshake.from}, handshakes_.size(),
+                        now);
         sessions_.carry_out(now);
     }
 }
@@ -299,7 +298,7 @@ void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
     if (!id)
         return;
     if (mesh_)
-        mesh_->remove_client(*id);
+        mesh_->clients().remove(*id);
     device_.remove_peer(*id, now);
     sessions_.carry_out(now);
     links_.refuse(*id);

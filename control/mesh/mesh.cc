@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Members and what time does to them.
+// Events, and which parts they concern.
 #include "control/mesh/mesh.h"
-
-#include <sodium.h>
 
 #include <algorithm>
 #include <utility>
+#include <variant>
+
+#include "control/packets/udp.h"
 
 namespace meshgate::mesh {
 
@@ -13,48 +14,46 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Between reviews of all members: idle, links, handshakes due.
+// How often each member is looked at: what no event says (traffic, silence) is noticed this late.
 constexpr auto kReviewInterval = 100ms;
-// A member without traffic for so long is idle: its links are no longer probed, its session ends.
-constexpr auto kIdleAfter = 60s;
-// Between handshake attempts over a link that nobody answers on.
-constexpr auto kGreetingInterval = 1s;
-constexpr unsigned kGreetingsPerReview = 50;  // such attempts in one review
-// How long an answered handshake vouches for the link it came by.
-constexpr auto kGreetingLife = 5s;
+// A link by which the member was heard so lately works: the member is told where we see it.
+constexpr auto kHeardLately = 5s;
+// What others say of where they see us holds while their link works.
+constexpr auto kSeenLife = 60s;
+constexpr uint8_t kInitiation = 1;  // the first byte of the message
+
+template <typename... Cases>
+struct Overloaded : Cases... {
+    using Cases::operator()...;
+};
+template <typename... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
 
 }  // namespace
 
-const char* to_string(LinkOrigin origin) noexcept {
-    switch (origin) {
-        case LinkOrigin::network_file:
-            return "network file";
-        case LinkOrigin::heard:
-            return "heard";
-        case LinkOrigin::candidate:
-            return "candidate";
-    }
-    return "?";
-}
-
 Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config::Model& box)
     : parts_{std::move(parts)},
-      authority_{authority},
-      public_key_{box.node.public_key},
-      node_{config::node_address(authority, public_key_)},
-      link_local_{config::link_local_address(public_key_)},
-      node_prefix_{config::node_prefix(authority)},
+      members_{authority, box.node.public_key},
       links_{parts_.links},
-      speaker_{{.fill_random = [](auto bytes) { randombytes_buf(bytes.data(), bytes.size()); },
-                .router_id = std::nullopt,
-                .policy = this}},
-      relays_{{.self = node_}, *this, *this},
-      clients_{node_, *this},
-      published_{*this, *this, *this},
+      channel_{parts_.dataplane, members_.node()},
+      prober_{parts_.dataplane, links_, members_, *this},
+      paths_{{.dataplane = parts_.dataplane,
+              .device = parts_.device,
+              .log = parts_.log,
+              .members = members_,
+              .links = links_,
+              .prober = prober_,
+              .relays = relays_,
+              .channel = channel_}},
+      relay_entries_{parts_.dataplane},
+      relays_{{.self = members_.node()}, paths_, relay_entries_},
+      handshakes_{members_.node(), paths_},
+      exchange_{members_.node(), paths_},
+      relayed_clients_{paths_, relay_entries_, *this},
       created_{parts_.clock().mono} {}
 
 Mesh::~Mesh() {
-    for (auto& [node, member] : members_)
+    for (const auto& [node, member] : members_.all())
         links_.refuse(member->peer);
 }
 
@@ -63,259 +62,155 @@ void Mesh::log(Log::Level level, std::string_view name, std::string_view subject
     parts_.log.write({level, name, subject, std::move(text)}, now.mono);
 }
 
-Member* Mesh::member_at(const IpAddress& node) {
-    const auto found = members_.find(node);
-    return found == members_.end() ? nullptr : found->second.get();
-}
-
-Member* Mesh::member_of(PeerId peer) {
-    const auto found = by_peer_.find(peer);
-    return found == by_peer_.end() ? nullptr : found->second;
-}
-
-Member* Mesh::member_of_link(LinkId id) {
-    const auto found = by_link_.find(id);
-    return found == by_link_.end() ? nullptr : found->second;
-}
-
-// ---- the network file ----
-
-void Mesh::apply(config::Network network, const config::SignedNetwork& file, const Now& now) {
-    const Time time = now.mono;
-    std::vector<uint8_t> bytes{file.signature.begin(), file.signature.end()};
-    bytes.insert(bytes.end(), file.text.begin(), file.text.end());
-    files_.set_current(network.version, std::move(bytes), time);
-    network_ = std::move(network);
-    const auto self = std::ranges::find(network_.members, public_key_, &config::Member::public_key);
-    self_.reset();
-    if (self != network_.members.end())
-        self_ = *self;
-    else
-        log(Log::Level::error, "not-a-member", network_.name,
-            "our key is not in version " + std::to_string(network_.version) +
-                " of the network file",
-            now);
-    has_relays_ = std::ranges::any_of(network_.members, &config::Member::relay);
-    std::map<IpAddress, const config::Member*> wanted;
-    for (const config::Member& info : network_.members) {
-        if (self_ && info.public_key != public_key_)
-            wanted[config::node_address(authority_, info.public_key)] = &info;
-    }
-    std::vector<Member*> gone;
-    for (auto& [node, member] : members_) {
-        if (!wanted.contains(node))
-            gone.push_back(member.get());
-    }
-    for (Member* member : gone)
-        remove_member(*member, now);
-    for (const auto& [node, info] : wanted) {
-        Member* member = member_at(node);
-        if (member == nullptr) {
-            add_member(*info, now);
-            continue;
-        }
-        member->info = *info;
-        parts_.set_name(member->peer, info->name);
-        make_links(*member, time);
-    }
-    if (self_) {
-        speaker_.originate({node_, 128}, babel::Scope::everywhere, time);
-        if (self_->relay)
-            speaker_.originate(node_prefix_, babel::Scope::aggregate, time);
-        else
-            speaker_.withdraw(node_prefix_, time);
-    }
-    // Who hears what from us depends on who is a relay.
-    for (auto& [node, member] : members_) {
-        for (auto& [key, link] : member->links)
-            speaker_.set_announce(link.id, announce_to(*member), time);
-    }
-    std::vector<RelayMember> everybody;
-    for (const config::Member& info : network_.members) {
-        if (self_)
-            everybody.push_back({config::node_address(authority_, info.public_key), info.relay});
-    }
-    tell_clients(time);
-    set_published();
-    relays_.set_members(everybody, time);
-    relays_.set_serving(self_ && self_->relay);
-    settle_relays(now);
-    settle_exchanges(now);
-    speaker_.on_policy_changed(time);
-    next_review_ = time;
-}
-
-std::set<std::string> Mesh::hosts() const {
-    std::set<std::string> result;
-    for (const auto& [node, member] : members_) {
-        for (const config::MemberEndpoint& endpoint : member->info.endpoints) {
-            if (!endpoint.host.empty())
-                result.insert(endpoint.host);
-        }
-    }
-    return result;
-}
-
-// Links to addresses that the name no longer has stay as long as they work.
-void Mesh::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
-                         const Now& now) {
-    addresses_[host] = addresses;
-    for (auto& [node, member] : members_)
-        make_links(*member, now.mono);
-}
-
-void Mesh::tell_clients(Time now) {
-    std::map<std::string, IpAddress> nodes;
-    std::vector<IpAddress> members;
-    for (const config::Member& info : network_.members) {
-        members.push_back(config::node_address(authority_, info.public_key));
-        nodes[info.name] = members.back();
-    }
-    std::vector<ClientRule> rules;
-    for (const config::Client& client : network_.clients) {
-        ClientRule& rule = rules.emplace_back();
-        rule.key = client.public_key;
-        for (const std::string& box : client.boxes)
-            rule.boxes.push_back(nodes.at(box));
-    }
-    clients_.set_network(rules, members, now);
-}
-
-void Mesh::add_member(const config::Member& info, const Now& now) {
-    auto member = std::make_unique<Member>();
-    member->info = info;
-    member->node = config::node_address(authority_, info.public_key);
-    member->link_local = config::link_local_address(info.public_key);
-    member->peer = parts_.dataplane.add_peer();
-    if (member->peer == kNoPeer)
-        return log(Log::Level::error, "no-room", info.name,
-                   "dataplane.max_peers is too small for the network", now);
-    links_.wait(member->peer);
-    const auto added = parts_.device.add_peer(member->peer,
-                                              {.public_key = info.public_key,
-                                               .preshared_key = SecretKey{},
-                                               .endpoint = wireguard::NodeAddress{member->node}},
-                                              now);
-    if (added != wireguard::AddPeer::added) {
-        links_.refuse(member->peer);
-        parts_.dataplane.remove_peer(member->peer);
-        return log(Log::Level::error, "member-refused", info.name,
-                   "its public key is that of a peer in the box file", now);
-    }
-    // Its datagrams come by many links and relays: nobody need be told where from.
-    parts_.dataplane.set_path_is_fixed(member->peer);
-    parts_.set_name(member->peer, info.name);
-    by_peer_[member->peer] = member.get();
-    members_[member->node] = std::move(member);
-}
-
-// Its sessions end, and nothing of it is known any more.
-void Mesh::remove_member(Member& member, const Now& now) {
-    const Time time = now.mono;
-    log(Log::Level::info, "member-removed", member.info.name, "no longer in the network file", now);
-    while (!member.links.empty())
-        remove_link(member, LinkKey{member.links.begin()->first}, time);
-    speaker_.unwant({member.node, 128});
-    for (const auto& [local_index, remote_index] : member.keypairs)
-        relays_.close(remote_index, time);
-    links_.refuse(member.peer);
-    parts_.device.remove_peer(member.peer, now);
-    by_peer_.erase(member.peer);
-    departed_.push_back(member.peer);
-    members_.erase(IpAddress{member.node});
-    steering_due_ = true;
-}
-
-void Mesh::set_ports(const config::Model& box, const Now& now) {
-    port_terms_.clear();
-    for (size_t i = 0; i < box.ports.size(); ++i) {
-        const config::Port& port = box.ports[i];
-        port_terms_[static_cast<PortId>(i)] = {port.name, port.cost_bias, port.metered};
-    }
-    for (auto& [node, member] : members_) {
-        for (auto& [key, link] : member->links) {
-            if (link.probed)
-                speaker_.set_cost(link.id, cost_of(key), now.mono);
-        }
-        make_links(*member, now.mono);
-    }
-}
-
-std::vector<control::PeerPrefixes> Mesh::prefixes() const {
-    std::vector<control::PeerPrefixes> result;
-    for (const auto& [node, member] : members_) {
-        std::vector<Prefix> prefixes = member->info.prefixes;
-        prefixes.push_back({node, 128});
-        result.push_back({member->peer, std::move(prefixes), control::RouteOrigin::network_file});
-    }
-    return result;
-}
-
 // ---- sessions ----
 
-bool Mesh::has_session(const Member& member) const {
-    return parts_.dataplane.sending(member.peer).has_value();
-}
-
-// Boxes that keep a session whatever the traffic: relays with everybody; without relays, all.
-bool Mesh::is_eager(const Member& member) const {
-    return self_ && (self_->relay || member.info.relay || !has_relays_);
-}
-
-bool Mesh::is_active(const Member& member, Time now) const {
-    return member.last_user && now - *member.last_user < kIdleAfter;
-}
-
-// Leaves greet relays, again and again. A relay greets a leaf once, when it starts or learns of it:
-// then the leaf need not first find out that the relay was gone.
-bool Mesh::greets(Member& member, Time now) {
-    if (!is_eager(member) || member.links.empty() || now < member.next_greeting)
-        return false;
-    member.next_greeting = now + kGreetingInterval;
-    const bool ours = member.info.relay || !has_relays_;
-    return ours || !std::exchange(member.greeted, true);
+// An answer goes back where the question came from, and that is not our business. With a path, that
+// path; without one, everywhere at once: the first to arrive opens the session, and shows the way.
+void Mesh::send_handshake(const wireguard::RouteMessage& message, const Now& now) {
+    Member* member = members_.at(message.to.address);
+    if (member == nullptr)
+        return;
+    const auto bytes = message.message.view();
+    // Somebody wants it: what links there may be are needed, also where no relay introduces us.
+    if (bytes.front() == kInitiation && !members_.is_eager(*member))
+        member->traffic.on_wanted(now.mono);
+    prober_.make_links(*member, now.mono);
+    const auto view = parts_.device.peer_view(member->peer);
+    const bool first_try = view && view->initiations_of_attempt <= 1;
+    const bool by_path =
+        member->has_session() && member->path && !paths_.is_failing(*member) && first_try;
+    const wireguard::SendMessage datagram{
+        .peer = message.peer, .message = message.message, .to = {}};
+    for (const auto& [key, link] : prober_.links_of(*member)) {
+        if (!by_path || link.id == member->path->via.link)
+            links_.send(link.id, datagram, now.mono);
+    }
+    if (!by_path || member->is_relayed())
+        handshakes_.send(member->node, bytes, now.mono);
+    settle(now);
 }
 
 void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) {
-    Member* member = member_of(keypair.peer);
-    if (member == nullptr)
-        return on_client_keypair(keypair.peer, now);
-    member->keypairs[keypair.local_index] = keypair.remote_index;
-    if (const auto* from = std::get_if<wireguard::Addressing>(&keypair.from)) {
-        const LinkKey key{from->port, from->remote};
-        member->greeted_by = key;
-        member->greeted_until = now.mono + kGreetingLife;
-        add_link(*member, key, LinkOrigin::heard, now.mono);
-    } else {
-        member->greeted_by.reset();
+    Member* member = members_.of(keypair.peer);
+    if (member == nullptr) {
+        const auto view = parts_.device.peer_view(keypair.peer);
+        if (const auto client = clients_.on_keypair(keypair.peer); client && view)
+            exchange_.roaming().here(*client, view->greatest_timestamp, now.mono);
+        return settle(now);
     }
-    make_links(*member, now.mono);
+    member->keypairs[keypair.local_index] = keypair.remote_index;
+    std::optional<LinkKey> link;
+    if (const auto* from = std::get_if<wireguard::Addressing>(&keypair.from)) {
+        link = LinkKey{from->port, from->remote};
+        prober_.add_link(*member, *link, LinkOrigin::heard, now.mono);
+    }
+    paths_.on_handshake(*member, link, now.mono);
+    prober_.make_links(*member, now.mono);
     relays_.open(keypair.remote_index, member->node, now.mono);
-    settle_relays(now);
-    // Somebody wanted it, here or there: worth a look for the best way.
+    // Somebody wanted it, here or there: worth a look for the best path.
     if (member->keypairs.size() == 1)
-        member->last_user = now.mono;
-    steer(*member, now);
+        member->traffic.on_wanted(now.mono);
+    settle(now);
+    paths_.update(*member, now);
 }
 
 void Mesh::on_keypair_removed(PeerId peer, uint32_t local_index, const Now& now) {
-    Member* member = member_of(peer);
-    if (member == nullptr)
-        return on_client_keypair_removed(peer, now.mono);
-    if (const auto keypair = member->keypairs.find(local_index);
-        keypair != member->keypairs.end()) {
-        relays_.close(keypair->second, now.mono);
-        member->keypairs.erase(keypair);
+    Member* member = members_.of(peer);
+    if (member == nullptr) {
+        if (const auto client = clients_.on_keypair_removed(peer))
+            exchange_.roaming().gone(*client, now.mono);
+        return;
     }
+    if (const auto keypair = member->keypairs.extract(local_index); !keypair.empty())
+        relays_.close(keypair.mapped(), now.mono);
     if (member->keypairs.empty()) {
-        member->steering.reset();
-        member->held = false;
-        member->lost_at.reset();
-        links_.wait(peer);
-        for (auto& [key, link] : member->links)
-            set_probing(*member, link, false, now.mono);
+        paths_.on_session_gone(*member);
+        prober_.stop_probing(*member, now.mono);
     }
-    steering_due_ = true;
+    paths_.on_routes_changed();
+}
+
+bool Mesh::may_send(PeerId peer, uint32_t local_index, const Now& now) {
+    Member* member = members_.of(peer);
+    return member == nullptr || paths_.may_send(*member, local_index, now);
+}
+
+void Mesh::on_handshake_for_another(std::span<const uint8_t> bytes,
+                                    const wireguard::Addressing& from, const Now& now) {
+    const Member* sender = prober_.member_of_link(links_.id_of({from.port, from.remote}));
+    relayed_clients_.receive(bytes, {.remote = from.remote, .local = from.local, .port = from.port},
+                             sender == nullptr ? std::nullopt : std::optional{sender->node},
+                             now.mono);
+    settle(now);
+}
+
+// ---- packets ----
+
+void Mesh::receive(Packet packet, const Now& now) {
+    Member* member = members_.of(packet.info().peer);
+    if (member == nullptr)
+        return channel_.count_undecodable();
+    member->traffic.on_control_received();
+    const auto bytes = packet.bytes();
+    const bool babel = bytes.size() > 40 && bytes[8] == 0xfe;  // from a link-local address
+    if (babel)
+        receive_babel(packet, *member, now);
+    else
+        receive_message(packet, *member, now);
+    settle(now);
+}
+
+void Mesh::receive_babel(const Packet& packet, const Member& member, const Now& now) {
+    const PacketInfo& info = packet.info();
+    const auto udp = control::parse_udp(packet.bytes());
+    if (udp && info.remote.port != 0)
+        prober_.receive(member, {info.port, info.remote}, {udp->source, udp->destination},
+                        udp->payload, now.mono);
+}
+
+void Mesh::receive_message(const Packet& packet, Member& member, const Now& now) {
+    const auto message = channel_.receive(packet, member, now.mono);
+    if (!message)
+        return;
+    const Time time = now.mono;
+    const LinkKey from{packet.info().port, packet.info().remote};
+    const auto is_known = [this](const IpAddress& node) {
+        return node == members_.node() || members_.at(node) != nullptr;
+    };
+    std::visit(
+        Overloaded{
+            [&](const State& state) {
+                member.network_version = state.network_version;
+                exchange_.receive(member.node, state, time);
+            },
+            [&](const FileRequest& request) { exchange_.receive(member.node, request, time); },
+            [&](const FilePiece& piece) { exchange_.receive(member.node, piece, time); },
+            [&](const ClientAt& client) { exchange_.receive(member.node, client, time); },
+            [&](const RelayOpen& open) { relays_.receive(member.node, open, time); },
+            [&](const RelayReply& reply) { relays_.receive(member.node, reply, time); },
+            [&](const RelayClose& close) { relays_.receive(member.node, close, time); },
+            [&](const Handshake& handshake) {
+                using Role = HandshakeForwarder::Role;
+                if (members_.at(handshake.from) != nullptr && is_known(handshake.to))
+                    handshakes_.receive(handshake, members_.is_relay() ? Role::relay : Role::leaf,
+                                        time);
+            },
+            [&](const Seen& seen) {
+                const auto& links = prober_.links_of(member);
+                if (const auto link = links.find(from); link != links.end())
+                    candidates_.on_seen(link->second.id, seen.endpoint);
+            },
+            [&](const Candidates& said) {
+                if (!candidates_.accepts(member.node, time))
+                    return;
+                prober_.probe_candidates(member, said.endpoints, time);
+                if (said.answer)
+                    send_candidates(member, false, now);
+            },
+            [&](const Probe& probe) { channel_.send(member, ProbeReply{probe.id}); },
+            [&](const ProbeReply& reply) { paths_.on_probe_reply(member, reply.id, time); },
+        },
+        *message);
 }
 
 // ---- time ----
@@ -330,94 +225,211 @@ void Mesh::tick(const Now& now) {
         next_review_ = time + kReviewInterval;
         review(now);
     }
-    speaker_.tick(time);
-    settle_babel(now);
+    prober_.tick(time);
     relays_.tick(time);
-    settle_relays(now);
-    files_.tick(time);
-    clients_.tick(time);
-    settle_exchanges(now);
-    published_.tick(time);
-    settle_published(now);
+    exchange_.tick(time);
+    relayed_clients_.tick(time);
+    settle(now);
 }
 
 Time Mesh::next_deadline() const {
     if (shut_down_)
         return kNever;
-    return std::min({next_review_, speaker_.next_deadline(), relays_.next_deadline(),
-                     files_.next_deadline(), clients_.next_deadline(), published_.next_deadline()});
+    return std::min({next_review_, prober_.next_deadline(), relays_.next_deadline(),
+                     exchange_.next_deadline(), relayed_clients_.next_deadline()});
 }
 
 void Mesh::review(const Now& now) {
-    find_used_links(now.mono);
-    nb_greetings_ = 0;
-    std::erase_if(stranded_, [&](const auto& entry) { return entry.second.expires <= now.mono; });
-    for (auto& [node, member] : members_)
+    exchange_.set_neighbors(prober_.find_used_links(now.mono), now.mono);
+    handshakes_.tick(now.mono);
+    initiations_.begin_round();
+    paths_.tick(now.mono);
+    for (const auto& [node, member] : members_.all())
         review_member(*member, now);
-    if (std::exchange(steering_due_, false))
-        steer_all(now);
 }
 
 void Mesh::review_member(Member& member, const Now& now) {
     const Time time = now.mono;
+    const bool eager = members_.is_eager(member);
     if (member.has_session())
-        watch_traffic(member, time);
-    else if (is_eager(member))
-        make_links(member, time);
-    remove_stale_links(member, time);
-    if (!member.has_session() && nb_greetings_ < kGreetingsPerReview && greets(member, time)) {
-        ++nb_greetings_;
-        parts_.device.on_no_session(member.peer, now);
-    }
-    if (!member.has_session())
+        member.traffic.update(parts_.dataplane.activity(member.peer), time);
+    else if (eager)
+        prober_.make_links(member, time);
+    prober_.remove_stale_links(member, time);
+    if (!member.has_session()) {
+        using Peer = InitiationSchedule::Peer;
+        const bool ours = member.info.relay || !members_.has_relays();
+        if (eager && !prober_.links_of(member).empty() &&
+            initiations_.poll(member.node, ours ? Peer::relay : Peer::leaf, time))
+            parts_.device.on_no_session(member.peer, now);
         return;
-    const bool probe = has_session(member) && (is_eager(member) || is_active(member, time));
-    for (auto& [key, link] : member.links)
-        set_probing(member, link, probe, time);
-    if (probe && !is_eager(member))
-        speaker_.want({member.node, 128}, time);
-    if (!probe)
-        speaker_.unwant({member.node, 128});
-    set_intervals(member, time);
-    for (auto& [key, link] : member.links) {
-        if (link.heard && time - *link.heard < 5s)
-            tell_seen(member, link, now);
     }
-    look_for_direct(member, now);
-    forgive(member, time);
-    probe_path(member, now);
-    if (member.held && time >= member.held_until)
-        insist(member);
-    if (member.held || !member.steering || member.lost_at)
-        steer(member, now);
+    const bool probe = channel_.can_send(member) && (eager || MemberTable::is_active(member, time));
+    prober_.review(member, probe, time);
+    exchange_candidates(member, now);
+    paths_.review(member, now);
 }
 
-// What the packet path counted less what we sent ourselves; keepalives are no traffic either.
-void Mesh::watch_traffic(Member& member, Time now) {
-    const Dataplane::Activity seen = parts_.dataplane.activity(member.peer);
-    const auto grew = [](uint64_t& user, uint64_t counted, uint64_t control) {
-        const uint64_t present = counted - std::min(counted, control);
-        return present > std::exchange(user, std::max(user, present));
-    };
-    const bool sent =
-        seen.last_data_tx_tsc != std::exchange(member.data_tx_tsc, seen.last_data_tx_tsc);
-    const bool received =
-        seen.last_data_rx_tsc != std::exchange(member.data_rx_tsc, seen.last_data_rx_tsc);
-    const bool more_sent = grew(member.user_tx, seen.tx_packets, member.control_tx);
-    const bool more_received = grew(member.user_rx, seen.rx_packets, member.control_rx);
-    if ((sent && more_sent) || (received && more_received))
-        member.last_user = now;
+// Tells the member where we see it, and how else we may be reached.
+void Mesh::exchange_candidates(Member& member, const Now& now) {
+    for (const auto& [key, link] : prober_.links_of(member)) {
+        if (link.heard && now.mono - *link.heard < kHeardLately &&
+            candidates_.is_report_due(link.id, now.mono) &&
+            channel_.send(member, Seen{key.remote}, link.id))
+            candidates_.on_reported(link.id, now.mono);
+    }
+    if (!member.is_relayed() || !MemberTable::is_active(member, now.mono))
+        candidates_.stop(member.node);
+    else if (candidates_.poll(member.node, now.mono))
+        send_candidates(member, true, now);
+}
+
+void Mesh::send_candidates(Member& member, bool answer, const Now& now) {
+    std::vector<Endpoint> local;
+    for (const UnderlayPort& port : links_.ports()) {
+        for (const Prefix& address : port.addresses)
+            local.push_back({address.address, links_.listen_port()});
+    }
+    const auto heard = prober_.heard_since(now.mono - kSeenLife);
+    channel_.send(member, Candidates{candidates_.own(heard, local), answer});
 }
 
 bool Mesh::shutdown(const Now& now) {
     if (shut_down_)
         return false;
     relays_.set_serving(false);
-    speaker_.shutdown();
-    settle_babel(now);
+    prober_.shutdown();
+    settle(now);
     shut_down_ = true;
-    return std::ranges::any_of(members_,
+    paths_.freeze();
+    return std::ranges::any_of(members_.all(),
                                [](const auto& entry) { return entry.second->has_session(); });
+}
+
+// ---- what the parts decided ----
+
+void Mesh::settle_routes(const Now& now) {
+    for (const babel::Outgoing& packet : prober_.take_packets()) {
+        Member* member = prober_.member_of_link(packet.interface);
+        if (member != nullptr && links_.find(packet.interface) != nullptr)
+            channel_.send_babel(*member, packet);
+    }
+    if (prober_.take_routes_changed())
+        paths_.on_routes_changed();
+    for (const babel::Event& event : prober_.take_events())
+        on_babel_event(event, now);
+    if (paths_.is_stale())
+        choose_paths(now);
+}
+
+void Mesh::settle(const Now& now) {
+    if (!shut_down_)
+        settle_routes(now);
+    for (const Outgoing& outgoing : relays_.take_messages()) {
+        if (Member* member = members_.at(outgoing.to))
+            channel_.send(*member, outgoing.message);
+    }
+    for (const RelayChange& change : relays_.take_changes())
+        on_relay_change(change, now);
+    for (HandshakeForwarder::Outgoing& outgoing : handshakes_.take_messages()) {
+        if (Member* hop = members_.at(outgoing.via.node))
+            channel_.send(*hop, std::move(outgoing.message), outgoing.via.link);
+    }
+    for (const Outgoing& outgoing : exchange_.take_messages(now.mono)) {
+        if (Member* member = members_.at(outgoing.to))
+            channel_.send(*member, outgoing.message);
+    }
+    if (!exchange_.roaming().take_changes().empty())
+        routes_changed_ = true;
+    send_to_clients(now);
+}
+
+void Mesh::on_babel_event(const babel::Event& event, const Now& now) {
+    using Kind = babel::Event::Kind;
+    const LinkId link = event.neighbor.interface;
+    const Member* member = prober_.member_of_link(link);
+    if (member == nullptr)
+        return;
+    const std::string& name = member->info.name;
+    switch (event.kind) {
+        case Kind::neighbor_up:
+            prober_.on_link_up(link, now.mono);
+            if (member->info.relay) {  // it may have restarted: what was agreed is void
+                paths_.on_relay_restarted(member->node);
+                relays_.recheck_next_hop(member->node, now.mono);
+            }
+            paths_.on_routes_changed();
+            return log(Log::Level::info, "mesh-link-up", name,
+                       prober_.describe(links_.key_of(link)), now);
+        case Kind::neighbor_down:
+            prober_.suspect_shared_links(link, now.mono);
+            // It may have restarted, and our session with it be worth nothing.
+            if (member->info.relay && !prober_.is_up(member->node))
+                parts_.device.on_no_session(member->peer, now);
+            paths_.on_routes_changed();
+            return log(Log::Level::info, "mesh-link-down", name,
+                       prober_.describe(links_.key_of(link)), now);
+        case Kind::neighbor_suspected:
+            return prober_.suspect_shared_links(link, now.mono);
+        case Kind::prefix_refused:
+            ++nb_alarms_;
+            return log(Log::Level::warning, "prefix-refused", name,
+                       "announces " + to_string(event.prefix) +
+                           ", which the network file does not give it",
+                       now);
+        case Kind::too_many_routes:
+            ++nb_alarms_;
+            return log(Log::Level::warning, "too-many-routes", name, "announces too much", now);
+        case Kind::sender_refused:
+            return;
+    }
+}
+
+void Mesh::choose_paths(const Now& now) {
+    for (const IpAddress& target : paths_.take_rerouted()) {
+        relays_.on_next_hop_changed(target, now.mono);
+        relayed_clients_.on_next_hop_changed(target);
+        handshakes_.on_route(target, now.mono);
+    }
+    paths_.update_all(now);
+}
+
+void Mesh::on_relay_change(const RelayChange& change, const Now& now) {
+    Member* member = members_.at(change.target);
+    if (member == nullptr)
+        return;
+    if (change.kind == RelayChange::Kind::refused)
+        paths_.on_relay_refused(*member, change, now);
+    else
+        paths_.update(*member, now);
+}
+
+// ---- links, for the parts ----
+
+void Mesh::on_link_gone(LinkId link, Time now) {
+    relays_.on_link_gone(link, now);
+    relayed_clients_.on_link_gone(link);
+    paths_.on_link_gone(link);
+    candidates_.forget_link(link);
+}
+
+LinkId Mesh::open(const ClientAddress& client) {
+    return links_.add({client.port, client.remote}, parts_.clock().mono);
+}
+
+void Mesh::send_to_clients(const Now& now) {
+    for (const RelayedClientsDatagram& datagram : relayed_clients_.take_datagrams()) {
+        wireguard::SendMessage message;
+        message.message.len = std::min(datagram.bytes.size(), wireguard::Message::kMaxLen);
+        std::copy_n(datagram.bytes.begin(), message.message.len, message.message.bytes.begin());
+        message.to = {.remote = datagram.client.remote,
+                      .local = datagram.client.local,
+                      .port = datagram.client.port};
+        if (datagram.link)
+            links_.send(*datagram.link, message, now.mono);
+        else
+            links_.send(message, now.mono);
+    }
 }
 
 }  // namespace meshgate::mesh

@@ -52,22 +52,22 @@ std::vector<control::ResultCount> Mesh::events() const {
                 {std::string{part} + "_" + to_string(counter), owner.counter(counter)});
         }
     };
-    add("babel", speaker_, babel::Counter::nb_counters);
+    add("babel", prober_.speaker(), babel::Counter::nb_counters);
     add("relay", relays_, RelayCounter::nb_counters);
-    add("file", files_, FileCounter::nb_counters);
-    add("client", clients_, ClientCounter::nb_counters);
-    add("published", published_, PublishedCounter::nb_counters);
-    result.push_back({"message_undecodable", nb_undecodable_});
+    add("file", exchange_.files(), FileCounter::nb_counters);
+    add("client", exchange_.roaming(), ClientCounter::nb_counters);
+    add("published", relayed_clients_, RelayedClientsCounter::nb_counters);
+    result.push_back({"message_undecodable", channel_.nb_undecodable()});
     return result;
 }
 
 std::vector<std::string> Mesh::problems(const Now& now) const {
     std::vector<std::string> result;
-    if (!self_)
+    if (!members_.self())
         result.push_back("this box is no member of network " + network_.name + ", version " +
                          std::to_string(network_.version));
-    for (const auto& [node, member] : members_) {
-        const bool missed = member->info.relay && !(member->has_session() && member->steering);
+    for (const auto& [node, member] : members_.all()) {
+        const bool missed = member->info.relay && !(member->has_session() && member->path);
         if (missed && now.mono - created_ > kPatience)
             result.push_back("relay " + member->info.name + " is not reached: meshgate explain " +
                              member->info.name);
@@ -77,20 +77,20 @@ std::vector<std::string> Mesh::problems(const Now& now) const {
 
 std::vector<LinkView> Mesh::link_views(const Now& now) const {
     std::map<LinkId, babel::NeighborView> measured;
-    for (const babel::NeighborView& neighbor : speaker_.neighbors())
+    for (const babel::NeighborView& neighbor : prober_.speaker().neighbors())
         measured[neighbor.id.interface] = neighbor;
     std::vector<LinkView> result;
-    for (const auto& [node, member] : members_) {
-        for (const auto& [key, link] : member->links) {
+    for (const auto& [node, member] : members_.all()) {
+        for (const auto& [key, link] : prober_.links_of(*member)) {
             LinkView view;
             view.peer = member->info.name;
             view.remote = key.remote;
             view.origin = to_string(link.origin);
-            if (const auto port = port_terms_.find(key.port); port != port_terms_.end()) {
-                view.port = port->second.name;
-                view.metered = port->second.metered;
+            if (const auto* terms = prober_.terms_of(key.port)) {
+                view.port = terms->name;
+                view.metered = terms->metered;
             }
-            view.in_use = member->steering && member->steering->link == link.id;
+            view.in_use = member->path && member->path->via.link == link.id;
             view.age_s = link.heard ? seconds(now.mono - *link.heard) : -1;
             view.cost = babel::kInfinity;
             view.state = link.probed ? "probing" : "idle";
@@ -113,7 +113,7 @@ std::vector<LinkView> Mesh::link_views(const Now& now) const {
 }
 
 control::SessionState Mesh::session_state(const Member& member) const {
-    if (has_session(member))
+    if (channel_.can_send(member))
         return control::SessionState::up;
     const auto view = parts_.device.peer_view(member.peer);
     const bool trying = member.has_session() || (view && view->handshake_in_progress);
@@ -126,21 +126,20 @@ control::MeshPathView Mesh::path_view(const Member& member, const Now& now) cons
     view.kind = "none";
     view.metric = babel::kInfinity;
     view.session = session_state(member);
-    if (!member.steering)
+    if (!member.path)
         return view;
-    const Steering& way = *member.steering;
-    const bool direct = way.hop == member.node;
+    const PathChoice& path = *member.path;
+    const bool direct = path.via.node == member.node;
     view.kind = direct ? "direct" : "relay";
-    const auto hop = members_.find(way.hop);
-    if (!direct && hop != members_.end())
-        view.relay = hop->second->info.name;
-    const LinkKey& key = links_.key_of(way.link);
-    if (const auto port = port_terms_.find(key.port); port != port_terms_.end())
-        view.port = port->second.name;
+    if (!direct)
+        view.relay = members_.name_at(path.via.node);
+    const LinkKey& key = links_.key_of(path.via.link);
+    if (const auto* terms = prober_.terms_of(key.port))
+        view.port = terms->name;
     view.remote = key.remote;
-    view.metric = way.metric;
-    view.since_s = seconds(now.mono - member.steered_at);
-    if (links_.find(way.link) != nullptr)
+    view.metric = path.metric;
+    view.since_s = seconds(now.mono - paths_.since(member).value_or(now.mono));
+    if (links_.find(path.via.link) != nullptr)
         view.mtu_bytes = parts_.dataplane.path_mtu(member.peer);
     return view;
 }
@@ -148,18 +147,17 @@ control::MeshPathView Mesh::path_view(const Member& member, const Now& now) cons
 std::vector<control::MeshPathView> Mesh::path_views(const Now& now) const {
     std::vector<control::MeshPathView> result;
     for (const config::Member& info : network_.members) {
-        const auto found = members_.find(config::node_address(authority_, info.public_key));
-        if (found != members_.end())
-            result.push_back(path_view(*found->second, now));
+        if (const Member* member = members_.at(members_.node_of(info)))
+            result.push_back(path_view(*member, now));
     }
     return result;
 }
 
 std::optional<control::MeshPathView> Mesh::path_of(PeerId peer, const Now& now) const {
-    const auto found = by_peer_.find(peer);
-    if (found == by_peer_.end())
+    const Member* member = members_.of(peer);
+    if (member == nullptr)
         return std::nullopt;
-    return path_view(*found->second, now);
+    return path_view(*member, now);
 }
 
 std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
@@ -168,8 +166,8 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
         control::MemberView view;
         view.name = info.name;
         view.public_key = info.public_key;
-        view.node_address = config::node_address(authority_, info.public_key);
-        view.self = info.public_key == public_key_;
+        view.node_address = members_.node_of(info);
+        view.self = info.public_key == members_.public_key();
         view.relay = info.relay;
         view.prefixes = info.prefixes;
         for (const config::MemberEndpoint& endpoint : info.endpoints)
@@ -177,11 +175,12 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
         view.tags = info.tags;
         view.state = view.self ? "self" : "down";
         view.network_version = view.self ? network_.version : 0;
-        if (const auto found = members_.find(view.node_address); found != members_.end()) {
-            const Member& member = *found->second;
+        if (const Member* found = members_.at(view.node_address)) {
+            const Member& member = *found;
             view.network_version = member.network_version;
-            const bool quiet = !is_eager(member) && !is_active(member, now.mono);
-            if (member.has_session() && member.steering)
+            const bool quiet =
+                !members_.is_eager(member) && !MemberTable::is_active(member, now.mono);
+            if (member.has_session() && member.path)
                 view.state = "up";
             else if (quiet)
                 view.state = "idle";
@@ -191,32 +190,64 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
     return result;
 }
 
+std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
+    const auto name = [this](const IpAddress& node) {
+        const std::string known = members_.name_at(node);
+        return known == "?" ? to_string(node) : known;
+    };
+    std::vector<control::RelayView> result;
+    for (const RelayEntryView& entry : relays_.entries()) {
+        if (entry.target == members_.node())
+            continue;  // ends here: nothing is forwarded
+        const bool relayed = entry.next_hop && entry.next_hop->node != entry.target;
+        control::RelayView view;
+        view.to = name(entry.target);
+        view.index = entry.index;
+        view.via = relayed ? name(entry.next_hop->node) : "";
+        view.state = entry.asking ? "asking" : entry.next_hop ? "open" : "closed";
+        view.expires_s = entry.expires == kNever
+                             ? 0
+                             : std::chrono::duration<double>(entry.expires - now.mono).count();
+        if (entry.own && (relayed || entry.asking)) {
+            view.role = "using";
+            view.from = members_.self() ? members_.self()->name : "";
+            result.push_back(view);
+        }
+        for (const IpAddress& owner : entry.owners) {
+            view.role = "serving";
+            view.from = name(owner);
+            result.push_back(view);
+        }
+    }
+    return result;
+}
+
 // In words: how it goes now, which ways there are, why this one, and what would have to change.
 std::optional<control::ExplainView> Mesh::explain(const std::string& name, const Now& now) const {
-    if (self_ && self_->name == name)
+    if (members_.self() && members_.self()->name == name)
         return control::ExplainView{.peer = name, .lines = {name + " is this box."}};
-    const auto found = std::ranges::find_if(
-        members_, [&](const auto& entry) { return entry.second->info.name == name; });
-    if (found == members_.end())
+    const Member* found = members_.named(name);
+    if (found == nullptr)
         return std::nullopt;
-    const Member& member = *found->second;
+    const Member& member = *found;
     control::ExplainView view{.peer = name, .lines = {}};
     const auto say = [&view](std::string line) { view.lines.push_back(std::move(line)); };
-    const bool direct = member.steering && member.steering->hop == member.node;
-    const auto relay = member.steering ? members_.find(member.steering->hop) : members_.end();
+    const bool direct = member.path && member.path->via.node == member.node;
     if (!member.has_session())
-        say(name + (is_eager(member) ? " has NO SESSION: no handshake was answered."
-                                     : " is IDLE: nobody talks to it; a session comes up with the "
-                                       "first packet."));
-    else if (!member.steering)
+        say(name + (members_.is_eager(member)
+                        ? " has NO SESSION: no handshake was answered."
+                        : " is IDLE: nobody talks to it; a session comes up with the "
+                          "first packet."));
+    else if (!member.path)
         say(name + " has a session, but NO PATH: no way there works.");
     else if (direct)
-        say(name + " is DIRECT, " + describe(links_.key_of(member.steering->link)) + ", metric " +
-            std::to_string(member.steering->metric) + ".");
+        say(name + " is DIRECT, " + prober_.describe(links_.key_of(member.path->via.link)) +
+            ", metric " + std::to_string(member.path->metric) + ".");
     else
-        say(name + " is RELAYED by " + (relay == members_.end() ? "?" : relay->second->info.name) +
-            ", metric " + std::to_string(member.steering->metric) +
-            (member.path_rtt_ms ? number(", %.1f ms end to end", *member.path_rtt_ms) : "") + ".");
+        say(name + " is RELAYED by " + members_.name_at(member.path->via.node) + ", metric " +
+            std::to_string(member.path->metric) +
+            (paths_.rtt_ms(member) ? number(", %.1f ms end to end", *paths_.rtt_ms(member)) : "") +
+            ".");
     bool any_up = false;
     bool any_heard = false;
     size_t nb_links = 0;
@@ -234,19 +265,18 @@ std::optional<control::ExplainView> Mesh::explain(const std::string& name, const
         say(member.info.endpoints.empty()
                 ? "  direct: no endpoint of it is known; the network file names none"
                 : "  direct: no port of ours has a way to its endpoints");
-    for (const Prefix& prefix : {Prefix{member.node, 128}, node_prefix_}) {
-        for (const babel::RouteView& route : speaker_.routes(prefix)) {
-            const auto hop = by_link_.find(route.via.interface);
-            if (hop == by_link_.end() || hop->second == &member)
+    for (const Prefix& prefix : {Prefix{member.node, 128}, members_.node_prefix()}) {
+        for (const babel::RouteView& route : prober_.speaker().routes(prefix)) {
+            const Member* hop = prober_.member_of_link(route.via.interface);
+            if (hop == nullptr || hop == &member)
                 continue;
-            const auto suspicion = member.suspected.find(hop->second->node);
-            std::string text = "  relay " + hop->second->info.name + "  ";
+            std::string text = "  relay " + hop->info.name + "  ";
             if (route.metric == babel::kInfinity)
                 text += "announces no way any more";
             else
                 text += "metric " + std::to_string(route.metric) +
                         (prefix.len == 128 ? "" : " to itself; it forwards to all members");
-            if (suspicion != member.suspected.end() && suspicion->second.active)
+            if (paths_.is_held_down(member, hop->node))
                 text += ", avoided: it forwarded nothing";
             say(text);
         }
@@ -268,8 +298,8 @@ std::optional<control::ExplainView> Mesh::explain(const std::string& name, const
         say("Fix     any one of: open UDP " + std::to_string(links_.listen_port()) +
             " at one of the two sites and name it in the network file (endpoints); a NAT that "
             "keeps the source port; IPv6 on both sides.");
-        if (member.next_candidates > now.mono)
-            say(number("Next try in %.0f s.", seconds(member.next_candidates - now.mono)));
+        if (const auto next = candidates_.next_try(member.node); next && *next > now.mono)
+            say(number("Next try in %.0f s.", seconds(*next - now.mono)));
     }
     return view;
 }

@@ -469,7 +469,7 @@ void World::work_on_handshakes(Box& box) {
         Now shifted = now();
         shifted.wall_ns += static_cast<uint64_t>(box.wall_shift_ns);
         box.device->receive(datagram->message.view(),
-                            {endpoint_of(datagram->from), endpoint_of(box.number), 0},
+                            Addressing{endpoint_of(datagram->from), endpoint_of(box.number), 0},
                             box.queued.size(), shifted);
         act(box);
         if (box.handshake_cost_ns == 0)

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the network file and the box file say, for the parts.
+#include <algorithm>
+#include <utility>
+
+#include "control/mesh/mesh.h"
+
+namespace meshgate::mesh {
+
+// ---- the network file ----
+
+void Mesh::apply(config::Network network, const config::SignedNetwork& file, const Now& now) {
+    std::vector<uint8_t> bytes{file.signature.begin(), file.signature.end()};
+    bytes.insert(bytes.end(), file.text.begin(), file.text.end());
+    exchange_.files().set_current(network.version, std::move(bytes), now.mono);
+    network_ = std::move(network);
+    const MemberTable::Changes changes = members_.set_network(network_);
+    if (!members_.self())
+        log(Log::Level::error, "not-a-member", network_.name,
+            "our key is not in version " + std::to_string(network_.version) +
+                " of the network file",
+            now);
+    for (const Member* member : changes.gone)
+        remove_member(*member, now);
+    for (const auto& [node, member] : members_.all())
+        parts_.set_name(member->peer, member->info.name);
+    for (const config::Member& info : changes.fresh)
+        add_member(info, now);
+    apply_to_parts(now);
+    next_review_ = now.mono;
+    settle(now);
+}
+
+void Mesh::apply_to_parts(const Now& now) {
+    std::vector<RelayMember> everybody;
+    std::vector<IpAddress> nodes;
+    std::map<std::string, IpAddress> node_by_name;
+    std::vector<PublishedMember> published;
+    for (const config::Member& info : network_.members) {
+        const IpAddress node = nodes.emplace_back(members_.node_of(info));
+        node_by_name[info.name] = node;
+        if (members_.self())
+            everybody.push_back({node, info.relay});
+        if (members_.is_relay() && std::ranges::count(info.published, members_.self()->name) != 0)
+            published.push_back({node, info.public_key});
+    }
+    std::vector<ClientRule> rules;
+    for (const config::Client& client : network_.clients) {
+        ClientRule& rule = rules.emplace_back();
+        rule.key = client.public_key;
+        for (const std::string& box : client.boxes)
+            rule.boxes.push_back(node_by_name.at(box));
+    }
+    exchange_.roaming().set_network(rules, nodes, now.mono);
+    relayed_clients_.set_published(published);
+    relays_.set_members(everybody, now.mono);
+    relays_.set_serving(members_.is_relay());
+    prober_.on_network_changed(now.mono);
+}
+
+void Mesh::add_member(const config::Member& info, const Now& now) {
+    auto member = std::make_unique<Member>();
+    member->info = info;
+    member->node = members_.node_of(info);
+    member->link_local = config::link_local_address(info.public_key);
+    member->peer = parts_.dataplane.add_peer();
+    if (member->peer == kNoPeer)
+        return log(Log::Level::error, "no-room", info.name,
+                   "dataplane.max_peers is too small for the network", now);
+    links_.wait(member->peer);
+    const auto added = parts_.device.add_peer(member->peer,
+                                              {.public_key = info.public_key,
+                                               .preshared_key = SecretKey{},
+                                               .endpoint = wireguard::NodeAddress{member->node}},
+                                              now);
+    if (added != wireguard::AddPeer::added) {
+        links_.refuse(member->peer);
+        parts_.dataplane.remove_peer(member->peer);
+        return log(Log::Level::error, "member-refused", info.name,
+                   "its public key is that of a peer in the box file", now);
+    }
+    // Its datagrams come by many links and relays: nobody need be told where from.
+    parts_.dataplane.set_path_is_fixed(member->peer);
+    parts_.set_name(member->peer, info.name);
+    members_.add(std::move(member));
+}
+
+// Its sessions end, and nothing of it is known any more.
+void Mesh::remove_member(const Member& member, const Now& now) {
+    log(Log::Level::info, "member-removed", member.info.name, "no longer in the network file", now);
+    prober_.remove_links(member, now.mono);
+    for (const auto& [local_index, remote_index] : member.keypairs)
+        relays_.close(remote_index, now.mono);
+    paths_.forget(member);
+    candidates_.forget(member.node);
+    initiations_.forget(member.node);
+    links_.refuse(member.peer);
+    parts_.device.remove_peer(member.peer, now);
+    departed_.push_back(member.peer);
+    members_.remove(member);
+    paths_.on_routes_changed();
+}
+
+void Mesh::refuse(const FileCandidate& candidate, const std::string& why, const Now& now) {
+    exchange_.files().refuse(candidate, now.mono);
+    ++nb_alarms_;
+    log(Log::Level::warning, "network-refused", members_.name_at(candidate.from), why, now);
+    settle(now);
+}
+
+// ---- the box's side ----
+
+void Mesh::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
+                         const Now& now) {
+    prober_.set_addresses(host, addresses, now.mono);
+}
+
+std::vector<control::PeerPrefixes> Mesh::prefixes() const {
+    std::vector<control::PeerPrefixes> result;
+    for (const auto& [node, member] : members_.all()) {
+        std::vector<Prefix> prefixes = member->info.prefixes;
+        prefixes.push_back({node, 128});
+        result.push_back({member->peer, std::move(prefixes), control::RouteOrigin::network_file});
+    }
+    return result;
+}
+
+bool Mesh::serves(const config::Client& client) const {
+    return members_.self() &&
+           (client.boxes.empty() || std::ranges::count(client.boxes, members_.self()->name) != 0);
+}
+
+std::optional<PeerId> Mesh::peer_of_client(const PublicKey& client) const {
+    const auto box = exchange_.roaming().box_of(client);
+    const Member* member = box ? members_.at(*box) : nullptr;
+    if (member == nullptr)
+        return std::nullopt;
+    return member->peer;
+}
+
+}  // namespace meshgate::mesh
