@@ -134,7 +134,6 @@ void ControlBox::settle() {
 void ControlBox::rest() {
     for (size_t i = 0; i < gateway_->model().peers.size(); ++i)
         gateway_->sample();
-    std::vector<std::string>{}.swap(dataplane_.steps);
     std::vector<FakeDataplane::Sent>{}.swap(dataplane_.sent);
     malloc_trim(0);
 }

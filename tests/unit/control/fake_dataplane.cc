@@ -47,8 +47,9 @@ void FakeDataplane::punt(Punt reason, std::span<const uint8_t> bytes, PacketInfo
 }
 
 void FakeDataplane::publish(std::shared_ptr<const Snapshot> next) {
+    for (const ForwardingEntry& entry : next->entries)
+        MG_ASSERT(entry.kind != ForwardKind::peer || is_in_use(entry.peer));
     snapshot_ = std::move(next);
-    steps.emplace_back("publish");
 }
 
 PeerId FakeDataplane::add_peer() {
@@ -60,14 +61,32 @@ PeerId FakeDataplane::add_peer() {
         peer = static_cast<PeerId>(peers_.size());
         peers_.emplace_back();
     }
-    steps.push_back("add " + std::to_string(peer));
     return peer;
 }
 
+// Workers go by the published snapshot: it must have stopped naming the slot.
 void FakeDataplane::remove_peer(PeerId peer) {
-    steps.push_back("remove " + std::to_string(peer));
+    MG_ASSERT(is_in_use(peer));
+    for (const auto& [index, keypair] : keypairs)
+        MG_ASSERT(keypair->peer != peer);
+    if (snapshot_ != nullptr) {
+        for (const ForwardingEntry& entry : snapshot_->entries)
+            MG_ASSERT(entry.kind != ForwardKind::peer || entry.peer != peer);
+    }
     peers_.at(peer) = {};
-    free_.push_back(peer);
+    leaving_.push_back(peer);
+}
+
+bool FakeDataplane::is_in_use(PeerId peer) const {
+    return peer < peers_.size() && std::ranges::find(free_, peer) == free_.end() &&
+           std::ranges::find(leaving_, peer) == leaving_.end();
+}
+
+size_t FakeDataplane::reclaim() {
+    free_.insert(free_.end(), leaving_.begin(), leaving_.end());
+    leaving_.clear();
+    leaving_indices_.clear();
+    return 0;
 }
 
 Dataplane::Activity FakeDataplane::activity(PeerId peer) const {
@@ -99,9 +118,9 @@ std::optional<SendingKeypair> FakeDataplane::sending(PeerId peer) const {
 }
 
 bool FakeDataplane::install(const NewKeypair& options) {
-    steps.emplace_back("install");
     const uint32_t index = options.local_index;
-    if (refuse_install || keypairs.contains(index) || relays.contains(index))
+    if (refuse_install || keypairs.contains(index) || relays.contains(index) ||
+        leaving_indices_.contains(index))
         return false;
     auto keypair = std::make_unique<Keypair>();
     std::ranges::copy(options.send_key, keypair->send_key.begin());
@@ -121,7 +140,6 @@ Keypair* FakeDataplane::keypair(uint32_t local_index) const {
 }
 
 void FakeDataplane::remove_keypair(uint32_t local_index) {
-    steps.emplace_back("remove keypair");
     const auto it = keypairs.find(local_index);
     if (it == keypairs.end())
         return;
@@ -129,6 +147,7 @@ void FakeDataplane::remove_keypair(uint32_t local_index) {
     if (peer.sending == it->second.get())
         peer.sending = nullptr;
     keypairs.erase(it);
+    leaving_indices_.insert(local_index);
 }
 
 // Slots are never given out twice: a test that uses one after its end finds it empty.
@@ -137,38 +156,34 @@ LinkId FakeDataplane::add_link() {
         return kNoLink;
     const LinkId id = next_link_++;
     link_table.emplace(id, nullptr);
-    steps.push_back("add link " + std::to_string(id));
     return id;
 }
 
 void FakeDataplane::set_link(LinkId id, std::shared_ptr<const Link> link) {
     link_table.at(id) = std::move(link);
-    steps.push_back("set link " + std::to_string(id));
 }
 
 void FakeDataplane::remove_link(LinkId id) {
     MG_ASSERT(link_table.erase(id) == 1);
-    steps.push_back("remove link " + std::to_string(id));
 }
 
 bool FakeDataplane::install_relay(uint32_t receiver_index, LinkId link) {
     MG_ASSERT(link_table.contains(link));
-    steps.push_back("install relay " + std::to_string(receiver_index));
-    if (refuse_install || keypairs.contains(receiver_index))
+    if (refuse_install || keypairs.contains(receiver_index) ||
+        leaving_indices_.contains(receiver_index))
         return false;
     return relays.emplace(receiver_index, link).second;
 }
 
 void FakeDataplane::move_relay(uint32_t receiver_index, LinkId link) {
     MG_ASSERT(link_table.contains(link));
-    steps.push_back("move relay " + std::to_string(receiver_index));
     if (const auto it = relays.find(receiver_index); it != relays.end())
         it->second = link;
 }
 
 void FakeDataplane::remove_relay(uint32_t receiver_index) {
-    steps.push_back("remove relay " + std::to_string(receiver_index));
-    relays.erase(receiver_index);
+    if (relays.erase(receiver_index) == 1)
+        leaving_indices_.insert(receiver_index);
 }
 
 Dataplane::LinkActivity FakeDataplane::link_activity(LinkId id) const {

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,7 +16,9 @@
 namespace meshgate::control {
 
 // The packet side as control sees it, without workers: a test puts punts in and looks at what was
-// sent. Its packets are real mbufs, so that a forgotten one shows. The TSC counts nanoseconds.
+// sent. Its packets are real mbufs, so that a forgotten one shows. What the boundary asks of its
+// caller is asserted, and what was removed is given out again only after reclaim(), as after a
+// grace period. The TSC counts nanoseconds.
 class FakeDataplane : public Dataplane {
 public:
     struct Sent {
@@ -47,9 +50,6 @@ public:
     uint64_t now_ns = 0;
     std::deque<Note> notes;
     std::vector<Sent> sent;
-    // "publish", "add 3", "remove 3", "install", "remove keypair", "add link 3", "set link 3",
-    // "remove link 3", "install relay 7", "move relay 7", "remove relay 7"
-    std::vector<std::string> steps;
     std::map<uint32_t, std::unique_ptr<Keypair>> keypairs;
     std::map<PeerId, Activity> activities;
     std::vector<LinkState> links;  // of ports
@@ -87,7 +87,7 @@ public:
     void move_relay(uint32_t receiver_index, LinkId link) override;
     void remove_relay(uint32_t receiver_index) override;
     LinkActivity link_activity(LinkId id) const override;
-    size_t reclaim() override { return 0; }
+    size_t reclaim() override;
     int wakeup_fd() const override { return -1; }
     bool arm_wakeup() override { return punts_.empty() && notes.empty(); }
     Packet next_punt() override;
@@ -110,6 +110,8 @@ public:
     uint64_t tsc_now() const override { return now_ns; }
 
 private:
+    bool is_in_use(PeerId peer) const;
+
     struct Peer {
         Keypair* sending = nullptr;
         std::shared_ptr<const Link> path;
@@ -121,6 +123,9 @@ private:
     std::shared_ptr<const Snapshot> snapshot_;
     std::vector<Peer> peers_;
     std::vector<PeerId> free_;
+    // What workers may still hold.
+    std::vector<PeerId> leaving_;
+    std::set<uint32_t> leaving_indices_;
     LinkId next_link_ = 0;
     std::deque<Packet> punts_;
     WorkerCounters worker_counters_;

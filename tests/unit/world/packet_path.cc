@@ -70,21 +70,10 @@ bool is_babel(std::span<const uint8_t> ip) {
 
 // ---- what control does ----
 
-// Tests of control look at the steps; here there are too many.
-void PacketPath::publish(std::shared_ptr<const Snapshot> next) {
-    FakeDataplane::publish(std::move(next));
-    steps.clear();
-}
-
 void PacketPath::remove_peer(PeerId id) {
     activities.erase(id);
     mesh_paid_until_.erase(id);
     FakeDataplane::remove_peer(id);
-}
-
-void PacketPath::remove_keypair(uint32_t local_index) {
-    FakeDataplane::remove_keypair(local_index);
-    steps.clear();
 }
 
 bool PacketPath::send(Packet packet, uint32_t) {

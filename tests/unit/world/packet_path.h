@@ -46,9 +46,7 @@ public:
     std::function<bool(PeerId, LinkId, std::span<const uint8_t>)> censors;
 
     // ---- Dataplane ----
-    void publish(std::shared_ptr<const Snapshot> next) override;
     void remove_peer(PeerId peer) override;
-    void remove_keypair(uint32_t local_index) override;
     bool send(Packet packet, uint32_t order) override;
 
 private:
