@@ -135,9 +135,11 @@ def programs_of(build, tests):
                   if Path(name).is_relative_to(build))
 
 
-def run_gtest(report, name, test, env):
+def run_gtest(report, name, test, env, background):
     """Each case of the program counts. A crash fails, and so do the cases it swallowed."""
-    status, out = execute(test["cmd"], test["timeout"] * TIMEOUT_FACTOR, {**test["env"], **env})
+    started = time.monotonic()
+    status, out = execute(test["cmd"], test["timeout"] * TIMEOUT_FACTOR, {**test["env"], **env},
+                          background=background)
     passed = len(re.findall(r"^\[       OK \] .*\(\d+ ms\)$", out, re.M))
     failed = re.findall(r"^\[  FAILED  \] (\S+?),?.* \(\d+ ms\)$", out, re.M)
     failed += [f"{case} (skipped)" for case in
@@ -147,76 +149,72 @@ def run_gtest(report, name, test, env):
         failed = [f"exit {status} in {started[-1] if started else 'start'}"]
     if passed == 0 and not failed:
         failed = ["no case ran"]
-    report.add(passed)
     for case in failed:
         report.fail(f"{name}: {case}", out)
-    if not failed:
-        print(f"ok      {name}  {passed} cases", flush=True)
+    if failed:
+        report.add(passed)
+    else:
+        report.ok(name, passed, time.monotonic() - started, f"{passed} cases, ")
 
 
-def run_program(report, name, build, test, env):
+def run_program(report, name, build, test, env, background):
     if test["protocol"] == "gtest":
-        run_gtest(report, name, test, env)
+        run_gtest(report, name, test, env, background)
         return
     started = time.monotonic()
     status, out = execute(test["cmd"], test["timeout"] * TIMEOUT_FACTOR, {**test["env"], **env},
-                          test["workdir"] or build)
+                          test["workdir"] or build, background)
     if status == 0:
         report.ok(name, seconds=time.monotonic() - started)
     else:
         report.fail(name, f"exit {status}\n{out}")
 
 
-def run_programs(report, group, build, tests, env, at_once=1):
+def run_programs(report, group, build, tests, env, background=False):
+    """One at a time; in the background one on each processor."""
+    at_once = os.cpu_count() or 1 if background else 1
     wanted = [(f"{group}{test['name']}", test) for test in tests]
     with concurrent.futures.ThreadPoolExecutor(at_once) as lanes:
-        for done in [lanes.submit(run_program, report, name, build, test, env)
+        for done in [lanes.submit(run_program, report, name, build, test, env, background)
                      for name, test in wanted if report.wants(name)]:
             done.result()
 
 
-class SanitizedBuild:
-    """Builds one group of sanitized tests in the background, behind everything else that runs:
-    the lab mostly waits, and the compiler has the processor meanwhile."""
+class Sanitized:
+    """Builds one group of sanitized tests and runs them in the background, behind everything else:
+    the lab mostly waits, and they have the processors meanwhile."""
 
-    def __init__(self, group, settings, after=None):
-        self.group, self.settings, self.after = group, settings, after
+    def __init__(self, report, group, settings):
+        self.report, self.group, self.settings = report, group, settings
         self.build = BUILD / group
-        self.failure, self.tests = None, []
-        self.thread = threading.Thread(target=self._make, daemon=True)
 
-    def start(self):
-        self.thread.start()
-        return self
+    def run(self):
+        try:
+            tests, failure = self._make()
+            if failure is None:
+                run_programs(self.report, f"{self.group}/", self.build, tests, self.settings["env"],
+                             background=True)
+        except Exception as reason:  # nobody waits for what a thread raises
+            failure = repr(reason)
+        if failure is not None:
+            self.report.fail(f"{self.group}/build", failure)
 
     def _make(self):
-        if self.after is not None:
-            self.after.thread.join()
+        """(tests, None), or (None, what the build said)."""
         commands = [["meson", "setup", str(self.build), str(ROOT), *self.settings["options"]]]
         if (self.build / "build.ninja").exists():
             commands = [["ninja", "-C", str(self.build), "build.ninja"]]
         for command in commands:
             status, out = execute(command, 600, background=True)
             if status != 0:
-                self.failure = out
-                return
-        self.tests = [test for test in introspect(self.build, "tests")
-                      if test["name"].startswith(self.settings["tests"])]
-        status, out = execute(["ninja", "-C", str(self.build),
-                               *programs_of(self.build, self.tests)], 3600,
+                return None, out
+        tests = [test for test in introspect(self.build, "tests")
+                 if test["name"].startswith(self.settings["tests"])]
+        status, out = execute(["ninja", "-C", str(self.build), *programs_of(self.build, tests)], 3600,
                               {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
                                "CCACHE_SLOPPINESS": "pch_defines,time_macros"},
                               background=True)
-        if status != 0:
-            self.failure = out
-
-    def run(self, report):
-        self.thread.join()
-        if self.failure is not None:
-            report.fail(f"{self.group}/build", self.failure)
-            return
-        run_programs(report, f"{self.group}/", self.build, self.tests, self.settings["env"],
-                     at_once=os.cpu_count() or 1)
+        return (tests, None) if status == 0 else (None, out)
 
 
 def lab_cases():
@@ -274,14 +272,13 @@ def what_is_left(run_id):
 
 def main():
     report = Report(sys.argv[1] if len(sys.argv) > 1 else "")
-    builds = []
-    for group, settings in SANITIZERS.items():
-        if not report.word or group in report.word:
-            builds.append(SanitizedBuild(group, settings, builds[-1] if builds else None).start())
+    sanitized = [Sanitized(report, group, settings) for group, settings in SANITIZERS.items()
+                 if not report.word or group in report.word]
+    background = threading.Thread(target=lambda: [group.run() for group in sanitized], daemon=True)
+    background.start()
     run_programs(report, "", BUILD, introspect(BUILD, "tests"), {})
     run_lab(report)
-    for build in builds:
-        build.run(report)
+    background.join()
     return report.finish()
 
 
