@@ -55,11 +55,11 @@ TEST(MeshPathProbe, AnswersToTheLastFewProbesCountAndNoOthers) {
         EXPECT_FALSE(probe.poll(kTarget, now)->path_is_silent) << n;
         probe.on_reply(kTarget, n > 7 ? n - 6 : 1, now);  // seven probes late
     }
-    probe.on_reply(kTarget, 41, now);      // not sent yet
-    probe.on_reply(kTarget, 40 - 8, now);  // too old
-    probe.on_reply(node(9), 40, now);      // by somebody else
     for (unsigned n = 0; n < 3; ++n, now += 500ms)
         probe.poll(kTarget, now);
+    probe.on_reply(kTarget, 44, now);      // not sent yet
+    probe.on_reply(kTarget, 43 - 8, now);  // too old
+    probe.on_reply(node(9), 43, now);      // by somebody else
     EXPECT_TRUE(probe.poll(kTarget, now)->path_is_silent);
 }
 
