@@ -195,7 +195,8 @@ Result<WorkerParts> DataplaneImpl::parts_of(unsigned worker) {
                        .injections = own.injections.get(),
                        .inbox = own.inbox.get(),
                        .doorbell = *std::move(doorbell),
-                       .idle = std::make_unique<IdleLadder>(idle)};
+                       .idle = std::make_unique<IdleLadder>(idle),
+                       .reassembly_bytes = Reassembly::kMaxBytes / options_.nb_workers};
 }
 
 Result<void> DataplaneImpl::make_workers() {

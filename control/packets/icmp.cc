@@ -24,16 +24,50 @@ constexpr size_t kV6QuoteLen = 1280 - kIpv6HeaderLen - kIcmpHeaderLen;
 constexpr uint16_t kV4LeastMtu = 576;   // an ICMP that tells less is not believed (RFC 791)
 constexpr uint16_t kV6LeastMtu = 1280;  // likewise (RFC 8200, section 5)
 
-// The packet without what follows it in the frame; empty when it is cut, a fragment, has options
-// or another protocol.
+size_t v4_header_len(std::span<const uint8_t> ip) noexcept {
+    return static_cast<size_t>(ip[0] & 15) * 4;
+}
+
+// The packet without what follows it in the frame; empty when it is cut, a fragment, or has another
+// protocol.
 std::span<uint8_t> whole_v4(std::span<uint8_t> ip, uint8_t protocol) noexcept {
-    if (ip.size() < kIpv4HeaderLen || ip[0] != 0x45 || ip[9] != protocol)
+    if (ip.size() < kIpv4HeaderLen || ip[0] >> 4 != 4 || ip[9] != protocol)
         return {};
     const size_t len = read_u16(ip, 2);
     const bool fragment = (read_u16(ip, 6) & 0x3fff) != 0;
-    if (fragment || len < kIpv4HeaderLen || len > ip.size())
+    if (fragment || v4_header_len(ip) < kIpv4HeaderLen || len < v4_header_len(ip) ||
+        len > ip.size())
         return {};
     return ip.first(len);
+}
+
+// RFC 1122, section 3.2.2.6: the reply carries the request's options, and a record of the route has
+// this host's address as well. False where it cannot: options that contradict themselves, and
+// source routes, which nobody should be sent by (RFC 6274, section 3.13.2).
+bool update_options(std::span<uint8_t> options, std::span<const uint8_t> own_address) noexcept {
+    constexpr uint8_t kEnd = 0, kNop = 1, kRecordRoute = 7, kLooseRoute = 131, kStrictRoute = 137;
+    while (!options.empty() && options[0] != kEnd) {
+        if (options[0] == kNop) {
+            options = options.subspan(1);
+            continue;
+        }
+        if (options.size() < 2 || options[1] < 2 || options[1] > options.size() ||
+            options[0] == kLooseRoute || options[0] == kStrictRoute)
+            return false;
+        const auto option = options.first(options[1]);
+        if (option[0] == kRecordRoute) {
+            // The pointer counts from 1 and leads to the first free place.
+            if (option.size() < 3 || option[2] < 4)
+                return false;
+            const size_t at = option[2] - 1U;
+            if (at + own_address.size() <= option.size()) {
+                std::ranges::copy(own_address, option.begin() + static_cast<ptrdiff_t>(at));
+                option[2] = static_cast<uint8_t>(option[2] + own_address.size());
+            }
+        }
+        options = options.subspan(option.size());
+    }
+    return true;
 }
 
 std::span<uint8_t> whole_v6(std::span<uint8_t> ip, uint8_t protocol) noexcept {
@@ -45,10 +79,13 @@ std::span<uint8_t> whole_v6(std::span<uint8_t> ip, uint8_t protocol) noexcept {
 
 bool make_v4_reply(std::span<uint8_t> ip) noexcept {
     ip = whole_v4(ip, kProtocolIcmp);
-    if (ip.size() < kIpv4HeaderLen + kIcmpHeaderLen)
+    if (ip.empty() || ip.size() < v4_header_len(ip) + kIcmpHeaderLen)
         return false;
-    const auto icmp = ip.subspan(kIpv4HeaderLen);
+    const auto header = ip.first(v4_header_len(ip));
+    const auto icmp = ip.subspan(header.size());
     if (icmp[0] != kV4EchoRequest || icmp[1] != 0 || checksum_of(icmp) != 0)
+        return false;
+    if (!update_options(header.subspan(kIpv4HeaderLen), header.subspan(16, 4)))
         return false;
     icmp[0] = kV4EchoReply;
     write_u16(icmp, 2, 0);
@@ -56,7 +93,7 @@ bool make_v4_reply(std::span<uint8_t> ip) noexcept {
     std::swap_ranges(ip.begin() + 12, ip.begin() + 16, ip.begin() + 16);
     ip[8] = kIpHopLimit;
     write_u16(ip, 10, 0);
-    write_u16(ip, 10, checksum_of(ip.first(kIpv4HeaderLen)));
+    write_u16(ip, 10, checksum_of(header));
     return true;
 }
 

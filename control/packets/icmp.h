@@ -11,7 +11,8 @@
 namespace meshgate::control {
 
 // Turns an echo request into its reply, in place: addresses swapped, fresh hop limit, checksums.
-// False when the packet is no whole, correct, unfragmented echo request without IP options.
+// A record of the route goes on in the reply (RFC 1122, section 3.2.2.6). False when the packet is
+// no whole, correct, unfragmented echo request, or is source-routed.
 bool make_echo_reply(std::span<uint8_t> ip);
 
 // "Host unreachable" (ICMPv4 3/1, ICMPv6 1/3) about `ip`, sent by `source`. Empty where none may be

@@ -27,6 +27,7 @@ private:
 enum class Stage : uint8_t {
     rx,
     classify,
+    reassemble,
     index,
     relay,
     open,
@@ -39,6 +40,7 @@ enum class Stage : uint8_t {
     fragment,
     seal,
     encap,
+    cut_outer,
     icmp_error,
     l2,
     punt,

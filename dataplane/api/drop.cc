@@ -42,8 +42,20 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "A link-local address (169.254.0.0/16, fe80::/10) is valid on its own link only."},
     {Drop::reserved, "reserved", Stage::route,
      "An address is of a reserved block (240.0.0.0/4, ::/96, ::ffff:0:0/96)."},
-    {Drop::outer_fragment, "outer_fragment", Stage::classify,
-     "A fragment arrived on the underlay, where tunnel packets are never fragmented."},
+    {Drop::reassembled, "reassembled", Stage::reassemble,
+     "A further fragment of a datagram that became whole: as intended, this is no error."},
+    {Drop::fragment_bad, "fragment_bad", Stage::reassemble,
+     "A fragment of impossible place or length, or a first one that ends inside the UDP header."},
+    {Drop::fragment_overlap, "fragment_overlap", Stage::reassemble,
+     "A fragment came twice, or contradicts others of its datagram, which dies with it."},
+    {Drop::fragment_timeout, "fragment_timeout", Stage::reassemble,
+     "The rest of a fragmented datagram did not come within 5 seconds."},
+    {Drop::fragment_limit, "fragment_limit", Stage::reassemble,
+     "Too many incomplete datagrams of one source, or in all: the oldest was given up."},
+    {Drop::fragment_flood, "fragment_flood", Stage::classify,
+     "More fragments arrive than the share of time that they get."},
+    {Drop::fragment_too_large, "fragment_too_large", Stage::reassemble,
+     "The whole datagram would not fit a packet buffer."},
     {Drop::not_for_us, "not_for_us", Stage::classify,
      "The underlay destination is not an address of ours, or the packet is not UDP."},
     {Drop::not_wireguard, "not_wireguard", Stage::classify,
@@ -104,8 +116,9 @@ constexpr auto kPunts =
                         "no_session", "unresolved_neighbor", "mesh"});
 
 constexpr auto kStages = names_of<static_cast<size_t>(Stage::nb_stages)>(
-    {"rx", "classify", "index", "relay", "open", "replay", "decap", "source_check", "route", "path",
-     "mss_clamp", "fragment", "seal", "encap", "icmp_error", "l2", "punt", "tx"});
+    {"rx",    "classify",     "reassemble", "index", "relay",     "open",     "replay",
+     "decap", "source_check", "route",      "path",  "mss_clamp", "fragment", "seal",
+     "encap", "cut_outer",    "icmp_error", "l2",    "punt",      "tx"});
 
 // What a value outside the enumeration prints, rather than memory behind the table.
 constexpr const char* kUnknown = "unknown";

@@ -17,17 +17,23 @@ enum class Drop : uint8_t {
     unknown_ethertype,
     bad_ip_header,  // version, header length, total length
     bad_ip_checksum,
-    martian,          // an end that is loopback or unspecified; a source that is a group or our own
-    multicast,        // nobody here listens to that group
-    broadcast,        // the limited broadcast, or that of a network of ours
-    link_local,       // an end that means something on its own link only
-    reserved,         // class E, IPv4-mapped and IPv4-compatible IPv6
-    outer_fragment,   // a fragment on the underlay
-    not_for_us,       // underlay destination is not an address of ours, or not UDP
-    not_wireguard,    // UDP, but not to the listen port
-    bad_udp,          // length field, or no checksum over IPv6 (W44)
-    bad_message,      // not a WireGuard type and length (W01)
-    handshake_flood,  // more handshake messages than control can answer
+    martian,       // an end that is loopback or unspecified; a source that is a group or our own
+    multicast,     // nobody here listens to that group
+    broadcast,     // the limited broadcast, or that of a network of ours
+    link_local,    // an end that means something on its own link only
+    reserved,      // class E, IPv4-mapped and IPv4-compatible IPv6
+    reassembled,   // a further piece of a datagram that is whole now; not an error
+    fragment_bad,  // a piece of impossible place or length, or a first one without UDP header
+    fragment_overlap,    // pieces that contradict each other (RFC 5722)
+    fragment_timeout,    // the rest did not come
+    fragment_limit,      // too many datagrams of a source, or pieces, or bytes waited for the rest
+    fragment_flood,      // more fragments than a worker's share
+    fragment_too_large,  // whole it would not fit a packet buffer
+    not_for_us,          // underlay destination is not an address of ours, or not UDP
+    not_wireguard,       // UDP, but not to the listen port
+    bad_udp,             // length field, or no checksum over IPv6 (W44)
+    bad_message,         // not a WireGuard type and length (W01)
+    handshake_flood,     // more handshake messages than control can answer
     // index, open, replay, source check
     unknown_index,
     expired_key,

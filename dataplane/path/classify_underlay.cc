@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // In:    frames of a wan port, data at the Ethernet header.
-// Out:   transport data messages, data at the message, the outer header readable in front of it.
+// Out:   transport data messages, data at the message, the outer header readable in front of it;
+//        `fragments` of UDP datagrams for us, data at the Ethernet header.
 // Punts: ARP, neighbour discovery, handshakes, echo requests to underlay addresses, ICMP errors
 //        about our datagrams.
+// Hands over: fragments that another worker puts together.
 // Drops: everything else; nothing of it is answered.
 
 #include <algorithm>
@@ -22,31 +24,35 @@ struct Outer {
     uint8_t proto = 0;
     uint8_t tos = 0;
     bool v6 = false;
+    bool fragment = false;
 };
 
 Drop parse_outer_ipv4(Outer& outer, const PortView& view, rte_mbuf* mbuf,
                       uint16_t l3_offset) noexcept {
     const auto* ip = header_at<rte_ipv4_hdr>(mbuf, l3_offset);
-    if (is_ipv4_fragment(*ip))
-        return Drop::outer_fragment;
     outer = Outer{.l4_offset = static_cast<uint16_t>(l3_offset + rte_ipv4_hdr_len(ip)),
                   .proto = ip->next_proto_id,
                   .tos = ip->type_of_service,
-                  .v6 = false};
+                  .v6 = false,
+                  .fragment = is_ipv4_fragment(*ip)};
     return is_ours_v4(view, ip->dst_addr) ? kSound : Drop::not_for_us;
 }
 
 Drop parse_outer_ipv6(Outer& outer, const PortView& view, rte_mbuf* mbuf,
                       uint16_t l3_offset) noexcept {
     const auto* ip = header_at<rte_ipv6_hdr>(mbuf, l3_offset);
-    if (ip->proto == IPPROTO_FRAGMENT)
-        return Drop::outer_fragment;
     outer = Outer{.l4_offset = static_cast<uint16_t>(l3_offset + kIpv6Len),
                   .proto = ip->proto,
                   .tos = ipv6_traffic_class(*ip),
                   .v6 = true};
     if (IpAddress::v6(ip->src_addr).is_unspecified())
         return Drop::martian;
+    if (ip->proto == kProtoFragment) {
+        if (mbuf->data_len < outer.l4_offset + sizeof(FragmentHeader))
+            return Drop::too_short;
+        outer.fragment = true;
+        outer.proto = header_at<FragmentHeader>(mbuf, outer.l4_offset)->next_header;
+    }
     return is_ours_v6(view, ip->dst_addr) ? kSound : Drop::not_for_us;
 }
 
@@ -154,12 +160,37 @@ void take_underlay_icmp(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer
         worker.drop(mbuf, Drop::not_for_us);
 }
 
+// A fragment for us goes to where those of its source are put together.
+void take_fragment(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer,
+                   Batch& fragments) noexcept {
+    if (outer.proto != kProtoUdp) {
+        worker.drop(mbuf, Drop::not_for_us);
+        return;
+    }
+    if (!take_fragment_share(worker)) {
+        worker.drop(mbuf, Drop::fragment_flood);
+        return;
+    }
+    PacketMeta& meta = meta_of(mbuf);
+    meta.outer_l3_offset = static_cast<uint16_t>(mbuf->data_off + frame.l3_offset);
+    meta.from_peer = kNoPeer;
+    const unsigned owner = fragment_owner(worker, mbuf, frame.l3_offset);
+    if (owner == worker.id())
+        fragments.push(mbuf);
+    else
+        worker.hand_over(mbuf, owner, Resume::reassemble);
+}
+
 bool accept_outer(Worker& worker, const Snapshot& snapshot, const PortView& view, rte_mbuf* mbuf,
-                  Frame frame) noexcept {
+                  Frame frame, Batch& fragments) noexcept {
     Outer outer;
     Drop wrong = frame.ether_type == RTE_ETHER_TYPE_IPV4
                      ? parse_outer_ipv4(outer, view, mbuf, frame.l3_offset)
                      : parse_outer_ipv6(outer, view, mbuf, frame.l3_offset);
+    if (wrong == kSound && outer.fragment) {
+        take_fragment(worker, mbuf, frame, outer, fragments);
+        return false;
+    }
     if (wrong == kSound && outer.proto == (outer.v6 ? kProtoIcmp6 : kProtoIcmp)) {
         take_underlay_icmp(worker, mbuf, frame, outer);
         return false;
@@ -185,8 +216,8 @@ void take_plain(rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
 
 }  // namespace
 
-void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
-                             Batch& batch) noexcept {
+void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch,
+                             Batch& fragments) noexcept {
     const FrameFilter filter{snapshot.ports[port]};
     const PlainFrames plain{worker, snapshot, filter, batch, judge_underlay_avx512};
     unsigned next = 0;
@@ -199,7 +230,7 @@ void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId po
         }
         const Drop wrong = check_frame(frame, mbuf, filter);
         if (wrong == kSound && !resolves_neighbors(mbuf, frame))
-            return accept_outer(worker, snapshot, filter.view, mbuf, frame);
+            return accept_outer(worker, snapshot, filter.view, mbuf, frame, fragments);
         if (wrong == kSound)
             punt_resolution(worker, mbuf, frame);
         else

@@ -29,8 +29,9 @@ namespace {
         fill_outer_ipv6(l3, message_len, tos);
     else
         fill_outer_ipv4(l3, message_len, tos);
-    sum_outer_udp(mbuf, l3, link,
-                  shared != nullptr && shared->ports[link.port]->traits().tx_udp_checksum);
+    // No port makes the sum of what it sends in pieces.
+    const bool offload = shared != nullptr && shared->ports[link.port]->traits().tx_udp_checksum;
+    sum_outer_udp(mbuf, l3, link, offload && !is_too_long(link, message_len));
     return true;
 }
 

@@ -2,6 +2,8 @@
 
 // In:    IP packets with the MTU of the way onwards.
 // Out:   packets that fit, in order; IPv4 without DF is cut (RFC 791), which makes packets of ours.
+//        IPv6 of up to 1280 bytes for a peer stays as it is: its datagram is to be cut instead
+//        (RFC 8200, 5). True when there is such.
 // Errors: too_big, for IPv6 and IPv4 with DF (W43).
 // Drops: no_mbuf.
 
@@ -67,19 +69,28 @@ bool fits(rte_mbuf* mbuf) noexcept {
     return mbuf->data_len <= meta_of(mbuf).mtu_bytes;
 }
 
+bool is_cut_below(rte_mbuf* mbuf, TooNarrow policy) noexcept {
+    return policy == TooNarrow::cut_datagrams && meta_of(mbuf).to_peer != kNoPeer &&
+           ip_version(mbuf) == 6 && mbuf->data_len <= kIpv6MinMtu;
+}
+
 }  // namespace
 
-void fragment_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
+bool fragment_stage(Worker& worker, Batch& batch, Batch& errors, TooNarrow policy) noexcept {
     bool all_fit = true;
     for (rte_mbuf* mbuf : batch)
         all_fit = all_fit && fits(mbuf);
     if (all_fit)
-        return;
+        return false;
     Batch out;
+    bool any_cut_below = false;
     for (rte_mbuf* mbuf : batch) {
-        if (fits(mbuf) && !out.full()) {
+        const bool cut_below = !fits(mbuf) && is_cut_below(mbuf, policy);
+        const bool passes = cut_below || fits(mbuf);
+        any_cut_below = any_cut_below || cut_below;
+        if (passes && !out.full()) {
             out.push(mbuf);
-        } else if (fits(mbuf)) {
+        } else if (passes) {
             worker.drop(mbuf, Drop::no_mbuf);
         } else if (may_fragment(mbuf)) {
             fragment(worker, out, mbuf);
@@ -89,6 +100,7 @@ void fragment_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
         }
     }
     batch.take(out);
+    return any_cut_below;
 }
 
 }  // namespace meshgate

@@ -140,10 +140,11 @@ bool build_v6(rte_mbuf* mbuf, const IpAddress& source, const ErrorKind& kind,
     std::memcpy(ip->src_addr, source.bytes.data(), 16);
     std::memcpy(ip->dst_addr, destination.bytes.data(), 16);
     auto* icmp = header_at<IcmpHeader>(mbuf, kIpv6Len);
-    *icmp = IcmpHeader{.type = kind.type_v6,
-                       .code = kind.code_v6,
-                       .checksum_be = 0,
-                       .rest_be = kind.reason == Drop::too_big ? rte_cpu_to_be_32(mtu) : 0};
+    *icmp = IcmpHeader{
+        .type = kind.type_v6,
+        .code = kind.code_v6,
+        .checksum_be = 0,
+        .rest_be = kind.reason == Drop::too_big ? rte_cpu_to_be_32(std::max(mtu, kIpv6MinMtu)) : 0};
     icmp->checksum_be = rte_ipv6_udptcp_cksum(ip, icmp);
     return true;
 }

@@ -12,7 +12,7 @@
 namespace meshgate {
 
 // Where a packet that another worker handed over goes on.
-enum class Resume : uint8_t { open, route, tx };
+enum class Resume : uint8_t { reassemble, open, route, tx };
 
 // The ICMP error that a packet shall be answered with.
 enum class IcmpError : uint8_t {

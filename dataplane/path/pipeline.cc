@@ -10,6 +10,7 @@
 //   LAN -> WAN  rx > classify > (spread) > route > path > mss_clamp > fragment > seal > encap > tx
 //   WAN -> LAN  rx > classify > index > open > replay > decap > source_check > route > mss_clamp
 //                  > fragment > l2 > tx
+//   fragments   rx > classify > reassemble > classify ...   outer datagrams that came in pieces
 //   relay       rx > classify > index > relay > tx
 //   hairpin     ... source_check > route > path > mss_clamp > fragment > seal > encap > tx
 //   punt        any stage: what is for us, or must wait, goes to control's rings
@@ -38,16 +39,21 @@ void timed(Worker& worker, Stage stage, Batch& batch, Function function) noexcep
 void send_to_peers(Worker& worker, Batch& batch, Batch& errors) noexcept {
     timed(worker, Stage::path, batch, [&] { path_stage(worker, batch, errors); });
     timed(worker, Stage::mss_clamp, batch, [&] { mss_clamp_stage(worker, batch); });
-    timed(worker, Stage::fragment, batch, [&] { fragment_stage(worker, batch, errors); });
+    bool cut_outer = false;
+    timed(worker, Stage::fragment, batch,
+          [&] { cut_outer = fragment_stage(worker, batch, errors, TooNarrow::cut_datagrams); });
     timed(worker, Stage::seal, batch, [&] { seal_stage(worker, batch, WithoutSession::wait); });
     timed(worker, Stage::encap, batch, [&] { encap_stage(worker, batch); });
+    if (cut_outer)
+        timed(worker, Stage::cut_outer, batch, [&] { cut_outer_stage(worker, batch); });
     timed(worker, Stage::tx, batch, [&] { tx_stage(worker, batch); });
 }
 
 // In: packets for a LAN port. Out: frames on the wire; `errors` to be answered.
 void send_to_lan(Worker& worker, const Snapshot& snapshot, Batch& batch, Batch& errors) noexcept {
     timed(worker, Stage::mss_clamp, batch, [&] { mss_clamp_stage(worker, batch); });
-    timed(worker, Stage::fragment, batch, [&] { fragment_stage(worker, batch, errors); });
+    timed(worker, Stage::fragment, batch,
+          [&] { fragment_stage(worker, batch, errors, TooNarrow::refuse); });
     timed(worker, Stage::l2, batch, [&] { l2_stage(worker, snapshot, batch); });
     timed(worker, Stage::tx, batch, [&] { tx_stage(worker, batch); });
 }
@@ -67,15 +73,37 @@ void answer_errors(Worker& worker, const Snapshot& snapshot, Batch& errors) noex
 }  // namespace
 
 void run_underlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept {
+    Batch fragments;
     timed(worker, Stage::classify, batch,
-          [&] { classify_underlay_stage(worker, snapshot, port, batch); });
+          [&] { classify_underlay_stage(worker, snapshot, port, batch, fragments); });
     run_decapsulation(worker, snapshot, batch);
+    run_reassembly(worker, snapshot, fragments);
+}
+
+// What has become whole arrives once more, port by port; no fragments are left in it.
+void run_reassembly(Worker& worker, const Snapshot& snapshot, Batch& fragments) noexcept {
+    timed(worker, Stage::reassemble, fragments, [&] { reassemble_stage(worker, fragments); });
+    for (uint16_t i = 0; i < fragments.size();) {
+        const PortId port = meta_of(fragments[i]).arrival_port;
+        Batch whole;
+        for (; i < fragments.size() && meta_of(fragments[i]).arrival_port == port; ++i)
+            whole.push(fragments[i]);
+        Batch none;
+        timed(worker, Stage::classify, whole,
+              [&] { classify_underlay_stage(worker, snapshot, port, whole, none); });
+        assert(none.empty());
+        run_decapsulation(worker, snapshot, whole);
+    }
+    fragments.clear();
 }
 
 void run_decapsulation(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
     Batch relayed;
     timed(worker, Stage::index, batch, [&] { index_stage(worker, batch, relayed); });
-    timed(worker, Stage::relay, relayed, [&] { relay_stage(worker, relayed); });
+    bool cut_outer = false;
+    timed(worker, Stage::relay, relayed, [&] { cut_outer = relay_stage(worker, relayed); });
+    if (cut_outer)
+        timed(worker, Stage::cut_outer, relayed, [&] { cut_outer_stage(worker, relayed); });
     timed(worker, Stage::tx, relayed, [&] { tx_stage(worker, relayed); });
     timed(worker, Stage::open, batch, [&] { open_stage(worker, batch); });
     timed(worker, Stage::replay, batch, [&] { replay_stage(worker, batch); });
@@ -112,7 +140,8 @@ void run_sealing(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcep
 void run_sealing_by_link(Worker& worker, Batch& batch) noexcept {
     Batch errors;
     timed(worker, Stage::path, batch, [&] { link_stage(worker, batch); });
-    timed(worker, Stage::fragment, batch, [&] { fragment_stage(worker, batch, errors); });
+    timed(worker, Stage::fragment, batch,
+          [&] { fragment_stage(worker, batch, errors, TooNarrow::refuse); });
     drop_errors(worker, errors);
     timed(worker, Stage::seal, batch, [&] { seal_stage(worker, batch, WithoutSession::drop); });
     timed(worker, Stage::encap, batch, [&] { encap_stage(worker, batch); });

@@ -2,9 +2,14 @@
 
 // In:    transport data of others, data at the message, with the link that leads it on. Nothing of
 //        it can be read here, and nothing is answered: one datagram in, at most one out.
-// Out:   whole frames with the link's headers; hop limit (lowered), DSCP and ECN are carried over,
-//        so that what loops dies, and congestion is told end to end.
+// Out:   whole frames with the link's headers, true when some exceed its MTU and are to be cut:
+// what
+//        may be an IPv6 packet of up to 1280 bytes has to get through (RFC 8200, 5); hop limit
+//        (lowered), DSCP and ECN are carried over, so that what loops dies, and congestion is told
+//        end to end.
 // Drops: no_endpoint (the link is gone), ttl_expired, too_big, no_mbuf (no headroom).
+
+#include <algorithm>
 
 #include "dataplane/path/stages.h"
 #include "dataplane/ports/port.h"
@@ -88,7 +93,7 @@ Drop rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
     if (carried.hop_limit <= 1)
         return Drop::ttl_expired;
     const uint16_t message_len = mbuf->data_len;
-    if (message_len > link.mtu_bytes + kMinTransportLen)
+    if (message_len > std::max(link.mtu_bytes, kIpv6MinMtu) + kMinTransportLen)
         return Drop::too_big;
     if (!prepend(mbuf, link.header_len))
         return Drop::no_mbuf;
@@ -101,7 +106,9 @@ Drop rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
     else
         rewrite_ipv4(l3, message_len, carried);
     if (carried.checksum == 0) {
-        sum_outer_udp(mbuf, l3, link, worker.shared.ports[link.port]->traits().tx_udp_checksum);
+        // No port makes the sum of what it sends in pieces.
+        const bool offload = worker.shared.ports[link.port]->traits().tx_udp_checksum;
+        sum_outer_udp(mbuf, l3, link, offload && !is_too_long(link, message_len));
         return kSound;
     }
     uint8_t* udp = frame + link.header_len - kUdpLen;
@@ -112,7 +119,8 @@ Drop rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
 
 }  // namespace
 
-void relay_stage(Worker& worker, Batch& relayed) noexcept {
+bool relay_stage(Worker& worker, Batch& relayed) noexcept {
+    bool any_too_long = false;
     relayed.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);
         const Link* link = meta.link;
@@ -122,12 +130,14 @@ void relay_stage(Worker& worker, Batch& relayed) noexcept {
             worker.drop(mbuf, wrong);
             return false;
         }
+        any_too_long = any_too_long || is_too_long(*link, message_len);
         meta.departure_port = link->port;
         LinkCounters& counters = worker.parts.links[meta.link_id];
         counters.relayed_packets.add(1);
         counters.relayed_bytes.add(message_len);
         return true;
     });
+    return any_too_long;
 }
 
 }  // namespace meshgate

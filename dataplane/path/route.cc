@@ -25,10 +25,29 @@ void fail_with(rte_mbuf* mbuf, IcmpError error, Batch& errors) noexcept {
     errors.push(mbuf);
 }
 
+bool is_echo_fragment(rte_mbuf* mbuf) noexcept {
+    const auto* ip = header_at<rte_ipv4_hdr>(mbuf);
+    return is_ipv4_fragment(*ip) && ip->next_proto_id == kProtoIcmp;
+}
+
+// Of a peer's echo request the pieces are put together; null while some are missing. A LAN host has
+// no need of any.
+rte_mbuf* reassemble_echo(Worker& worker, rte_mbuf* mbuf) noexcept {
+    if (meta_of(mbuf).from_peer != kNoPeer)
+        return reassemble_inner(worker, mbuf);
+    worker.drop(mbuf, Drop::local_no_listener);
+    return nullptr;
+}
+
 // For an address of ours: echo requests are answered by control, TCP and UDP with "port
 // unreachable", the rest with silence.
 void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
     const bool v4 = ip_version(mbuf) == 4;
+    if (v4 && is_echo_fragment(mbuf)) {
+        mbuf = reassemble_echo(worker, mbuf);
+        if (mbuf == nullptr)
+            return;
+    }
     const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf);
     const uint8_t proto = v4 ? ip4->next_proto_id : header_at<rte_ipv6_hdr>(mbuf)->proto;
     const uint16_t l4_offset = v4 ? rte_ipv4_hdr_len(ip4) : kIpv6Len;

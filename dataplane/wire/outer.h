@@ -76,6 +76,11 @@ inline void fill_outer_ipv6(uint8_t* l3, uint16_t message_len, uint8_t tos) noex
     udp->dgram_len = udp_len_be;
 }
 
+// Larger than the link takes in one piece.
+inline bool is_too_long(const Link& link, uint32_t message_len) noexcept {
+    return message_len > link.mtu_bytes + uint32_t{kMinTransportLen};
+}
+
 // What a link's prepared header holds of the checksum becomes that of the datagram, or is left to
 // the port that says it can; where the link makes none, 0 stays.
 inline void sum_outer_udp(rte_mbuf* mbuf, uint8_t* l3, const Link& link, bool offload) noexcept {

@@ -57,13 +57,24 @@ constexpr uint8_t kIcmp6RouterSolicit = 133;
 constexpr uint8_t kIcmp6Redirect = 137;
 constexpr uint8_t kNeighborHopLimit = 255;
 
+// RFC 8200, section 4.5.
+struct [[gnu::packed]] FragmentHeader {
+    uint8_t next_header;
+    uint8_t reserved;
+    uint16_t offset_and_more_be;  // the offset in units of 8 bytes above three bits
+    uint32_t identification_be;
+};
+static_assert(sizeof(FragmentHeader) == 8);
+
 constexpr uint8_t kProtoIcmp = 1;
 constexpr uint8_t kProtoTcp = 6;
 constexpr uint8_t kProtoUdp = 17;
+constexpr uint8_t kProtoFragment = 44;
 constexpr uint8_t kProtoIcmp6 = 58;
 
 constexpr uint16_t kIpv4Len = 20;
 constexpr uint16_t kIpv6Len = 40;
+constexpr uint16_t kIpv6MinMtu = 1280;  // RFC 8200, section 5
 constexpr uint16_t kUdpLen = 8;
 constexpr uint16_t kEtherLen = RTE_ETHER_HDR_LEN;
 constexpr uint16_t kVlanLen = 4;

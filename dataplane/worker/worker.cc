@@ -9,6 +9,7 @@
 #include <array>
 
 #include "dataplane/path/pipeline.h"
+#include "dataplane/path/stages.h"
 #include "dataplane/ports/port.h"
 #include "dataplane/wire/wire.h"
 #include "dataplane/worker/idle_ladder.h"
@@ -44,6 +45,8 @@ Worker::Worker(const WorkerShared& shared_by_all, WorkerParts own)
     : shared{shared_by_all},
       parts{std::move(own)},
       handshake_gate{shared_by_all.tsc_hz, random_seed()},
+      reassembly{parts.reassembly_bytes, shared_by_all.tsc_hz},
+      next_identification{parts.id},
       tx_pending_(shared.ports.size()) {}
 
 Worker::~Worker() = default;
@@ -74,6 +77,8 @@ unsigned Worker::turn() noexcept {
         receive_ports(snapshot) + receive_inbox(snapshot) + receive_injections(snapshot);
     if (nb_packets > 0)
         flush_all();
+    if (now_tsc >= reassembly.next_expiry_tsc()) [[unlikely]]
+        expire_fragments(*this, now_tsc);
     return nb_packets;
 }
 
@@ -134,10 +139,13 @@ unsigned Worker::receive_inbox(const Snapshot& snapshot) noexcept {
         return 0;
     stage_tsc = rte_rdtsc();
     counters.handover_in_packets.add(nb_packets);
-    Batch to_open, to_route;
+    Batch to_reassemble, to_open, to_route;
     for (unsigned i = 0; i < nb_packets; ++i) {
         auto* mbuf = static_cast<rte_mbuf*>(objects[i]);
         switch (meta_of(mbuf).resume) {
+            case Resume::reassemble:
+                to_reassemble.push(mbuf);
+                break;
             case Resume::open:
                 to_open.push(mbuf);
                 break;
@@ -149,6 +157,7 @@ unsigned Worker::receive_inbox(const Snapshot& snapshot) noexcept {
                 break;
         }
     }
+    run_reassembly(*this, snapshot, to_reassemble);
     run_decapsulation(*this, snapshot, to_open);
     run_forwarding(*this, snapshot, to_route);
     return nb_packets;

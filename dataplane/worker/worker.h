@@ -18,6 +18,7 @@
 #include "dataplane/api/snapshot.h"
 #include "dataplane/crypto/aead.h"
 #include "dataplane/path/batch.h"
+#include "dataplane/path/reassembly.h"
 #include "dataplane/tables/index_table.h"
 #include "dataplane/tables/peer_slot.h"
 #include "dataplane/wire/headers.h"
@@ -84,6 +85,8 @@ struct WorkerParts {
     rte_ring* inbox = nullptr;  // rte_mbuf*
     Doorbell doorbell;          // rung after a put into injections or inbox
     std::unique_ptr<IdleLadder> idle;
+    // Its share of Reassembly::kMaxBytes.
+    size_t reassembly_bytes = Reassembly::kMaxBytes;
 };
 
 // One poll-mode loop. run() is the worker's thread; stop() and the counters may be used by others.
@@ -122,6 +125,9 @@ public:
     uint64_t stage_tsc = 0;        // when the stage that runs now began, see pipeline.cc
     uint64_t icmp_tokens_tsc = 0;  // token bucket of ICMP errors, see icmp_error.cc
     HandshakeGate handshake_gate;
+    uint64_t fragments_paid_until_tsc = 0;  // see classify_underlay.cc
+    Reassembly reassembly;
+    uint32_t next_identification = 0;  // of datagrams cut here, see cut_outer.cc
     std::array<uint64_t, kMaxPorts> mesh_paid_until_tsc{};  // of Babel in clear, see mesh.cc
     std::atomic<bool> asleep{false};
     // Room for one burst's work: not on the stack, where it would be filled anew for each.

@@ -3,6 +3,7 @@
 // Any bytes on any port, and any plaintext inside a session, through the real pipeline. The first
 // byte of the input says where the rest arrives. After every input all packets are accounted for.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -111,13 +112,45 @@ Bytes relayed(const char* ip, const char* source, const char* destination, const
     return with_ethernet("wan0", build_packet(outer));
 }
 
+// Fragments of datagrams for us, in one burst: IP version and sources by the first byte, then for
+// each the identification, how many bytes, offset and "more", and the bytes.
+void fragments(const Bytes& data) {
+    const bool v6 = !data.empty() && data[0] % 2 != 0;
+    for (size_t at = 1; at + 4 <= data.size();) {
+        const size_t len = std::min<size_t>(data[at + 1] * size_t{8}, data.size() - at - 4);
+        Fields fields;
+        fields.values = {{v6 ? "ip6" : "ip4", ""},
+                         {"src", v6 ? "2001:db8:9::9" : "203.0.113.77"},
+                         {"dst", v6 ? "2001:db8:1::2" : "198.51.100.2"},
+                         {"udp", ""},
+                         {"set", "0:" + std::string{v6 ? "60" : "45"}}};
+        Bytes packet = build_packet(fields);
+        packet.resize(v6 ? 40 : 20);
+        if (v6) {
+            packet[6] = 44;
+            packet.insert(packet.end(), {17, 0, data[at + 2], data[at + 3], 0, 0, 0, data[at]});
+        } else {
+            packet[5] = data[at];
+            packet[6] = data[at + 2] & 0x3f;
+            packet[7] = data[at + 3];
+        }
+        const auto payload = data.begin() + static_cast<ptrdiff_t>(at) + 4;
+        packet.insert(packet.end(), payload, payload + static_cast<ptrdiff_t>(len));
+        const size_t ip_len = packet.size() - (v6 ? 40 : 0);
+        packet[v6 ? 4 : 2] = static_cast<uint8_t>(ip_len >> 8);
+        packet[v6 ? 5 : 3] = static_cast<uint8_t>(ip_len);
+        world().inject_frame("wan0", with_ethernet("wan0", with_checksum(packet)));
+        at += 4 + len;
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < 1 || size > kMaxFrameLen)
         return 0;
     const Bytes rest(data + 1, data + size);
-    switch (data[0] % 10) {
+    switch (data[0] % 11) {
         case 0:
             world().inject_frame("wan0", rest);
             break;
@@ -148,10 +181,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case 9:
             world().inject_frame("wan0", relayed("ip6", "2001:db8:9::9", "2001:db8:1::2", rest));
             break;
+        case 10:
+            fragments(rest);
+            break;
         default:
             break;
     }
     world().turn();
+    world().expire_fragments();
     world().take_sent();
     world().take_events();
     MG_ASSERT(world().imbalance() == 0);

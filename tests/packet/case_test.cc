@@ -16,10 +16,13 @@
 //                              keepalive plain=HEX flip=OFFSET cut_message=N tail_message=N from=
 //                              outer_tos= outer_options= outer_tail= outer_udp_len= outer_set=
 //                              index= message_type= at=
+//                              in pieces: cut_at=OFF,OFF,... (none: a fragment that is all of it)
+//                              order=I,J,... (0,1) outer_id= overlap=
 //   + PORT|PEER : FIELDS       the same, in one burst with the next
 //   route PREFIX PEER          one route more
 //   route : / seal PEER [LINK] : / frame PORT :   control sends
 //   again                      what left wan0 in the last step arrives there
+//   expire                     what waits to be put together waits no longer
 //   > PORT : FIELDS            what must leave, in order; only the fields given are compared
 //   > PEER : FIELDS            ... sealed for that peer; also counter= message_len= outer_tos=
 //                              outer_src= outer_dst= keepalive
@@ -51,6 +54,15 @@ constexpr const char* kHostMac = "02:00:00:00:00:09";
 void put16(Bytes& bytes, uint64_t value) {
     bytes.push_back(static_cast<uint8_t>(value >> 8));
     bytes.push_back(static_cast<uint8_t>(value));
+}
+
+// "8,16"; "none" is none.
+std::vector<size_t> numbers(const std::string& text) {
+    std::vector<size_t> found;
+    std::istringstream words{text};
+    for (std::string word; text != "none" && std::getline(words, word, ',');)
+        found.push_back(std::stoul(word));
+    return found;
 }
 
 // What must leave, or what left.
@@ -94,6 +106,7 @@ private:
     void check_step();
     void arrive(const std::string& where, const Fields& fields);
     void arrive_sealed(const std::string& peer, const Fields& fields);
+    void inject(const std::string& port, const Fields& fields, const Bytes& packet);
     void let(const std::string& line);
     void let_link(std::istringstream& words);
     void let_relay(std::istringstream& words);
@@ -137,6 +150,9 @@ void Case::run_line(const std::string& first, const std::string& line) {
         check_activity(line);
     } else if (first == "relayed") {
         check_relayed(line);
+    } else if (first == "expire") {
+        world_->expire_fragments();
+        step_open_ = true;
     } else if (first == "route" && target != ":") {
         world_->add_route(target, link);
     } else if (first == "+") {
@@ -253,7 +269,7 @@ void Case::arrive(const std::string& where, const Fields& fields) {
         return;
     }
     const Bytes packet = fields.has("raw") ? from_hex(fields.text("raw")) : build_packet(fields);
-    world_->inject_frame(where, frame_around(where, fields, packet));
+    inject(where, fields, packet);
 }
 
 void Case::arrive_sealed(const std::string& name, const Fields& fields) {
@@ -291,11 +307,21 @@ void Case::arrive_sealed(const std::string& name, const Fields& fields) {
                     {"tos", fields.text("outer_tos", "0")},
                     {"options", fields.text("outer_options", "0")},
                     {"hex", to_hex(message)}};
-    for (const char* name_of : {"udp_len", "ip_len", "tail", "no_checksum", "set"}) {
+    for (const char* name_of : {"udp_len", "ip_len", "tail", "no_checksum", "set", "proto"}) {
         if (fields.has(std::string{"outer_"} + name_of))
             outer.values[name_of] = fields.text(std::string{"outer_"} + name_of);
     }
-    world_->inject_frame("wan0", frame_around("wan0", fields, build_packet(outer)));
+    inject("wan0", fields, build_packet(outer));
+}
+
+void Case::inject(const std::string& port, const Fields& fields, const Bytes& packet) {
+    if (!fields.has("cut_at"))
+        return world_->inject_frame(port, frame_around(port, fields, packet));
+    const std::vector<Bytes> pieces =
+        cut_packet(packet, numbers(fields.text("cut_at")),
+                   static_cast<uint32_t>(fields.number("outer_id")), fields.number("overlap"));
+    for (const size_t i : numbers(fields.text("order", "0,1")))
+        world_->inject_frame(port, frame_around(port, fields, pieces.at(i)));
 }
 
 Output Case::describe(const Sent& sent) {
@@ -322,6 +348,8 @@ Output Case::describe_underlay(const Sent& sent, std::span<const uint8_t> packet
     auto outer = describe_packet(packet);
     const size_t header_len = (packet[0] >> 4 == 4 ? 20 : 40) + 8;
     uint32_t index = 0;
+    if (outer.contains("mf") || outer.contains("off"))
+        return {sent.port, outer};
     if (packet.size() >= header_len + 32)
         std::memcpy(&index, &packet[header_len + 4], 4);
     const std::string name = world_->peer_with_remote_index(index);

@@ -16,7 +16,7 @@ namespace meshgate::packet_test {
 
 namespace {
 
-constexpr uint8_t kTcp = 6, kUdp = 17, kIcmp = 1, kIcmp6 = 58;
+constexpr uint8_t kTcp = 6, kUdp = 17, kIcmp = 1, kFragment = 44, kIcmp6 = 58;
 
 void put16(Bytes& bytes, size_t offset, uint64_t value) {
     bytes.at(offset) = static_cast<uint8_t>(value >> 8);
@@ -290,6 +290,17 @@ void describe_ip6(Description& out, std::span<const uint8_t> packet) {
         return;
     }
     const auto l4 = packet.subspan(40);
+    if (packet[6] == kFragment) {
+        const uint16_t fragment = get16(l4, 2);
+        if ((fragment & 1) != 0)
+            out["mf"] = "";
+        if (fragment > 1)
+            out["off"] = std::to_string(fragment & ~7);
+        out["id"] = std::to_string(uint32_t{get16(l4, 4)} << 16 | get16(l4, 6));
+        out["proto"] = std::to_string(l4[0]);
+        out["len"] = std::to_string(l4.size() - 8);
+        return;
+    }
     describe_l4(out, packet[6], l4,
                 pseudo_sum(packet.subspan(8, 16), packet.subspan(24, 16), packet[6], l4.size()));
 }
@@ -319,6 +330,39 @@ uint64_t Fields::number(const std::string& name, uint64_t otherwise) const {
 
 Bytes build_packet(const Fields& fields) {
     return fields.has("ip6") ? build_ip6(fields) : build_ip4(fields);
+}
+
+std::vector<Bytes> cut_packet(const Bytes& packet, const std::vector<size_t>& offsets, uint32_t id,
+                              size_t overlap) {
+    const bool v4 = packet[0] >> 4 == 4;
+    const size_t header_len = v4 ? size_t{packet[0] & 15U} * 4 : 40;
+    const size_t end = packet.size() - header_len;
+    std::vector<Bytes> pieces;
+    for (size_t i = 0; i <= offsets.size(); ++i) {
+        const size_t from = i == 0 ? 0 : offsets[i - 1] - overlap;
+        const size_t to = i == offsets.size() ? end : offsets[i];
+        const bool more = to < end;
+        Bytes piece(packet.begin(), packet.begin() + static_cast<ptrdiff_t>(header_len));
+        if (v4) {
+            put16(piece, 2, header_len + to - from);
+            put16(piece, 4, id);
+            put16(piece, 6, (more ? 0x2000U : 0U) | from / 8);
+            put16(piece, 10, 0);
+            put16(piece, 10, internet_checksum(piece));
+        } else {
+            piece.insert(piece.end(), {piece[6], 0, 0, 0, 0, 0, 0, 0});
+            piece[6] = kFragment;
+            put16(piece, 4, 8 + to - from);
+            put16(piece, 42, from | (more ? 1U : 0U));
+            put16(piece, 44, id >> 16);
+            put16(piece, 46, id & 0xffff);
+        }
+        const auto payload = packet.begin() + static_cast<ptrdiff_t>(header_len);
+        piece.insert(piece.end(), payload + static_cast<ptrdiff_t>(from),
+                     payload + static_cast<ptrdiff_t>(to));
+        pieces.push_back(piece);
+    }
+    return pieces;
 }
 
 std::map<std::string, std::string> describe_packet(std::span<const uint8_t> packet) {

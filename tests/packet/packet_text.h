@@ -37,6 +37,11 @@ Bytes build_packet(const Fields& fields);
 // and lengths, and payload bytes that are not 0, 1, 2, ...
 std::map<std::string, std::string> describe_packet(std::span<const uint8_t> packet);
 
+// The packet cut at these offsets of its payload, which are multiples of 8: all pieces, in order.
+// Each but the first begins `overlap` bytes early.
+std::vector<Bytes> cut_packet(const Bytes& packet, const std::vector<size_t>& offsets, uint32_t id,
+                              size_t overlap);
+
 Bytes from_hex(std::string_view text);
 std::string to_hex(std::span<const uint8_t> bytes);
 // RFC 1071, with a starting sum.

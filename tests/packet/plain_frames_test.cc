@@ -178,6 +178,7 @@ std::vector<Outcome> outcomes(World::Headers headers, const std::vector<Arrivals
         for (const auto& [port, frame] : bursts[i])
             world->inject_frame(port, frame);
         world->turn();
+        world->expire_fragments();
         Outcome outcome;
         for (Sent& sent : world->take_sent())
             outcome.sent.emplace_back(sent.port, std::move(sent.frame));

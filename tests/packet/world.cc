@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "dataplane/api/note.h"
+#include "dataplane/path/stages.h"
 #include "dataplane/worker/idle_ladder.h"
 
 namespace meshgate::packet_test {
@@ -273,6 +274,11 @@ void World::build_snapshot() {
 void World::add_route(const std::string& prefix, const std::string& peer) {
     more_routes_.emplace_back(prefix, peer);
     build_snapshot();
+}
+
+void World::expire_fragments() {
+    for (const auto& worker : workers_)
+        meshgate::expire_fragments(*worker, UINT64_MAX);
 }
 
 PortId World::port_id(const std::string& port) const {

@@ -55,6 +55,7 @@ public:
                              const std::string& link = "");
     // Turns of all workers until nothing moves.
     void turn();
+    void expire_fragments();
     std::vector<Sent> take_sent();
     // Names of what was counted since the last call, one per packet: "drop bad_tag", "punt arp".
     std::vector<std::string> take_events();
