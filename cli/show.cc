@@ -91,8 +91,10 @@ std::string status_text(const StatusAnswers& answers, int64_t now_unix_s, Colour
                    human_bytes(number_of(port.at("rx_bytes"))),
                    human_bytes(number_of(port.at("tx_bytes")))});
     out += "\n" + ports.text() + "\n";
+    const uint64_t nb_clients = number_of(wireguard.at("clients_up"));
+    const std::string clients = nb_clients == 0 ? "" : plural(nb_clients, "client") + ", ";
     out += "PEERS    " + human_count(number_of(wireguard.at("peers_up"))) + " of " +
-           human_count(number_of(wireguard.at("peers_total"))) + " up, " +
+           human_count(number_of(wireguard.at("peers_total"))) + " up, " + clients +
            plural(number_of(wireguard.at("sessions")), "session") + ", " +
            plural(number_of(answers.status.at("routes")), "route") + "\n";
     out += "KEY      " + text_of(wireguard.at("public_key")) + ", UDP port " +

@@ -13,6 +13,15 @@ std::string yes_or_dash(const Json& value) {
     return value.get<bool>() ? "yes" : "-";
 }
 
+std::string counted(uint64_t number, const std::string& noun) {
+    return human_count(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
+// This box is a member too, but not one that could be up or down.
+std::string others_up(uint64_t nb_up, uint64_t nb_others) {
+    return human_count(nb_up) + " of " + counted(nb_others, "other member") + " up";
+}
+
 }  // namespace
 
 std::string links_text(const Json& result) {
@@ -49,12 +58,19 @@ std::string paths_text(const Json& result) {
 std::string members_text(const Json& result) {
     Table table{
         {"NAME", "STATE", "NODE ADDRESS", "RELAY", "VERSION", "PREFIXES", "ENDPOINTS", "TAGS"}};
-    for (const Json& member : result.at("members"))
+    uint64_t nb_up = 0;
+    uint64_t nb_others = 0;
+    for (const Json& member : result.at("members")) {
+        nb_others += member.at("self").get<bool>() ? 0 : 1;
+        nb_up += text_of(member.at("state")) == "up" ? 1 : 0;
         table.add({text_of(member.at("name")), text_of(member.at("state")),
                    text_of(member.at("node_address")), yes_or_dash(member.at("relay")),
                    number_or_dash(member.at("network_version")), joined(member.at("prefixes")),
                    joined(member.at("endpoints")), joined(member.at("tags"))});
-    return table.empty() ? "no members\n" : table.text();
+    }
+    if (table.empty())
+        return "no members\n";
+    return table.text() + (nb_others > 1 ? "\n" + others_up(nb_up, nb_others) + "\n" : "");
 }
 
 std::string relays_text(const Json& result) {
@@ -71,13 +87,6 @@ std::string relays_text(const Json& result) {
     return table.empty() ? "no relay entries\n" : table.text();
 }
 
-std::string explain_text(const Json& result) {
-    std::string out;
-    for (const Json& line : result.at("lines"))
-        out += text_of(line) + "\n";
-    return out;
-}
-
 std::string push_text(const Json& result) {
     std::string out;
     for (const Json& error : result.at("errors"))
@@ -92,15 +101,13 @@ std::string network_line(const Json& status) {
     if (!status.contains("network") || status.at("network").is_null())
         return "";
     const Json& network = status.at("network");
-    const auto count = [&](const char* key, const std::string& noun) {
-        const uint64_t number = number_of(network.at(key));
-        return human_count(number) + " " + noun + (number == 1 ? "" : "s");
-    };
     const bool alarmed = network.contains("alarms") && number_of(network.at("alarms")) > 0;
-    const std::string alarms = alarmed ? ", " + count("alarms", "alarm") : "";
+    const std::string alarms =
+        alarmed ? ", " + counted(number_of(network.at("alarms")), "alarm") : "";
     return "NETWORK  " + text_of(network.at("name")) + ", version " +
-           std::to_string(number_of(network.at("version"))) + ", " + count("members", "member") +
-           ", " + count("clients", "client") + alarms + "\n";
+           std::to_string(number_of(network.at("version"))) + ", " +
+           others_up(number_of(network.at("others_up")), number_of(network.at("others"))) + ", " +
+           counted(number_of(network.at("clients")), "client") + alarms + "\n";
 }
 
 }  // namespace meshgate::cli

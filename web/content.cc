@@ -28,8 +28,9 @@ Content health(const Json& status) {
 }
 
 Content readiness(const Json& status) {
-    const bool ready = status.at("ready").get<bool>();
-    return plain_content(ready ? 200 : 503, ready ? "ready\n" : "not ready\n");
+    if (status.at("ready").get<bool>())
+        return plain_content(200, "ready\n");
+    return plain_content(503, "not ready: " + status.at("readiness").get<std::string>() + "\n");
 }
 
 bool starts_with(const std::string& answer, std::string_view text) {

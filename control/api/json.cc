@@ -31,6 +31,12 @@ Json to_json(const std::vector<ResultCount>& counts) {
     return object;
 }
 
+// "direct wan0", "relay munich", "none"
+std::string path_of(const PeerView& peer) {
+    const std::string kind = to_string(peer.path);
+    return peer.via.empty() ? kind : kind + " " + peer.via;
+}
+
 Json to_json(const DropView& drop) {
     return {
         {"reason", drop.reason}, {"stage", drop.stage}, {"total", drop.total}, {"help", drop.help}};
@@ -49,7 +55,8 @@ Json to_json(const StatusView& status) {
         {"version", status.version},
         {"uptime_s", status.uptime_s},
         {"healthy", status.problems.empty()},
-        {"ready", status.ready},
+        {"ready", status.readiness == Readiness::ready},
+        {"readiness", to_string(status.readiness)},
         {"problems", status.problems},
         {"config",
          {{"file", status.config_file},
@@ -61,6 +68,7 @@ Json to_json(const StatusView& status) {
           {"listen_port", status.listen_port},
           {"peers_up", status.peers_up},
           {"peers_total", status.peers_total},
+          {"clients_up", status.clients_up},
           {"sessions", status.sessions},
           {"handshakes", to_json(status.handshakes)}}},
         {"routes", status.routes},
@@ -80,7 +88,7 @@ Json to_json(const PeerView& peer) {
         {"public_key", to_string(peer.public_key)},
         {"has_preshared_key", peer.has_preshared_key},
         {"endpoint", peer.endpoint ? Json(to_string(*peer.endpoint)) : Json(nullptr)},
-        {"path", peer.path},
+        {"path", path_of(peer)},
         {"session", to_string(peer.session)},
         {"latest_handshake_unix_s", peer.latest_handshake_unix_s},
         {"allowed_ips", texts_of(peer.allowed_ips)},
@@ -99,9 +107,9 @@ Json to_json(const PeerView& peer) {
 }
 
 Json to_json(const RouteView& route) {
-    return {{"prefix", to_string(route.prefix)},        {"kind", route.kind},
+    return {{"prefix", to_string(route.prefix)},        {"kind", to_string(route.kind)},
             {"peer", text_or_null(route.peer)},         {"port", text_or_null(route.port)},
-            {"next_hop", text_or_null(route.next_hop)}, {"origin", route.origin}};
+            {"next_hop", text_or_null(route.next_hop)}, {"origin", to_string(route.origin)}};
 }
 
 Json to_json(const PortStatusView& port) {
@@ -109,7 +117,7 @@ Json to_json(const PortStatusView& port) {
         {"name", port.name},
         {"device", port.device},
         {"driver", port.driver},
-        {"role", port.role},
+        {"role", to_string(port.role)},
         {"up", port.up},
         {"link_changes", port.link_changes},
         {"mac", to_string(port.mac)},

@@ -48,7 +48,7 @@ Json to_json(const BabelPlaceView& place) {
         neighbors.push_back(to_json(neighbor));
     return {
         {"name", place.name},
-        {"kind", place.kind},
+        {"kind", to_string(place.kind)},
         {"up", place.up},
         {"address", to_string(place.address)},
         {"authenticated", place.authenticated},

@@ -40,6 +40,13 @@ Json texts_of(const std::vector<Prefix>& prefixes) {
     return array;
 }
 
+Json to_json(const ExplainView::Relay& relay) {
+    return {{"name", relay.name},
+            {"metric", cost_or_null(relay.metric)},
+            {"to_all", relay.to_all},
+            {"avoided", relay.avoided}};
+}
+
 }  // namespace
 
 Json to_json(const std::optional<NetworkView>& network) {
@@ -47,7 +54,8 @@ Json to_json(const std::optional<NetworkView>& network) {
         return nullptr;
     return {{"name", network->name},           {"version", network->version},
             {"authority", network->authority}, {"members", network->members},
-            {"clients", network->clients},     {"alarms", network->alarms}};
+            {"clients", network->clients},     {"others", network->others},
+            {"others_up", network->others_up}, {"alarms", network->alarms}};
 }
 
 Json to_json(const LinkView& link) {
@@ -55,7 +63,7 @@ Json to_json(const LinkView& link) {
         {"peer", link.peer},
         {"port", link.port},
         {"remote", endpoint_or_null(link.remote)},
-        {"state", link.state},
+        {"state", to_string(link.state)},
         {"in_use", link.in_use},
         {"metered", link.metered},
         {"rtt_p50_ms", rounded_or_null(link.rtt_p50_ms)},
@@ -64,14 +72,14 @@ Json to_json(const LinkView& link) {
         {"cost", cost_or_null(link.cost)},
         {"age_s", link.age_s < 0 ? Json(nullptr) : rounded(link.age_s)},
         {"probe_interval_ms", link.probe_interval_ms},
-        {"origin", link.origin},
+        {"origin", to_string(link.origin)},
     };
 }
 
 Json to_json(const MeshPathView& path) {
     return {
         {"peer", path.peer},
-        {"kind", path.kind},
+        {"kind", to_string(path.kind)},
         {"port", text_or_null(path.port)},
         {"relay", text_or_null(path.relay)},
         {"remote", endpoint_or_null(path.remote)},
@@ -92,7 +100,7 @@ Json to_json(const MemberView& member) {
         {"prefixes", texts_of(member.prefixes)},
         {"endpoints", member.endpoints},
         {"tags", member.tags},
-        {"state", member.state},
+        {"state", to_string(member.state)},
         {"network_version",
          member.network_version == 0 ? Json(nullptr) : Json(member.network_version)},
     };
@@ -100,18 +108,39 @@ Json to_json(const MemberView& member) {
 
 Json to_json(const RelayView& relay) {
     return {
-        {"role", relay.role},
+        {"role", to_string(relay.role)},
         {"from", relay.from},
         {"to", relay.to},
         {"index", relay.index},
         {"via", relay.via},
-        {"state", relay.state},
+        {"state", to_string(relay.state)},
         {"expires_s", rounded(relay.expires_s)},
     };
 }
 
 Json to_json(const ExplainView& view) {
-    return {{"peer", view.peer}, {"lines", view.lines}};
+    Json links = Json::array();
+    for (const LinkView& link : view.links)
+        links.push_back(to_json(link));
+    Json relays = Json::array();
+    for (const ExplainView::Relay& relay : view.relays)
+        relays.push_back(to_json(relay));
+    Json cures = Json::array();
+    for (const ExplainView::Cure cure : view.cures)
+        cures.push_back(to_string(cure));
+    return {
+        {"peer", view.peer},
+        {"verdict", to_string(view.verdict)},
+        {"path", to_json(view.path)},
+        {"rtt_ms", rounded_or_null(view.rtt_ms)},
+        {"links", std::move(links)},
+        {"relays", std::move(relays)},
+        {"cause", to_string(view.cause)},
+        {"cures", std::move(cures)},
+        {"endpoints", view.endpoints},
+        {"listen_port", view.listen_port},
+        {"next_try_s", rounded_or_null(view.next_try_s)},
+    };
 }
 
 Json to_json(const NetworkPushReport& report) {

@@ -2,7 +2,6 @@
 #include "control/api/metrics.h"
 
 #include <algorithm>
-#include <map>
 #include <sstream>
 
 #include "control/api/metrics_writer.h"
@@ -18,8 +17,16 @@ void write_box(const Writer& writer, const StatusView& status) {
     writer.gauge("meshgate_aead_info", "The AEAD engine in use.")
         .add({{"engine", status.aead_engine}}, 1);
     writer.single("meshgate_uptime_seconds", "Seconds since the daemon started.", status.uptime_s);
-    writer.single("meshgate_ready", "1 when the ports are open and packets are forwarded.",
-                  status.ready ? 1 : 0);
+    writer.single(
+        "meshgate_ready",
+        "1 when packets are forwarded; 0 while starting, leaving or when a worker stalls.",
+        status.readiness == Readiness::ready ? 1 : 0);
+    writer.single("meshgate_peers", "Peers of the box file and other members of the network.",
+                  status.peers_total);
+    writer.single("meshgate_peers_up", "Of meshgate_peers, those with a session.", status.peers_up);
+    writer.single("meshgate_clients_up",
+                  "Clients of the network file that have a session with this box.",
+                  status.clients_up);
     writer.single("meshgate_problems", "Things that need attention, as `meshgate status` lists.",
                   status.problems.size());
     writer.single("meshgate_config_applied_timestamp_seconds",
@@ -113,8 +120,10 @@ void write_ports(const Writer& writer, const std::vector<PortStatusView>& ports)
     writer.each_gauge(
         "meshgate_port_info", "Device, driver and role of a port.", ports,
         [](const Port& p) {
-            return Labels{
-                {"port", p.name}, {"device", p.device}, {"driver", p.driver}, {"role", p.role}};
+            return Labels{{"port", p.name},
+                          {"device", p.device},
+                          {"driver", p.driver},
+                          {"role", to_string(p.role)}};
         },
         [](const Port&) { return 1; });
     writer.each_gauge("meshgate_port_up", "1 when the port has a link.", ports, label,
@@ -182,13 +191,12 @@ void write_workers(const Writer& writer, const std::vector<WorkerView>& workers)
     write_stages(writer, workers);
 }
 
-void write_routes(const Writer& writer, const std::vector<RouteView>& routes) {
-    std::map<std::string, size_t> nb_of_kind;
-    for (const RouteView& route : routes)
-        ++nb_of_kind[route.kind];
+void write_routes(const Writer& writer, const StatusView& status) {
     Family family = writer.gauge("meshgate_routes", "Routes in force, by kind.");
-    for (const auto& [kind, nb_routes] : nb_of_kind)
-        family.add({{"kind", kind}}, nb_routes);
+    for (size_t i = 0; i < status.routes_of_kind.size(); ++i) {
+        if (status.routes_of_kind[i] > 0)
+            family.add({{"kind", to_string(static_cast<RouteKind>(i))}}, status.routes_of_kind[i]);
+    }
 }
 
 }  // namespace
@@ -197,10 +205,11 @@ std::string metrics_text(StateProvider& state) {
     std::ostringstream out;
     const Writer writer{out};
     const std::vector<PeerView> peers = state.peers();
-    write_box(writer, state.status());
+    const StatusView status = state.status();
+    write_box(writer, status);
     write_peers(writer, peers);
     write_peer_paths(writer, peers, state.paths());
-    write_routes(writer, state.routes());
+    write_routes(writer, status);
     write_drops(writer, state.drops());
     write_ports(writer, state.ports());
     write_workers(writer, state.workers());

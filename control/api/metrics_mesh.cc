@@ -25,7 +25,8 @@ std::vector<LinkView> without_doubles(std::vector<LinkView> links) {
 
 void write_links(const Writer& writer, const std::vector<LinkView>& links) {
     writer.each_gauge("meshgate_link_up", "1 when the link carries packets both ways.", links,
-                      link_labels, [](const LinkView& l) { return l.state == "up" ? 1 : 0; });
+                      link_labels,
+                      [](const LinkView& l) { return l.state == LinkView::State::up ? 1 : 0; });
     writer.each_gauge("meshgate_link_in_use", "1 when it is the way to its peer now.", links,
                       link_labels, [](const LinkView& l) { return l.in_use ? 1 : 0; });
     writer.each_gauge("meshgate_link_loss_ratio", "Share of probes that were lost, 0 to 1.", links,
@@ -43,29 +44,29 @@ void write_links(const Writer& writer, const std::vector<LinkView>& links) {
 }
 
 void write_members(const Writer& writer, const std::vector<MemberView>& members) {
-    std::map<std::string, size_t> nb_in_state;
+    std::map<MemberView::State, size_t> nb_in_state;
     for (const MemberView& member : members)
         ++nb_in_state[member.state];
     Family states = writer.gauge("meshgate_members", "Members of the network, by state.");
     for (const auto& [state, nb_members] : nb_in_state)
-        states.add({{"state", state}}, nb_members);
+        states.add({{"state", to_string(state)}}, nb_members);
 }
 
 void write_relays(const Writer& writer, const std::vector<RelayView>& relays) {
-    std::map<std::string, size_t> nb_in_role{{"serving", 0}, {"using", 0}};
+    std::map<RelayView::Role, size_t> nb_in_role{{RelayView::Role::serving, 0},
+                                                 {RelayView::Role::using_, 0}};
     for (const RelayView& relay : relays)
         ++nb_in_role[relay.role];
     Family entries = writer.gauge("meshgate_relay_entries",
                                   "Receiver indices that are forwarded: by this box (serving) or "
                                   "by others for it (using).");
     for (const auto& [role, nb_entries] : nb_in_role)
-        entries.add({{"role", role}}, nb_entries);
+        entries.add({{"role", to_string(role)}}, nb_entries);
 }
 
 }  // namespace
 
-// One label set for the family: a peer of the box file has no relay, and "direct wan0" is path and
-// port.
+// One label set for the family: a peer of the box file has no relay.
 void write_peer_paths(const Writer& writer, const std::vector<PeerView>& peers,
                       const std::vector<MeshPathView>& paths) {
     Family family = writer.gauge("meshgate_peer_path", "How the peer's datagrams travel now.");
@@ -73,18 +74,16 @@ void write_peer_paths(const Writer& writer, const std::vector<PeerView>& peers,
     for (const MeshPathView& path : paths) {
         if (seen.insert(path.peer).second)
             family.add({{"peer", path.peer},
-                        {"path", path.kind},
+                        {"path", to_string(path.kind)},
                         {"wan", path.port},
                         {"relay", path.relay}},
                        1);
     }
     for (const PeerView& peer : peers) {
-        const size_t space = peer.path.find(' ');
-        const std::string wan = space == std::string::npos ? "" : peer.path.substr(space + 1);
         if (seen.insert(peer.name).second)
             family.add({{"peer", peer.name},
-                        {"path", peer.path.substr(0, space)},
-                        {"wan", wan},
+                        {"path", to_string(peer.path)},
+                        {"wan", peer.via},
                         {"relay", ""}},
                        1);
     }

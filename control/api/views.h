@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,14 +12,39 @@
 
 namespace meshgate::control {
 
-// What the API shows. Plain copies made on the control thread when somebody asks; no field ever
-// holds a secret. Names are those of the box file. Times are seconds since 1970, 0 is never.
+// What the API shows: enumerations, names of the box file and numbers with their unit; sentences
+// are made by who reads it. Plain copies made on the control thread when somebody asks; no field
+// ever holds a secret. Times are seconds since 1970, 0 is never. What to_string returns is the name
+// in JSON and metrics.
 
 // How often something ended in one way; `result` becomes a metric label ("bad_mac1").
 struct ResultCount {
     std::string result;
     uint64_t count = 0;
 };
+
+// Whether the box forwards packets, and what keeps it from that.
+enum class Readiness : uint8_t {
+    ready,     // ports are open, the configuration is in force, every worker turns or sleeps
+    starting,  // the first snapshot is not published yet, or workers do not run yet
+    leaving,   // asked to stop: others are told to go around us, what is on its way still passes
+    workers_stalled,  // some worker has done no turn for a second
+    nb_states,
+};
+const char* to_string(Readiness readiness) noexcept;
+
+// Where a route leads.
+enum class RouteKind : uint8_t {
+    none,
+    local,
+    connected,
+    gateway,
+    peer,
+    blackhole,
+    broadcast,
+    nb_kinds,
+};
+const char* to_string(RouteKind kind) noexcept;
 
 struct StatusView {
     std::string name;
@@ -28,16 +54,19 @@ struct StatusView {
     int64_t config_applied_unix_s = 0;  // the configuration that is in force
     int64_t last_reload_unix_s = 0;     // the last attempt
     bool last_reload_ok = true;
-    // Each a sentence for the operator: "wan0  link is down since 09:12". Empty: healthy.
+    // Each a sentence for the operator: "wan0  link is down for 12 s". Empty: healthy.
     std::vector<std::string> problems;
-    bool ready = false;  // ports are open and the first snapshot is published
+    Readiness readiness = Readiness::starting;
 
     PublicKey public_key;
     uint16_t listen_port = 0;
-    size_t peers_up = 0;  // with a session
+    // Of the box file and members of the network, this box not among them; with a session.
+    size_t peers_up = 0;
     size_t peers_total = 0;
-    size_t sessions = 0;  // keypairs in the index table
-    size_t routes = 0;
+    size_t clients_up = 0;  // clients of the network file that have a session with this box
+    size_t sessions = 0;    // keypairs in the index table
+    size_t routes = 0;      // without what is built in
+    std::array<size_t, static_cast<size_t>(RouteKind::nb_kinds)> routes_of_kind{};
     // Handshake messages of the whole box by what became of them, strangers' included.
     std::vector<ResultCount> handshakes;
 
@@ -54,8 +83,13 @@ enum class SessionState : uint8_t {
     handshaking,  // an initiation is out
     up,           // may send
     expired,      // had a session, too old to send (W30)
+    nb_states,
 };
 const char* to_string(SessionState state) noexcept;
+
+// How datagrams to a peer travel.
+enum class PathKind : uint8_t { none, direct, relay, nb_kinds };
+const char* to_string(PathKind kind) noexcept;
 
 // Box-to-peer handshakes of one peer.
 struct HandshakeCounts {
@@ -70,7 +104,8 @@ struct PeerView {
     PublicKey public_key;
     bool has_preshared_key = false;
     std::optional<Endpoint> endpoint;
-    std::string path = "none";  // "direct wan0" or "none"
+    PathKind path = PathKind::none;
+    std::string via;  // name of the port (direct) or of the relay
     std::vector<Prefix> allowed_ips;
     int64_t latest_handshake_unix_s = 0;
     uint32_t latest_handshake_ns = 0;
@@ -82,20 +117,34 @@ struct PeerView {
 };
 
 struct RouteView {
+    // `address`: a port's address or network; `routes`: the key of the box file.
+    enum class Origin : uint8_t {
+        address,
+        routes,
+        network_file,
+        allowed_ips,
+        babel,
+        built_in,
+        nb_origins,
+    };
+
     Prefix prefix;
-    std::string kind;    // "local", "connected", "gateway", "peer", "blackhole"
+    RouteKind kind = RouteKind::none;
     std::string peer;    // kind peer: its name
     std::string port;    // local, connected, gateway: the port's name
     IpAddress next_hop;  // kind gateway
-    std::string origin;  // where it comes from: "address", "routes", "allowed_ips"
+    Origin origin = Origin::address;
 };
+const char* to_string(RouteView::Origin origin) noexcept;
 
 // One port of the box; not the dataplane's PortView, which is what packets see.
 struct PortStatusView {
+    enum class Role : uint8_t { wan, lan, nb_roles };
+
     std::string name;
     std::string device;  // "af_packet:eth0"
     std::string driver;  // "net_af_packet"
-    std::string role;    // "wan" or "lan"
+    Role role = Role::wan;
     bool up = false;
     uint64_t link_changes = 0;
     MacAddress mac;
@@ -113,6 +162,7 @@ struct PortStatusView {
     uint64_t kernel_repairs = 0;
     std::vector<std::string> kernel_addresses;  // "10.1.0.1/24 on lan0"
 };
+const char* to_string(PortStatusView::Role role) noexcept;
 
 struct DropView {
     std::string reason;
@@ -121,8 +171,8 @@ struct DropView {
     uint64_t total = 0;
 };
 
-// Sums over workers and control. rx + injected + originated = tx + drops + punts, up to what is in
-// flight at the moment of reading.
+// Sums over workers; what control drops was a punt before. rx + injected + originated = tx + drops
+// + punts, up to what is in flight at the moment of reading.
 struct ConservationView {
     uint64_t rx = 0, injected = 0, originated = 0;
     uint64_t tx = 0, drops = 0, punts = 0;
@@ -165,9 +215,11 @@ struct BabelNeighborView {
 
 // An entry of `babel` in the box file.
 struct BabelPlaceView {
+    enum class Kind : uint8_t { port, peer, nb_kinds };
+
     std::string name;  // of the port or peer
-    std::string kind;  // "port", "peer"
-    bool up = true;    // the port's link
+    Kind kind = Kind::port;
+    bool up = true;  // the port's link
     IpAddress address;
     bool authenticated = false;
     uint64_t prefixes_refused = 0;
@@ -175,6 +227,7 @@ struct BabelPlaceView {
     std::string last_reason;
     std::vector<BabelNeighborView> neighbors;
 };
+const char* to_string(BabelPlaceView::Kind kind) noexcept;
 
 struct BabelView {
     std::string router_id;  // hexadecimal
@@ -190,18 +243,33 @@ struct BabelView {
 struct NetworkView {
     std::string name;
     uint64_t version = 0;
-    std::string authority;  // base64
-    size_t members = 0, clients = 0;
-    uint64_t alarms = 0;              // announcements and files that members had no right to
-    std::vector<ResultCount> events;  // of the protocols between boxes: "relay_opens_accepted"
+    std::string authority;             // base64
+    size_t members = 0, clients = 0;   // in the network file, this box included
+    size_t others = 0, others_up = 0;  // members that are other boxes; with a session and a path
+    uint64_t alarms = 0;               // announcements and files that members had no right to
+    std::vector<ResultCount> events;   // of the protocols between boxes: "relay_opens_accepted"
 };
 
-// A direct way to a member: one of our wan ports and one of its endpoints.
+// A direct underlay link to a member: one of our wan ports and one of its endpoints.
 struct LinkView {
+    enum class State : uint8_t {
+        idle,     // not probed
+        probing,  // probed, and nothing was heard yet
+        down,     // not heard both ways
+        up,
+        nb_states,
+    };
+    enum class Origin : uint8_t {
+        network_file,
+        heard,      // its own probes came from there
+        candidate,  // it said that it may be reached there
+        nb_origins,
+    };
+
     std::string peer;
     std::string port;
     Endpoint remote;
-    std::string state;  // "up", "down", "probing"
+    State state = State::idle;
     bool in_use = false;
     bool metered = false;
     std::optional<double> rtt_p50_ms, jitter_ms;
@@ -209,13 +277,15 @@ struct LinkView {
     uint16_t cost = 65535;  // 65535: infinite
     double age_s = -1;      // since something was heard; below 0: never
     uint32_t probe_interval_ms = 0;
-    std::string origin;  // "network file", "seen", "candidate"
+    Origin origin = Origin::network_file;
 };
+const char* to_string(LinkView::State state) noexcept;
+const char* to_string(LinkView::Origin origin) noexcept;
 
 // How a member's datagrams travel now.
 struct MeshPathView {
     std::string peer;
-    std::string kind;   // "direct", "relay", "none"
+    PathKind kind = PathKind::none;
     std::string port;   // by which it leaves; empty: none
     std::string relay;  // kind relay: its name
     Endpoint remote;
@@ -226,6 +296,14 @@ struct MeshPathView {
 };
 
 struct MemberView {
+    enum class State : uint8_t {
+        self,
+        up,    // a session and a path
+        idle,  // neither side has asked for a session
+        down,
+        nb_states,
+    };
+
     std::string name;
     PublicKey public_key;
     IpAddress node_address;
@@ -233,25 +311,82 @@ struct MemberView {
     std::vector<Prefix> prefixes;
     std::vector<std::string> endpoints;
     std::vector<std::string> tags;
-    std::string state;             // "self", "up", "idle", "down"
+    State state = State::down;
     uint64_t network_version = 0;  // what it says it has; 0: unknown
 };
+const char* to_string(MemberView::State state) noexcept;
 
 // An entry of a relay's table, seen from the relay or from who uses it.
 struct RelayView {
-    std::string role;  // "serving", "using"
+    enum class Role : uint8_t { serving, using_, nb_roles };
+    enum class State : uint8_t { asking, open, closed, nb_states };
+
+    Role role = Role::serving;
     std::string from, to;
     uint32_t index = 0;  // the receiver index that is forwarded
     std::string via;     // the next box, where it is not `to` itself
-    std::string state;
+    State state = State::closed;
     double expires_s = 0;
 };
+const char* to_string(RelayView::Role role) noexcept;
+const char* to_string(RelayView::State state) noexcept;
 
-// Why a member's packets go where they go.
+// Why a member's packets go where they go, and what would have to change for a better path.
 struct ExplainView {
+    enum class Verdict : uint8_t {
+        self,
+        idle,        // nobody talks to it
+        no_session,  // no handshake was answered
+        no_path,     // a session, but nothing reaches it
+        direct,
+        relayed,
+        nb_verdicts,
+    };
+    enum class Cause : uint8_t {
+        none,
+        lowest_metric,        // direct, as it should be
+        relay_is_better,      // links work, but cost more
+        no_endpoint_known,    // relayed, from here on: why not direct
+        no_way_to_endpoints,  // no port of ours has an address of their family
+        never_answered,       // no link was ever heard on
+        went_silent,          // one was
+        box_silent,           // nothing is heard of it by any path
+        own_uplink,           // nor of any other member
+        nb_causes,
+    };
+    // What would help, the likeliest first.
+    enum class Cure : uint8_t {
+        open_port,         // at one of both sites, and name it in the network file
+        keep_source_port,  // of a NAT
+        use_ipv6,          // on both sides
+        check_box,         // is it on, does it run
+        check_endpoints,   // the network file's, and the firewall in front of them
+        check_own_ports,
+        nb_cures,
+    };
+    // A member that could relay.
+    struct Relay {
+        std::string name;
+        uint16_t metric = 65535;  // 65535: it announces no route any more
+        bool to_all = false;      // the route leads to itself; it forwards to all members
+        bool avoided = false;     // it forwarded nothing
+    };
+
     std::string peer;
-    std::vector<std::string> lines;  // sentences
+    Verdict verdict = Verdict::idle;
+    MeshPathView path;
+    std::optional<double> rtt_ms;  // end to end, over relays
+    std::vector<LinkView> links;
+    std::vector<Relay> relays;
+    Cause cause = Cause::none;
+    std::vector<Cure> cures;
+    std::vector<std::string> endpoints;  // of it, in the network file
+    uint16_t listen_port = 0;            // ours
+    std::optional<double> next_try_s;    // to find a direct link
 };
+const char* to_string(ExplainView::Verdict verdict) noexcept;
+const char* to_string(ExplainView::Cause cause) noexcept;
+const char* to_string(ExplainView::Cure cure) noexcept;
 
 struct NetworkPushReport {
     bool accepted = false;
@@ -264,12 +399,13 @@ enum class ReloadOutcome : uint8_t {
     unchanged,      // the file says what is already in force
     needs_restart,  // valid; live changes are applied, `needs_restart` wait for the next start
     refused,        // nothing was changed, `errors` say why
+    nb_outcomes,
 };
 const char* to_string(ReloadOutcome outcome) noexcept;
 
 struct ReloadReport {
     ReloadOutcome outcome = ReloadOutcome::refused;
-    std::vector<std::string> changes;        // "+ peer bob-laptop", "~ peers[1].allowed_ips ..."
+    std::vector<std::string> changes;        // as config::Diff words them: "+ peers[bob-laptop]"
     std::vector<std::string> needs_restart;  // "dataplane.workers 1 -> 2"
     std::vector<std::string> errors;         // each as `meshgate check` prints it
 };

@@ -183,10 +183,11 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
                         },
                     .every_second =
                         [&] {
-                            state.sample_load();
+                            state.sample_workers();
                             look_up_endpoints();
                             notify.status(health(state));
-                            notify.feed_watchdog(gateway.dataplane());
+                            if (state.workers_alive())
+                                notify.feed_watchdog();
                             keep_mark(mark, gateway, log);
                         },
                     .child_exited =

@@ -21,43 +21,43 @@ uint64_t count_of(const wireguard::HandshakeCounters& counters, HandshakeEvent e
     return counters[static_cast<size_t>(event)];
 }
 
-const char* kind_of(ForwardKind kind) noexcept {
+RouteKind kind_of(ForwardKind kind) noexcept {
     switch (kind) {
         case ForwardKind::local:
-            return "local";
+            return RouteKind::local;
         case ForwardKind::connected:
-            return "connected";
+            return RouteKind::connected;
         case ForwardKind::gateway:
-            return "gateway";
+            return RouteKind::gateway;
         case ForwardKind::peer:
-            return "peer";
+            return RouteKind::peer;
         case ForwardKind::blackhole:
-            return "blackhole";
+            return RouteKind::blackhole;
         case ForwardKind::broadcast:
-            return "broadcast";
+            return RouteKind::broadcast;
         case ForwardKind::no_route:
             break;
     }
-    return "none";
+    return RouteKind::none;
 }
 
-const char* origin_of(RouteOrigin origin) noexcept {
+RouteView::Origin origin_of(RouteOrigin origin) noexcept {
     switch (origin) {
         case RouteOrigin::network:
         case RouteOrigin::address:
-            return "address";
+            return RouteView::Origin::address;
         case RouteOrigin::routes:
-            return "routes";
+            return RouteView::Origin::routes;
         case RouteOrigin::network_file:
-            return "network file";
+            return RouteView::Origin::network_file;
         case RouteOrigin::allowed_ips:
-            return "allowed_ips";
+            return RouteView::Origin::allowed_ips;
         case RouteOrigin::babel:
-            return "babel";
+            return RouteView::Origin::babel;
         case RouteOrigin::built_in:
             break;
     }
-    return "built-in";
+    return RouteView::Origin::built_in;
 }
 
 SessionState session_of(const wireguard::PeerView& peer,
@@ -93,14 +93,19 @@ StatusView StateView::status() {
     view.last_reload_unix_s = seconds(reload_.last_attempt_ns());
     view.last_reload_ok = reload_.last_ok();
     view.problems = problems();
-    view.ready = true;
+    view.readiness = readiness();
     view.public_key = gateway_.device().public_key();
     view.listen_port = model.wireguard.listen_port;
-    view.peers_total = model.peers.size();
-    for (const config::Peer& peer : model.peers)
-        view.peers_up += view_of(peer).session == SessionState::up ? 1 : 0;
+    const mesh::Mesh* mesh = gateway_.mesh();
+    view.peers_total = model.peers.size() + (mesh == nullptr ? 0 : mesh->nb_others());
+    view.peers_up = gateway_.sessions().nb_up().peers;
+    view.clients_up = gateway_.sessions().nb_up().clients;
     view.sessions = gateway_.sessions().nb_keypairs();
-    view.routes = routes().size();
+    for (size_t i = 0; i < gateway_.nb_routes().size(); ++i) {
+        const size_t nb_routes = gateway_.nb_routes()[i];
+        view.routes += nb_routes;
+        view.routes_of_kind[static_cast<size_t>(kind_of(static_cast<ForwardKind>(i)))] += nb_routes;
+    }
     for (size_t i = 0; i < wireguard::kNbHandshakeEvents; ++i)
         view.handshakes.push_back({wireguard::to_string(static_cast<HandshakeEvent>(i)),
                                    gateway_.device().counters()[i]});
@@ -111,6 +116,18 @@ StatusView StateView::status() {
     view.mbufs_in_use = dataplane.mbufs_in_use();
     view.mbufs_total = dataplane.options().nb_mbufs;
     return view;
+}
+
+Readiness StateView::readiness() const {
+    switch (gateway_.phase()) {
+        case Gateway::Phase::starting:
+            return Readiness::starting;
+        case Gateway::Phase::leaving:
+            return Readiness::leaving;
+        case Gateway::Phase::running:
+            break;
+    }
+    return workers_alive_ ? Readiness::ready : Readiness::workers_stalled;
 }
 
 std::vector<std::string> StateView::problems() const {
@@ -161,7 +178,8 @@ PeerView StateView::view_of(const config::Peer& peer) const {
     view.tx_bytes = activity.tx_bytes + kInitiationLen * view.handshakes.initiations_sent +
                     kResponseLen * count_of(known->counters, HandshakeEvent::response_sent);
     if (const auto path = gateway_.links().path_of(*id)) {
-        view.path = "direct " + gateway_.model().ports[path->port].name;
+        view.path = PathKind::direct;
+        view.via = gateway_.model().ports[path->port].name;
         view.mtu_bytes = path->mtu_bytes;
     }
     if (gateway_.mesh() != nullptr && gateway_.mesh()->is_member(*id))
@@ -243,18 +261,23 @@ DropsView StateView::drops() {
     return view;
 }
 
-void StateView::sample_load() {
+void StateView::sample_workers() {
     const Dataplane& dataplane = gateway_.dataplane();
     const uint64_t tsc = dataplane.tsc_now();
+    workers_alive_ = true;
     for (unsigned i = 0; i < loads_.size(); ++i) {
         const WorkerCounters& counters = dataplane.counters(i);
         Load& load = loads_[i];
+        const bool first = load.tsc == 0;
+        const uint64_t turns = counters.turns.get();
         const uint64_t busy_cycles = counters.busy_cycles.get();
         const uint64_t elapsed = tsc - load.tsc;
-        if (load.tsc != 0 && elapsed != 0)
+        if (!first && elapsed != 0)
             load.ratio = std::min(1.0, static_cast<double>(busy_cycles - load.busy_cycles) /
                                            static_cast<double>(elapsed));
+        workers_alive_ &= first || turns != load.turns || dataplane.worker_status(i).asleep;
         load.busy_cycles = busy_cycles;
+        load.turns = turns;
         load.tsc = tsc;
     }
 }

@@ -35,17 +35,20 @@ public:
     NetworkPushReport push_network(const std::string& text, const std::string& signature,
                                    const Caller& caller) override;
 
-    // Remembers how busy the workers are; call about every second.
-    void sample_load();
+    // Remembers what the workers did; call about every second.
+    void sample_workers();
+    // Each turned, or slept, since the sample before.
+    bool workers_alive() const noexcept { return workers_alive_; }
 
 private:
     struct Load {
         uint64_t busy_cycles = 0;
-        uint64_t idle_cycles = 0;
         uint64_t tsc = 0;
+        uint64_t turns = 0;
         double ratio = 0;
     };
 
+    Readiness readiness() const;
     PeerView view_of(const config::Peer& peer) const;
     void add_mesh_path(PeerView& view, PeerId peer) const;
     std::vector<std::string> problems() const;
@@ -56,6 +59,7 @@ private:
     const HostInterfaces& host_;
     uint64_t started_ns_;
     std::vector<Load> loads_;
+    bool workers_alive_ = true;
 };
 
 }  // namespace meshgate::control

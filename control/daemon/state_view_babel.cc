@@ -36,7 +36,7 @@ BabelNeighborView neighbor_view(const babel::NeighborView& neighbor, Time now) {
 BabelPlaceView place_view(const foreign::Routers::PlaceView& at) {
     BabelPlaceView view;
     view.name = at.place.name;
-    view.kind = at.place.peer == kNoPeer ? "port" : "peer";
+    view.kind = at.place.peer == kNoPeer ? BabelPlaceView::Kind::port : BabelPlaceView::Kind::peer;
     view.up = at.place.up;
     view.address = at.place.options.address;
     view.authenticated = !at.place.key_file.empty();

@@ -10,10 +10,11 @@ namespace meshgate::control {
 void StateView::add_mesh_path(PeerView& view, PeerId peer) const {
     view.endpoint.reset();
     const auto path = gateway_.mesh()->path_of(peer, gateway_.now());
-    if (!path || path->kind == "none")
+    if (!path || path->kind == PathKind::none)
         return;
     view.endpoint = path->remote;
-    view.path = path->kind + " " + (path->kind == "direct" ? path->port : path->relay);
+    view.path = path->kind;
+    view.via = path->kind == PathKind::direct ? path->port : path->relay;
     view.mtu_bytes = path->mtu_bytes;
 }
 
@@ -27,6 +28,8 @@ std::optional<NetworkView> StateView::network() {
                        .authority = to_string(mesh->authority()),
                        .members = network.members.size(),
                        .clients = network.clients.size(),
+                       .others = mesh->nb_others(),
+                       .others_up = mesh->nb_others_up(),
                        .alarms = mesh->nb_alarms(),
                        .events = mesh->events()};
 }

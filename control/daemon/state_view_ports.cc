@@ -85,7 +85,8 @@ std::vector<PortStatusView> StateView::ports() {
         view.name = ports[i].name;
         view.device = status.device;
         view.driver = status.driver;
-        view.role = config::to_string(ports[i].role);
+        view.role = ports[i].role == config::Role::wan ? PortStatusView::Role::wan
+                                                       : PortStatusView::Role::lan;
         view.up = status.link == LinkState::up;
         view.link_changes = status.link_changes;
         view.mac = status.mac;

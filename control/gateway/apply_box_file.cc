@@ -194,6 +194,7 @@ void Gateway::add_clients(const Now& now) {
                 now.mono);
         } else {
             mesh_->clients().add(*added, client.public_key);
+            sessions_.set_client(*added);
         }
     }
 }

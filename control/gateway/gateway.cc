@@ -84,11 +84,13 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
 
 void Gateway::up() {
     const Now now = this->now();
+    phase_ = Phase::running;
     device_.up(now);
     settle(now);
 }
 
 bool Gateway::leave() {
+    phase_ = Phase::leaving;
     foreign_.shutdown();
     if (!mesh_)
         return false;
@@ -100,6 +102,7 @@ bool Gateway::leave() {
 
 void Gateway::down() {
     const Now now = this->now();
+    phase_ = Phase::leaving;
     device_.down(now);
     settle(now);
 }

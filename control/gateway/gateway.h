@@ -91,8 +91,14 @@ public:
     const wireguard::Device& device() const noexcept { return device_; }
     const Links& links() const noexcept { return links_; }
     const Sessions& sessions() const noexcept { return sessions_; }
+    Sessions& sessions() noexcept { return sessions_; }
     const foreign::Routers& foreign() const noexcept { return foreign_; }
     const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
+    // How many of them lead where; what is built in is not counted.
+    const RouteCounts& nb_routes() const noexcept { return builder_.nb_routes(); }
+    // `starting` until up(), `leaving` from leave() or down() on.
+    enum class Phase : uint8_t { starting, running, leaving };
+    Phase phase() const noexcept { return phase_; }
     std::string name_of(PeerId peer) const;
     Neighbors::State neighbor_state(PortId port, const IpAddress& address) const {
         return next_hops_.table().state(port, address);
@@ -145,6 +151,7 @@ private:
     void settle(const Now& now);
 
     Parts parts_;
+    Phase phase_ = Phase::starting;
     config::Model model_;
     WaitingBudget packet_budget_;
     wireguard::Device device_;

@@ -126,6 +126,8 @@ public:
     std::vector<control::MeshPathView> path_views(const Now& now) const;
     std::optional<control::MeshPathView> path_of(PeerId peer, const Now& now) const;
     std::vector<control::MemberView> member_views(const Now& now) const;
+    size_t nb_others() const noexcept { return members_.all().size(); }  // members but ourselves
+    size_t nb_others_up() const;  // of them, those with a session and a path
     std::vector<control::RelayView> relay_views(const Now& now) const;
     std::optional<control::ExplainView> explain(const std::string& name, const Now& now) const;
 

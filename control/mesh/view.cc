@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be seen of the mesh, and in words.
+// What can be seen of the mesh: enumerations and numbers; cli/ and the page make sentences of them.
 #include <algorithm>
-#include <cstdio>
 
 #include "control/mesh/mesh.h"
 
@@ -19,25 +18,72 @@ double seconds(Time::duration duration) {
     return std::chrono::duration<double>(duration).count();
 }
 
-std::string number(const char* format, double value) {
-    std::array<char, 64> text{};
-    std::snprintf(text.data(), text.size(), format, value);
-    return text.data();
+LinkView::Origin origin_of(LinkOrigin origin) noexcept {
+    switch (origin) {
+        case LinkOrigin::network_file:
+            return LinkView::Origin::network_file;
+        case LinkOrigin::heard:
+            return LinkView::Origin::heard;
+        case LinkOrigin::candidate:
+            break;
+    }
+    return LinkView::Origin::candidate;
 }
 
-std::string measured(const LinkView& link) {
-    std::string text = link.rtt_p50_ms ? number("%.1f ms", *link.rtt_p50_ms) : "no answer yet";
-    if (link.loss >= 0.005)
-        text += number(", %.0f %% lost", link.loss * 100);
-    if (link.cost != babel::kInfinity)
-        text += ", cost " + std::to_string(link.cost);
-    if (link.metered)
-        text += ", metered";
-    return text;
+using control::ExplainView;
+using Verdict = ExplainView::Verdict;
+using Cause = ExplainView::Cause;
+using Cure = ExplainView::Cure;
+
+bool any_up(const std::vector<LinkView>& links) {
+    return std::ranges::any_of(
+        links, [](const LinkView& link) { return link.state == LinkView::State::up; });
 }
 
-std::string ago(double age_s) {
-    return age_s < 0 ? "never heard of" : number("last heard of %.1f s ago", age_s);
+// Why there is no direct link that works.
+Cause cause_of_no_link(const ExplainView& view) {
+    if (view.links.empty())
+        return view.endpoints.empty() ? Cause::no_endpoint_known : Cause::no_way_to_endpoints;
+    const bool heard =
+        std::ranges::any_of(view.links, [](const LinkView& link) { return link.age_s >= 0; });
+    return heard ? Cause::went_silent : Cause::never_answered;
+}
+
+// `others_up`: some link to any member works.
+Cause cause_of(const ExplainView& view, bool others_up) {
+    switch (view.verdict) {
+        case Verdict::direct:
+            return Cause::lowest_metric;
+        case Verdict::relayed:
+            return any_up(view.links) ? Cause::relay_is_better : cause_of_no_link(view);
+        case Verdict::no_session:
+        case Verdict::no_path:
+            return others_up ? Cause::box_silent : Cause::own_uplink;
+        default:
+            return Cause::none;
+    }
+}
+
+std::vector<Cure> cures_of(const ExplainView& view) {
+    const bool public_box = !view.endpoints.empty();
+    switch (view.cause) {
+        case Cause::no_endpoint_known:
+        case Cause::never_answered:
+        case Cause::went_silent:
+            if (public_box)
+                return {Cure::check_endpoints, Cure::keep_source_port};
+            return {Cure::open_port, Cure::keep_source_port, Cure::use_ipv6};
+        case Cause::no_way_to_endpoints:
+            return {Cure::use_ipv6, Cure::check_endpoints};
+        case Cause::box_silent:
+            if (public_box)
+                return {Cure::check_box, Cure::check_endpoints};
+            return {Cure::check_box};
+        case Cause::own_uplink:
+            return {Cure::check_own_ports};
+        default:
+            return {};
+    }
 }
 
 }  // namespace
@@ -85,7 +131,7 @@ std::vector<LinkView> Mesh::link_views(const Now& now) const {
             LinkView view;
             view.peer = member->info.name;
             view.remote = key.remote;
-            view.origin = to_string(link.origin);
+            view.origin = origin_of(link.origin);
             if (const auto* terms = prober_.terms_of(key.port)) {
                 view.port = terms->name;
                 view.metered = terms->metered;
@@ -93,12 +139,12 @@ std::vector<LinkView> Mesh::link_views(const Now& now) const {
             view.in_use = member->path && member->path->via.link == link.id;
             view.age_s = link.heard ? seconds(now.mono - *link.heard) : -1;
             view.cost = babel::kInfinity;
-            view.state = link.probed ? "probing" : "idle";
+            view.state = link.probed ? LinkView::State::probing : LinkView::State::idle;
             if (link.probed)
                 view.probe_interval_ms = static_cast<uint32_t>(seconds(link.interval) * 1000);
             if (const auto found = measured.find(link.id); found != measured.end()) {
                 const babel::NeighborView& neighbor = found->second;
-                view.state = neighbor.up ? "up" : "down";
+                view.state = neighbor.up ? LinkView::State::up : LinkView::State::down;
                 view.cost = neighbor.cost;
                 view.loss = neighbor.loss;
                 if (neighbor.rtt_known) {
@@ -123,14 +169,13 @@ control::SessionState Mesh::session_state(const Member& member) const {
 control::MeshPathView Mesh::path_view(const Member& member, const Now& now) const {
     control::MeshPathView view;
     view.peer = member.info.name;
-    view.kind = "none";
     view.metric = babel::kInfinity;
     view.session = session_state(member);
     if (!member.path)
         return view;
     const PathChoice& path = *member.path;
     const bool direct = path.via.node == member.node;
-    view.kind = direct ? "direct" : "relay";
+    view.kind = direct ? control::PathKind::direct : control::PathKind::relay;
     if (!direct)
         view.relay = members_.name_at(path.via.node);
     const LinkKey& key = links_.key_of(path.via.link);
@@ -160,7 +205,14 @@ std::optional<control::MeshPathView> Mesh::path_of(PeerId peer, const Now& now) 
     return path_view(*member, now);
 }
 
+size_t Mesh::nb_others_up() const {
+    return static_cast<size_t>(std::ranges::count_if(members_.all(), [](const auto& entry) {
+        return entry.second->has_session() && entry.second->path;
+    }));
+}
+
 std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
+    using MemberState = control::MemberView::State;
     std::vector<control::MemberView> result;
     for (const config::Member& info : network_.members) {
         control::MemberView view;
@@ -173,7 +225,7 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
         for (const config::MemberEndpoint& endpoint : info.endpoints)
             view.endpoints.push_back(endpoint.text);
         view.tags = info.tags;
-        view.state = view.self ? "self" : "down";
+        view.state = view.self ? MemberState::self : MemberState::down;
         view.network_version = view.self ? network_.version : 0;
         if (const Member* found = members_.at(view.node_address)) {
             const Member& member = *found;
@@ -181,9 +233,9 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
             const bool quiet =
                 !members_.is_eager(member) && !MemberTable::is_active(member, now.mono);
             if (member.has_session() && member.path)
-                view.state = "up";
+                view.state = MemberState::up;
             else if (quiet)
-                view.state = "idle";
+                view.state = MemberState::idle;
         }
         result.push_back(std::move(view));
     }
@@ -191,30 +243,33 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
 }
 
 std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
+    using control::RelayView;
     const auto name = [this](const IpAddress& node) {
         const std::string known = members_.name_at(node);
         return known == "?" ? to_string(node) : known;
     };
-    std::vector<control::RelayView> result;
+    std::vector<RelayView> result;
     for (const RelayEntryView& entry : relays_.entries()) {
         if (entry.target == members_.node())
             continue;  // ends here: nothing is forwarded
         const bool relayed = entry.next_hop && entry.next_hop->node != entry.target;
-        control::RelayView view;
+        RelayView view;
         view.to = name(entry.target);
         view.index = entry.index;
         view.via = relayed ? name(entry.next_hop->node) : "";
-        view.state = entry.asking ? "asking" : entry.next_hop ? "open" : "closed";
+        view.state = entry.asking     ? RelayView::State::asking
+                     : entry.next_hop ? RelayView::State::open
+                                      : RelayView::State::closed;
         view.expires_s = entry.expires == kNever
                              ? 0
                              : std::chrono::duration<double>(entry.expires - now.mono).count();
         if (entry.own && (relayed || entry.asking)) {
-            view.role = "using";
+            view.role = RelayView::Role::using_;
             view.from = members_.self() ? members_.self()->name : "";
             result.push_back(view);
         }
         for (const IpAddress& owner : entry.owners) {
-            view.role = "serving";
+            view.role = RelayView::Role::serving;
             view.from = name(owner);
             result.push_back(view);
         }
@@ -222,85 +277,48 @@ std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
     return result;
 }
 
-// In words: how it goes now, which ways there are, why this one, and what would have to change.
-std::optional<control::ExplainView> Mesh::explain(const std::string& name, const Now& now) const {
-    if (members_.self() && members_.self()->name == name)
-        return control::ExplainView{.peer = name, .lines = {name + " is this box."}};
+std::optional<ExplainView> Mesh::explain(const std::string& name, const Now& now) const {
+    ExplainView view;
+    view.peer = name;
+    view.listen_port = links_.listen_port();
+    if (members_.self() && members_.self()->name == name) {
+        view.verdict = Verdict::self;
+        return view;
+    }
     const Member* found = members_.named(name);
     if (found == nullptr)
         return std::nullopt;
     const Member& member = *found;
-    control::ExplainView view{.peer = name, .lines = {}};
-    const auto say = [&view](std::string line) { view.lines.push_back(std::move(line)); };
-    const bool direct = member.path && member.path->via.node == member.node;
+    view.path = path_view(member, now);
     if (!member.has_session())
-        say(name + (members_.is_eager(member)
-                        ? " has NO SESSION: no handshake was answered."
-                        : " is IDLE: nobody talks to it; a session comes up with the "
-                          "first packet."));
-    else if (!member.path)
-        say(name + " has a session, but NO PATH: no way there works.");
-    else if (direct)
-        say(name + " is DIRECT, " + prober_.describe(links_.key_of(member.path->via.link)) +
-            ", metric " + std::to_string(member.path->metric) + ".");
+        view.verdict = members_.is_eager(member) ? Verdict::no_session : Verdict::idle;
+    else if (view.path.kind == control::PathKind::none)
+        view.verdict = Verdict::no_path;
     else
-        say(name + " is RELAYED by " + members_.name_at(member.path->via.node) + ", metric " +
-            std::to_string(member.path->metric) +
-            (paths_.rtt_ms(member) ? number(", %.1f ms end to end", *paths_.rtt_ms(member)) : "") +
-            ".");
-    bool any_up = false;
-    bool any_heard = false;
-    size_t nb_links = 0;
-    for (const LinkView& link : link_views(now)) {
-        if (link.peer != name)
-            continue;
-        ++nb_links;
-        any_up |= link.state == "up";
-        any_heard |= link.age_s >= 0;
-        say("  direct " + link.port + " -> " + to_string(link.remote) + "  " + link.state + ": " +
-            measured(link) + ", " + ago(link.age_s) + " (" + link.origin + ")" +
-            (link.in_use ? "  <- in use" : ""));
-    }
-    if (nb_links == 0)
-        say(member.info.endpoints.empty()
-                ? "  direct: no endpoint of it is known; the network file names none"
-                : "  direct: no port of ours has a way to its endpoints");
+        view.verdict =
+            view.path.kind == control::PathKind::direct ? Verdict::direct : Verdict::relayed;
+    if (view.verdict == Verdict::relayed)
+        view.rtt_ms = paths_.rtt_ms(member);
+    for (const config::MemberEndpoint& endpoint : member.info.endpoints)
+        view.endpoints.push_back(endpoint.text);
+    view.links = link_views(now);
+    const bool others_up = any_up(view.links);
+    std::erase_if(view.links, [&](const LinkView& link) { return link.peer != name; });
     for (const Prefix& prefix : {Prefix{member.node, 128}, members_.node_prefix()}) {
         for (const babel::RouteView& route : prober_.speaker().routes(prefix)) {
             const Member* hop = prober_.member_of_link(route.via.interface);
-            if (hop == nullptr || hop == &member)
-                continue;
-            std::string text = "  relay " + hop->info.name + "  ";
-            if (route.metric == babel::kInfinity)
-                text += "announces no way any more";
-            else
-                text += "metric " + std::to_string(route.metric) +
-                        (prefix.len == 128 ? "" : " to itself; it forwards to all members");
-            if (paths_.is_held_down(member, hop->node))
-                text += ", avoided: it forwarded nothing";
-            say(text);
+            if (hop != nullptr && hop != &member)
+                view.relays.push_back({.name = hop->info.name,
+                                       .metric = route.metric,
+                                       .to_all = prefix.len != 128,
+                                       .avoided = paths_.is_held_down(member, hop->node)});
         }
     }
-    if (direct && any_up) {
-        say("Why     the lowest metric of all ways that work; another has to be better by 1/8, and "
-            "for some seconds.");
-        return view;
-    }
-    if (any_up)
-        say("Why     the direct links cost more than the relay: delay and loss count (1 ms about "
-            "1.4, 1 % of loss 16).");
-    else if (member.has_session() && nb_links > 0 && !any_heard)
-        say("Cause   no probe on a direct link was ever answered: a NAT or firewall on one side "
-            "lets nobody in.");
-    else if (member.has_session() && nb_links > 0)
-        say("Cause   the direct links went silent.");
-    if (!any_up && member.has_session()) {
-        say("Fix     any one of: open UDP " + std::to_string(links_.listen_port()) +
-            " at one of the two sites and name it in the network file (endpoints); a NAT that "
-            "keeps the source port; IPv6 on both sides.");
-        if (const auto next = candidates_.next_try(member.node); next && *next > now.mono)
-            say(number("Next try in %.0f s.", seconds(*next - now.mono)));
-    }
+    view.cause = cause_of(view, others_up);
+    view.cures = cures_of(view);
+    const auto next = candidates_.next_try(member.node);
+    if (!view.cures.empty() && next && *next > now.mono)
+        view.next_try_s = seconds(*next - now.mono);
     return view;
 }
 

@@ -61,8 +61,12 @@ bool SnapshotBuilder::set_routes(std::vector<RibRoute> routes) {
     std::vector<ForwardingEntry> entries(1);
     std::vector<Fib::Route> fib_routes;
     fib_routes.reserve(routes.size());
+    nb_routes_.fill(0);
     for (const RibRoute& route : routes) {
         const ForwardingEntry& entry = route.entry;
+        MG_ASSERT(static_cast<size_t>(entry.kind) < nb_routes_.size());
+        nb_routes_[static_cast<size_t>(entry.kind)] +=
+            route.origin == RouteOrigin::built_in ? 0 : 1;
         const auto [it, fresh] =
             index_of.try_emplace({entry.kind, entry.port, entry.peer, entry.next_hop},
                                  static_cast<uint32_t>(entries.size()));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "dataplane/api/snapshot.h"
 
 namespace meshgate::control {
+
+// Routes by where they lead, without what is built in.
+using RouteCounts = std::array<size_t, static_cast<size_t>(ForwardKind::broadcast) + 1>;
 
 // Puts snapshots together. Each part is built when it changes and shared by all snapshots until it
 // changes again: a new neighbour does not rebuild a million routes.
@@ -25,10 +29,12 @@ public:
     void set_listen_ports(std::vector<uint16_t> listen_ports);
 
     const std::vector<RibRoute>& routes() const noexcept { return routes_; }
+    const RouteCounts& nb_routes() const noexcept { return nb_routes_; }
     std::shared_ptr<const Snapshot> build() const;
 
 private:
     std::vector<RibRoute> routes_;
+    RouteCounts nb_routes_{};
     Snapshot parts_;
 };
 

@@ -100,6 +100,8 @@ void Sessions::use(PeerId peer, uint32_t local_index, const Now& now) {
         return;
     const bool first = !parts_.dataplane.sending(peer);
     parts_.dataplane.set_sending(peer, local_index);
+    if (const auto sending = parts_.dataplane.sending(peer))
+        count_.use(peer, sending->reject_after_tsc);
     if (first)
         parts_.log.write(
             {Log::Level::info, "session-up", parts_.name_of(peer), "session established"},
@@ -108,12 +110,15 @@ void Sessions::use(PeerId peer, uint32_t local_index, const Now& now) {
 
 void Sessions::act(const wireguard::StopSending& action, const Now&) {
     parts_.dataplane.clear_sending(action.peer);
+    count_.stop(action.peer);
 }
 
 void Sessions::act(const wireguard::RemoveKeypair& action, const Now& now) {
     if (!parts_.dataplane.has_keypair(action.local_index))
         return;
     parts_.dataplane.remove_keypair(action.local_index);
+    if (!parts_.dataplane.sending(action.peer))
+        count_.stop(action.peer);
     --nb_keypairs_;
     const auto held = held_.find(action.peer);
     if (held != held_.end() && held->second.local_index == action.local_index)

@@ -9,6 +9,7 @@
 #include "base/waiting_room.h"
 #include "control/log/log.h"
 #include "control/sessions/path_gate.h"
+#include "control/sessions/session_count.h"
 #include "control/sessions/tsc_moment.h"
 #include "control/underlay/links.h"
 #include "control/underlay/next_hops.h"
@@ -48,10 +49,15 @@ public:
     bool any() const noexcept { return !peers_with_keypairs_.empty(); }
     size_t nb_keypairs() const noexcept { return nb_keypairs_; }
     size_t nb_staged() const noexcept { return staged_.size(); }
+    // Peers that may send now.
+    const SessionCount::Numbers& nb_up() { return count_.at(parts_.dataplane.tsc_now()); }
+    // A client of the network file is counted apart.
+    void set_client(PeerId peer) { count_.set_client(peer); }
     // The peer is gone: its number may be given to another.
     void forget(PeerId peer) {
         seen_.erase(peer);
         held_.erase(peer);
+        count_.forget(peer);
     }
 
 private:
@@ -94,6 +100,7 @@ private:
     WaitingRoom<PeerId, Packet> staged_;
     std::vector<wireguard::Action> actions_;
     std::map<PeerId, unsigned> peers_with_keypairs_;  // how many
+    SessionCount count_;
     std::map<PeerId, Seen> seen_;
     PeerId next_sampled_ = 0;
     size_t nb_keypairs_ = 0;

@@ -22,7 +22,7 @@ TEST_F(Cli, StatusIsOneScreen) {
     EXPECT_TRUE(contains(out, "berlin · meshgate 0.1.0 · up 1 d 2 h · config applied ")) << out;
     EXPECT_TRUE(contains(out, "OK  nothing needs attention\n")) << out;
     EXPECT_TRUE(contains(out, "\nwan0  wan   up     198.51.100.2/24  3.9 KiB  2.9 KiB\n")) << out;
-    EXPECT_TRUE(contains(out, "PEERS    1 of 2 up, 1 session, 3 routes\n")) << out;
+    EXPECT_TRUE(contains(out, "PEERS    1 of 2 up, 4 clients, 1 session, 3 routes\n")) << out;
     EXPECT_TRUE(contains(out, "CPU      1 worker, 38% busy, batch 10.0\n")) << out;
     EXPECT_TRUE(contains(out, "DROPS    2.703% of all packets")) << out;
     EXPECT_EQ(exit_of(out), "exit 0");

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "tests/unit/cli/fixture.h"
@@ -258,25 +259,74 @@ TEST_F(Cli, ShowsTheMesh) {
               "vienna.example.net:51820  -\n"
               "hamburg  down   fd08:fe4a:69ab::5  -      -        -            -                   "
               "                        -\n"
+              "\n1 of 2 other members up\n"
               "exit 0");
     EXPECT_EQ(meshgate("show relays"),
-              "ROLE     FROM     TO       INDEX       VIA     STATE  EXPIRES\n"
-              "serving  hamburg  vienna   0x002a01f3  -       open   2 min 51 s\n"
-              "using    berlin   leipzig  0x002a01f3  vienna  asked  -\n"
+              "ROLE     FROM     TO       INDEX       VIA     STATE   EXPIRES\n"
+              "serving  hamburg  vienna   0x002a01f3  -       open    2 min 51 s\n"
+              "using    berlin   leipzig  0x002a01f3  vienna  asking  -\n"
               "exit 0");
-    EXPECT_TRUE(contains(meshgate("status"),
-                         "\nNETWORK  acme, version 12, 3 members, 1 client, 2 alarms\n"));
+    EXPECT_TRUE(
+        contains(meshgate("status"),
+                 "\nNETWORK  acme, version 12, 1 of 2 other members up, 1 client, 2 alarms\n"));
 }
 
 TEST_F(Cli, ExplainsAPeerInWords) {
     state.join_network();
-    EXPECT_EQ(meshgate("explain leipzig"), "leipzig is reached so.\n  because \\x1b[2J\nexit 0");
+    EXPECT_EQ(
+        meshgate("explain leipzig"),
+        "leipzig is RELAYED by vienna, metric 210, 21.4 ms end to end.\n"
+        "  direct wan1 -> [2001:db8::7]:51820  down: no answer yet, 100 % lost, metered, never "
+        "heard from (candidate)\n"
+        "  relay vienna  metric 210\n"
+        "  relay graz\\x1b[2J  announces no route any more, avoided: it forwarded nothing\n"
+        "Cause   no probe on a direct link was ever answered: a NAT or firewall on one side "
+        "lets nobody in.\n"
+        "Fix     any one of: open UDP 51820 at one of the two sites and name it in the network "
+        "file (endpoints); a NAT that keeps the source port; IPv6 on both sides.\n"
+        "Next attempt at a direct link in 12 s.\n"
+        "exit 0");
     EXPECT_EQ(json_of(meshgate("explain leipzig --json"))["peer"], "leipzig");
     const std::string out = meshgate("explain atlantis");
     EXPECT_EQ(exit_of(out), "exit 4");
     EXPECT_TRUE(contains(out, "there is no peer 'atlantis'")) << out;
     EXPECT_EQ(exit_of(meshgate("explain")), "exit 2");
     EXPECT_EQ(exit_of(meshgate("show links atlantis")), "exit 4");
+}
+
+// A relay that is down is not cured by opening a port for it here.
+TEST_F(Cli, ExplainsABoxThatIsSilent) {
+    state.join_network();
+    state.explain_view.verdict = ExplainView::Verdict::no_path;
+    state.explain_view.cause = ExplainView::Cause::box_silent;
+    state.explain_view.cures = {ExplainView::Cure::check_box, ExplainView::Cure::check_endpoints};
+    state.explain_view.next_try_s.reset();
+    const std::string out = meshgate("explain vienna");
+    EXPECT_TRUE(contains(out, "vienna has a session, but NO PATH: nothing reaches it.\n")) << out;
+    EXPECT_TRUE(contains(out, "Fix     any one of: see whether vienna has power")) << out;
+    EXPECT_TRUE(contains(out, "see whether 192.0.2.7:51820 still leads to it")) << out;
+    EXPECT_FALSE(contains(out, "open UDP")) << out;
+}
+
+// A word that has no sentence would come out as it is, or not at all.
+TEST_F(Cli, HasASentenceForEachVerdictCauseAndCure) {
+    state.join_network();
+    ExplainView& view = state.explain_view;
+    std::set<std::string> answers;
+    for (size_t i = 0; i < static_cast<size_t>(ExplainView::Verdict::nb_verdicts); ++i) {
+        view.verdict = static_cast<ExplainView::Verdict>(i);
+        EXPECT_TRUE(answers.insert(meshgate("explain leipzig")).second) << to_string(view.verdict);
+    }
+    for (size_t i = 0; i < static_cast<size_t>(ExplainView::Cause::nb_causes); ++i) {
+        view.cause = static_cast<ExplainView::Cause>(i);
+        view.cures.clear();
+        EXPECT_TRUE(answers.insert(meshgate("explain leipzig")).second) << to_string(view.cause);
+    }
+    for (size_t i = 0; i < static_cast<size_t>(ExplainView::Cure::nb_cures); ++i) {
+        view.cures = {static_cast<ExplainView::Cure>(i)};
+        const std::string name = to_string(view.cures.front());
+        EXPECT_FALSE(contains(meshgate("explain leipzig"), name)) << name;
+    }
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ public:
     void count_worker_drop(Drop reason) {
         worker_counters_.drops[static_cast<size_t>(reason)].add(1);
     }
+    void count_worker_turn() { worker_counters_.turns.add(1); }
     static MacAddress mac_of(PortId port) { return {{2, 0, 0, 0, 1, static_cast<uint8_t>(port)}}; }
 
     // Null: none.
@@ -56,6 +57,7 @@ public:
     std::map<LinkId, std::shared_ptr<const Link>> link_table;
     std::map<uint32_t, LinkId> relays;
     std::map<LinkId, LinkActivity> link_activities;
+    bool workers_asleep = true;
     bool refuse_install = false;  // keypairs and relay entries
 
     // ---- Dataplane ----
@@ -96,7 +98,9 @@ public:
     bool send(Packet packet, uint32_t order) override;
     const DataplaneOptions& options() const override { return options_; }
     PortStatus port_status(PortId port) const override;
-    WorkerStatus worker_status(unsigned worker) const override { return {worker, -1, true}; }
+    WorkerStatus worker_status(unsigned worker) const override {
+        return {worker, -1, workers_asleep};
+    }
     const WorkerCounters& counters(unsigned) const override { return worker_counters_; }
     void count_drop(Drop reason, uint64_t nb_packets) override {
         control_counters_.drops[static_cast<size_t>(reason)].add(nb_packets);

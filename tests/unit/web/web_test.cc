@@ -136,11 +136,12 @@ TEST_F(Web, TellsMonitorsHowItIs) {
     EXPECT_EQ(get("/healthz").body, "ok\n");
     EXPECT_EQ(get("/readyz").status, 200U);
     state.status_view.problems = {"wan0  link is down"};
-    state.status_view.ready = false;
+    state.status_view.readiness = control::Readiness::leaving;
     std::this_thread::sleep_for(600ms);  // answers are kept for half a second
     EXPECT_EQ(get("/healthz").status, 200U);
     EXPECT_EQ(get("/healthz").body, "ok, but:\nwan0  link is down\n");
     EXPECT_EQ(get("/readyz").status, 503U);
+    EXPECT_EQ(get("/readyz").body, "not ready: leaving\n");
 }
 
 TEST_F(Web, ServesOnePageThatNeedsNothingFromElsewhere) {
@@ -166,11 +167,14 @@ TEST_F(Web, ThePageReadsWhatTheApiSays) {
     state.join_network();
     const std::string page = get("/").body;
     const std::regex read{
-        "\\b(status|network|member|path|link|relay|peer|port|drop)\\.([a-z_0-9]+(\\.[a-z_0-9]+)*)"};
+        "\\b(status|network|member|path|link|relay|peer|port|drop|explain)\\.([a-z_0-9]+(\\.[a-z_0-"
+        "9]+)*)"};
     const auto answer_of = [this](const std::string& noun) {
         const Json status = Json::parse(get("/api/v1/status").body).at("result");
         if (noun == "status" || noun == "network")
             return noun == "status" ? status : status.at(noun);
+        if (noun == "explain")
+            return Json(Json::parse(get("/api/v1/explain?name=leipzig").body).at("result"));
         return Json::parse(get("/api/v1/" + noun + "s").body).at("result").at(noun + "s").at(0);
     };
     std::map<std::string, Json> answers;
@@ -183,9 +187,24 @@ TEST_F(Web, ThePageReadsWhatTheApiSays) {
         expect_field(answers[noun], (*at)[2]);
         ++nb_fields[noun];
     }
-    for (const char* noun :
-         {"status", "network", "member", "path", "link", "relay", "peer", "port", "drop"})
+    for (const char* noun : {"status", "network", "member", "path", "link", "relay", "peer", "port",
+                             "drop", "explain"})
         EXPECT_GE(nb_fields[noun], 4U) << noun;
+}
+
+// A cause or a cure that is added has a sentence on the page too.
+TEST_F(Web, ThePageHasASentenceForEachCauseAndCure) {
+    using control::ExplainView;
+    const std::string page = get("/").body;
+    for (size_t i = 1; i < static_cast<size_t>(ExplainView::Cause::nb_causes); ++i) {
+        const std::string name = to_string(static_cast<ExplainView::Cause>(i));
+        EXPECT_NE(page.find("\n  " + name + ": \""), std::string::npos) << name;
+    }
+    for (size_t i = 0; i < static_cast<size_t>(ExplainView::Cure::nb_cures); ++i) {
+        const std::string name = to_string(static_cast<ExplainView::Cure>(i));
+        EXPECT_TRUE(std::regex_search(page, std::regex{"\n  " + name + ": (explain|\\(\\)) =>"}))
+            << name;
+    }
 }
 
 TEST_F(Web, ThePageHasThePartsThatItsScriptNames) {
@@ -208,7 +227,7 @@ TEST_F(Web, ExplainsAMember) {
     state.join_network();
     const HttpAnswer answer = get("/api/v1/explain?name=leipzig");
     EXPECT_EQ(answer.status, 200U);
-    EXPECT_EQ(Json::parse(answer.body)["result"]["lines"][0], "leipzig is reached so.");
+    EXPECT_EQ(Json::parse(answer.body)["result"]["verdict"], "relayed");
     EXPECT_EQ(get("/api/v1/explain?name=atlantis").status, 404U);
     EXPECT_EQ(get("/api/v1/explain").status, 400U);
 }

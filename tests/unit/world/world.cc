@@ -538,7 +538,7 @@ std::string World::path(BoxId from, BoxId to) {
     const auto view = path_view(from, to);
     if (!view)
         return "none";
-    return view->kind == "relay" ? "relay " + view->relay : view->kind;
+    return view->kind == control::PathKind::relay ? "relay " + view->relay : to_string(view->kind);
 }
 
 uint64_t World::nb_initiations(BoxId id) const {

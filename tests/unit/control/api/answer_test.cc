@@ -37,11 +37,11 @@ TEST_F(Answer, StatusHasThisShape) {
     EXPECT_EQ(
         ask(R"({"verb":"status"})"),
         R"({"ok":true,"schema":1,"result":{"name":"berlin","version":"0.1.0","uptime_s":93784,)"
-        R"("healthy":true,"ready":true,"problems":[],)"
+        R"("healthy":true,"ready":true,"readiness":"ready","problems":[],)"
         R"("config":{"file":"/etc/meshgate/meshgate.yaml","applied_unix_s":1700000000,)"
         R"("last_reload_unix_s":1700000000,"last_reload_ok":true},)"
         R"("wireguard":{"public_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",)"
-        R"("listen_port":51820,"peers_up":1,"peers_total":2,"sessions":1,)"
+        R"("listen_port":51820,"peers_up":1,"peers_total":2,"clients_up":4,"sessions":1,)"
         R"("handshakes":{"completed":7,"bad_mac1":2}},"routes":3,)"
         R"("dataplane":{"aead_engine":"ipsec-mb/avx512",)"
         R"("aead_reason":"fastest that passed the self-test","memory":"256 MiB in hugepages",)"

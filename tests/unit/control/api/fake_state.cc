@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/control/api/fake_state.h"
 
+#include <algorithm>
+
 namespace meshgate::control {
 namespace {
 
@@ -12,13 +14,16 @@ StatusView fake_status() {
     status.config_file = "/etc/meshgate/meshgate.yaml";
     status.config_applied_unix_s = 1700000000;
     status.last_reload_unix_s = 1700000000;
-    status.ready = true;
+    status.readiness = Readiness::ready;
     status.public_key = test_key(1);
     status.listen_port = 51820;
     status.peers_up = 1;
     status.peers_total = 2;
     status.sessions = 1;
+    status.clients_up = 4;
     status.routes = 3;
+    for (const RouteKind kind : {RouteKind::connected, RouteKind::gateway, RouteKind::peer})
+        status.routes_of_kind[static_cast<size_t>(kind)] = 1;
     status.handshakes = {{"completed", 7}, {"bad_mac1", 2}};
     status.aead_engine = "ipsec-mb/avx512";
     status.aead_reason = "fastest that passed the self-test";
@@ -35,7 +40,8 @@ std::vector<PeerView> fake_peers() {
     alice.public_key = test_key(2);
     alice.has_preshared_key = true;
     alice.endpoint = parse_endpoint("192.0.2.7:51820");
-    alice.path = "direct wan0";
+    alice.path = PathKind::direct;
+    alice.via = "wan0";
     alice.allowed_ips = {*parse_prefix("10.9.0.2/32"), *parse_prefix("fd10:9::2/128")};
     alice.latest_handshake_unix_s = 1700000100;
     alice.latest_handshake_ns = 500;
@@ -57,20 +63,20 @@ std::vector<PeerView> fake_peers() {
 std::vector<RouteView> fake_routes() {
     RouteView lan;
     lan.prefix = *parse_prefix("10.1.0.0/24");
-    lan.kind = "connected";
+    lan.kind = RouteKind::connected;
     lan.port = "lan0";
-    lan.origin = "address";
+    lan.origin = RouteView::Origin::address;
     RouteView behind;
     behind.prefix = *parse_prefix("10.1.8.0/21");
-    behind.kind = "gateway";
+    behind.kind = RouteKind::gateway;
     behind.port = "lan0";
     behind.next_hop = *parse_address("10.1.0.254");
-    behind.origin = "routes";
+    behind.origin = RouteView::Origin::routes;
     RouteView munich;
     munich.prefix = *parse_prefix("10.2.0.0/16");
-    munich.kind = "peer";
+    munich.kind = RouteKind::peer;
     munich.peer = "munich";
-    munich.origin = "allowed_ips";
+    munich.origin = RouteView::Origin::allowed_ips;
     return {lan, behind, munich};
 }
 
@@ -79,7 +85,7 @@ std::vector<PortStatusView> fake_ports() {
     wan.name = "wan0";
     wan.device = "af_packet:eth0";
     wan.driver = "net_af_packet";
-    wan.role = "wan";
+    wan.role = PortStatusView::Role::wan;
     wan.up = true;
     wan.link_changes = 1;
     wan.mac = *parse_mac("02:00:00:00:00:01");
@@ -95,7 +101,7 @@ std::vector<PortStatusView> fake_ports() {
     PortStatusView lan = wan;
     lan.name = "lan0";
     lan.device = "tap:mg0";
-    lan.role = "lan";
+    lan.role = PortStatusView::Role::lan;
     lan.up = false;
     lan.vlan = 10;
     lan.gateway = {};
@@ -132,7 +138,7 @@ std::vector<LinkView> fake_links() {
     up.peer = "vienna";
     up.port = "wan0";
     up.remote = *parse_endpoint("192.0.2.44:51820");
-    up.state = "up";
+    up.state = LinkView::State::up;
     up.in_use = true;
     up.rtt_p50_ms = 9.12345;
     up.jitter_ms = 0.4;
@@ -140,23 +146,23 @@ std::vector<LinkView> fake_links() {
     up.cost = 105;
     up.age_s = 0.16;
     up.probe_interval_ms = 200;
-    up.origin = "network file";
+    up.origin = LinkView::Origin::network_file;
     LinkView down;
     down.peer = "leipzig";
     down.port = "wan1";
     down.remote = *parse_endpoint("[2001:db8::7]:51820");
-    down.state = "down";
+    down.state = LinkView::State::down;
     down.metered = true;
     down.loss = 1;
     down.probe_interval_ms = 4000;
-    down.origin = "candidate";
+    down.origin = LinkView::Origin::candidate;
     return {up, down};
 }
 
 std::vector<MeshPathView> fake_paths() {
     MeshPathView direct;
     direct.peer = "vienna";
-    direct.kind = "direct";
+    direct.kind = PathKind::direct;
     direct.port = "wan0";
     direct.remote = *parse_endpoint("192.0.2.44:51820");
     direct.metric = 105;
@@ -165,7 +171,7 @@ std::vector<MeshPathView> fake_paths() {
     direct.session = SessionState::up;
     MeshPathView relayed;
     relayed.peer = "leipzig";
-    relayed.kind = "relay";
+    relayed.kind = PathKind::relay;
     relayed.port = "wan0";
     relayed.relay = "vienna";
     relayed.remote = direct.remote;
@@ -175,7 +181,6 @@ std::vector<MeshPathView> fake_paths() {
     relayed.session = SessionState::up;
     MeshPathView none;
     none.peer = "hamburg";
-    none.kind = "none";
     return {direct, relayed, none};
 }
 
@@ -187,7 +192,7 @@ std::vector<MemberView> fake_members() {
     self.self = true;
     self.prefixes = {*parse_prefix("10.1.0.0/16")};
     self.tags = {"office"};
-    self.state = "self";
+    self.state = MemberView::State::self;
     self.network_version = 12;
     MemberView vienna;
     vienna.name = "vienna";
@@ -196,30 +201,30 @@ std::vector<MemberView> fake_members() {
     vienna.relay = true;
     vienna.prefixes = {*parse_prefix("10.4.0.0/16")};
     vienna.endpoints = {"192.0.2.44:51820", "vienna.example.net:51820"};
-    vienna.state = "up";
+    vienna.state = MemberView::State::up;
     vienna.network_version = 11;
     MemberView hamburg;
     hamburg.name = "hamburg";
     hamburg.public_key = test_key(5);
     hamburg.node_address = *parse_address("fd08:fe4a:69ab::5");
-    hamburg.state = "down";
+    hamburg.state = MemberView::State::down;
     return {self, vienna, hamburg};
 }
 
 std::vector<RelayView> fake_relays() {
     RelayView serving;
-    serving.role = "serving";
+    serving.role = RelayView::Role::serving;
     serving.from = "hamburg";
     serving.to = "vienna";
     serving.index = 0x2a01f3;
-    serving.state = "open";
+    serving.state = RelayView::State::open;
     serving.expires_s = 171.5;
     RelayView used = serving;
-    used.role = "using";
+    used.role = RelayView::Role::using_;
     used.from = "berlin";
     used.to = "leipzig";
     used.via = "vienna";
-    used.state = "asked";
+    used.state = RelayView::State::asking;
     return {serving, used};
 }
 
@@ -236,7 +241,7 @@ BabelView fake_babel() {
     neighbor.routes = 3;
     BabelPlaceView lan;
     lan.name = "lan0";
-    lan.kind = "port";
+    lan.kind = BabelPlaceView::Kind::port;
     lan.address = *parse_address("fe80::1");
     lan.authenticated = true;
     lan.prefixes_refused = 2;
@@ -245,7 +250,7 @@ BabelView fake_babel() {
     lan.neighbors.push_back(neighbor);
     BabelPlaceView alice;
     alice.name = "alice";
-    alice.kind = "peer";
+    alice.kind = BabelPlaceView::Kind::peer;
     alice.address = *parse_address("fe80::2");
     BabelView view;
     view.router_id = "0123456789abcdef";
@@ -258,6 +263,21 @@ BabelView fake_babel() {
     return view;
 }
 
+ExplainView fake_explain() {
+    using Cure = ExplainView::Cure;
+    ExplainView view;
+    view.verdict = ExplainView::Verdict::relayed;
+    view.rtt_ms = 21.4;
+    view.relays = {{.name = "vienna", .metric = 210},
+                   {.name = "graz\x1b[2J", .to_all = true, .avoided = true}};
+    view.cause = ExplainView::Cause::never_answered;
+    view.cures = {Cure::open_port, Cure::keep_source_port, Cure::use_ipv6};
+    view.endpoints = {"192.0.2.7:51820"};
+    view.listen_port = 51820;
+    view.next_try_s = 12.3;
+    return view;
+}
+
 }  // namespace
 
 void FakeState::speak_babel() {
@@ -265,21 +285,33 @@ void FakeState::speak_babel() {
 }
 
 void FakeState::join_network() {
-    network_view =
-        NetworkView{"acme", 12, "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", 3, 1, 2, {}};
+    network_view = NetworkView{.name = "acme",
+                               .version = 12,
+                               .authority = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                               .members = 3,
+                               .clients = 1,
+                               .others = 2,
+                               .others_up = 1,
+                               .alarms = 2,
+                               .events = {}};
     link_views = fake_links();
     path_views = fake_paths();
     member_views = fake_members();
     relay_views = fake_relays();
+    explain_view = fake_explain();
     push_report = {.accepted = true, .version = 13, .errors = {}};
 }
 
 std::optional<ExplainView> FakeState::explain(const std::string& peer) {
-    for (const MeshPathView& path : path_views) {
-        if (path.peer == peer)
-            return ExplainView{peer, {peer + " is reached so.", "  because \x1b[2J"}};
-    }
-    return std::nullopt;
+    const auto path = std::ranges::find(path_views, peer, &MeshPathView::peer);
+    if (path == path_views.end())
+        return std::nullopt;
+    ExplainView view = explain_view;
+    view.peer = peer;
+    view.path = *path;
+    view.links = link_views;
+    std::erase_if(view.links, [&](const LinkView& link) { return link.peer != peer; });
+    return view;
 }
 
 FakeState::FakeState()

@@ -59,6 +59,7 @@ struct FakeState final : StateProvider {
     std::vector<MeshPathView> path_views;
     std::vector<MemberView> member_views;
     std::vector<RelayView> relay_views;
+    ExplainView explain_view;  // but for the peer, its path and links
     NetworkPushReport push_report;
     std::string pushed_text, pushed_signature;
     ReloadReport reload_report;

@@ -95,7 +95,7 @@ TEST_F(MeshAnswer, RelaysHaveThisShape) {
     EXPECT_EQ(ask(R"({"verb":"show relays","name":"leipzig"})"),
               R"({"ok":true,"schema":1,"result":{"relays":[)"
               R"({"role":"using","from":"berlin","to":"leipzig","index":2753011,"via":"vienna",)"
-              R"("state":"asked","expires_s":171.5}]}})"
+              R"("state":"asking","expires_s":171.5}]}})"
               "\n");
     EXPECT_EQ(result(R"({"verb":"show relays","name":"vienna"})")["relays"].size(), 2U);
 }
@@ -104,13 +104,20 @@ TEST_F(MeshAnswer, StatusNamesTheNetwork) {
     EXPECT_EQ(result(R"({"verb":"status"})")["network"].dump(),
               R"({"name":"acme","version":12,)"
               R"("authority":"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",)"
-              R"("members":3,"clients":1,"alarms":2})");
+              R"("members":3,"clients":1,"others":2,"others_up":1,"alarms":2})");
 }
 
 TEST_F(MeshAnswer, ExplainsAPeer) {
     const Json view = result(R"({"verb":"explain","name":"leipzig"})");
     EXPECT_EQ(view["peer"], "leipzig");
-    EXPECT_EQ(view["lines"][0], "leipzig is reached so.");
+    EXPECT_EQ(view["verdict"], "relayed");
+    EXPECT_EQ(view["path"]["relay"], "vienna");
+    EXPECT_EQ(view["links"][0]["state"], "down");
+    EXPECT_EQ(view["relays"].dump(),
+              R"([{"name":"vienna","metric":210,"to_all":false,"avoided":false},)"
+              R"({"name":"graz\u001b[2J","metric":null,"to_all":true,"avoided":true}])");
+    EXPECT_EQ(view["cause"], "never_answered");
+    EXPECT_EQ(view["cures"].dump(), R"(["open_port","keep_source_port","use_ipv6"])");
     EXPECT_EQ(code(R"({"verb":"explain","name":"atlantis"})"), "not-found");
     EXPECT_EQ(code(R"({"verb":"explain"})"), "bad-request");
 }

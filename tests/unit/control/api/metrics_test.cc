@@ -37,7 +37,8 @@ TEST(Metrics, SatisfyPromtool) {
 TEST(Metrics, SatisfyPromtoolWithHostileNames) {
     FakeState state;
     state.peer_views[0].name = "a\"b\\c\nd{}=,";
-    state.peer_views[1].path = "direct w\"an\n0";
+    state.peer_views[1].path = PathKind::direct;
+    state.peer_views[1].via = "w\"an\n0";
     state.port_views[0].name = "p\\";
     state.status_view.name = "\"} 1\nmeshgate_forged 1\n";
     const std::string text = metrics_text(state);
