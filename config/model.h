@@ -42,6 +42,7 @@ struct Port {
     std::vector<Prefix> addresses;        // with host bits: 10.1.0.1/24
     std::optional<IpAddress> gateway_v4;  // wan only
     std::optional<IpAddress> gateway_v6;  // wan only; may be link-local
+    bool on_link = false;                 // wan only: gateways need not be on its networks
     std::optional<uint16_t> vlan;         // 1 .. 4094
     uint16_t mtu_bytes = 1500;
     std::optional<MacAddress> mac;                   // none: the device's own

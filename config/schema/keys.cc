@@ -151,6 +151,10 @@ constexpr KeyRule kKeyRules[] = {
     KeyRule{"ports", "gateway", kOptional, "", kLive, kGatewaysType.words, read_port_gateways,
             show_port_gateways,
             "`wan` only: the next hop to the internet. An IPv6 gateway may be link-local."},
+    key<&Model::ports, &Port::on_link, kBooleanType>(
+        "on_link", kOptional, "false", kLive,
+        "`wan` only: the gateway is on this port's wire although it is on none of its networks, as "
+        "at hosters that give a single address: `198.51.100.5/32` behind `172.31.1.1`."),
     key<&Model::ports, &Port::vlan, kVlanType>(
         "vlan", kOptional, "", kRestart,
         "Send and accept frames with this 802.1Q tag only. Without it: untagged frames only."),

@@ -49,6 +49,7 @@ public:
             check_mtu(i);
             check_gateway(i, ports_[i].gateway_v4);
             check_gateway(i, ports_[i].gateway_v6);
+            check_wan_only(i, "on_link", ports_[i].on_link);
             check_wan_only(i, "metered", ports_[i].metered);
             check_wan_only(i, "cost_bias", ports_[i].cost_bias > 0);
             check_wan_only(i, "udp_checksum", ports_[i].udp_checksum != UdpChecksum::always);
@@ -141,7 +142,7 @@ private:
                     "remove it; networks behind a router of the site go into routes";
             return;
         }
-        bool connected = gateway->is_v6() && gateway->is_link_local();
+        bool connected = port.on_link || (gateway->is_v6() && gateway->is_link_local());
         std::string networks;
         for (const Prefix& address : port.addresses) {
             if (address.address.family == Family::none)
@@ -156,8 +157,10 @@ private:
         }
         if (connected || !complain_.sound(port_path(i, "addresses")))
             return;
-        complain_.error("gateway-not-connected", path, text + " is not on a network of this port")
-            .allowed.push_back("an address in " + networks);
+        Diagnostic& diagnostic = complain_.error("gateway-not-connected", path,
+                                                 text + " is not on a network of this port");
+        diagnostic.allowed.push_back("an address in " + networks);
+        diagnostic.fix = "if it is on the wire all the same, add on_link: true";
     }
 
     const std::vector<Port>& ports_;
