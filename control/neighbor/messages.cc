@@ -181,9 +181,12 @@ Frame build_nd(const PortIdentity& port, const NdFields& fields) {
     const size_t icmp_at = frame.size();
     frame.insert(frame.end(), {fields.type, 0, 0, 0, fields.flags, 0, 0, 0});
     put(frame, fields.target.bytes);
-    frame.push_back(fields.type == kSolicitation ? kSourceLinkLayer : kTargetLinkLayer);
-    frame.push_back(1);
-    put(frame, port.mac.bytes);
+    // A probe comes from nobody yet, and says no MAC address (RFC 4861, section 4.3).
+    if (!fields.source.is_unspecified()) {
+        frame.push_back(fields.type == kSolicitation ? kSourceLinkLayer : kTargetLinkLayer);
+        frame.push_back(1);
+        put(frame, port.mac.bytes);
+    }
     const auto ip = std::span{frame}.subspan(ip_at);
     write_ip_header(ip, {.protocol = kProtocolIcmpv6,
                          .source = fields.source,
@@ -245,6 +248,23 @@ Frame build_answer(const PortIdentity& port, const NeighborMessage& question) {
                            .source = question.target,
                            .destination = probe ? all : question.sender,
                            .destination_mac = probe ? group_mac(all) : asker});
+}
+
+Frame build_probe(const PortIdentity& port, const IpAddress& address) {
+    if (address.is_v4())
+        return build_arp(port, {.operation = kArpRequest,
+                                .sender = IpAddress::v4(0),
+                                .target_mac = {},
+                                .target = address,
+                                .destination = kBroadcast});
+    const IpAddress group = solicited_node_group(address);
+    static constexpr std::array<uint8_t, 16> kUnspecified{};
+    return build_nd(port, {.type = kSolicitation,
+                           .flags = 0,
+                           .target = address,
+                           .source = IpAddress::v6(kUnspecified.data()),
+                           .destination = group,
+                           .destination_mac = group_mac(group)});
 }
 
 Frame build_announcement(const PortIdentity& port, const IpAddress& address) {

@@ -41,6 +41,8 @@ Frame build_question(const PortIdentity& port, const Question& question);
 
 // The answer to `question` for `question.target`, which is ours.
 Frame build_answer(const PortIdentity& port, const NeighborMessage& question);
+// Asks whether anybody else has `address` (RFC 5227, section 2.1.1; RFC 4862, section 5.4.2).
+Frame build_probe(const PortIdentity& port, const IpAddress& address);
 // Tells everybody that `address` is here: gratuitous ARP or unsolicited advertisement.
 Frame build_announcement(const PortIdentity& port, const IpAddress& address);
 

@@ -27,6 +27,10 @@ constexpr auto kHoldMac = 1s;
 // RFC 5227, section 2.4: how often an own address may be defended.
 constexpr auto kDefendInterval = 10s;
 constexpr auto kRepeatAnnouncement = 1s;  // an own address is announced twice
+// How long a probe for an own address waits for somebody else who has it.
+constexpr auto kProbeWait = 1s;
+constexpr auto kProbeAgain = 20s;          // between probes for a contested address
+constexpr unsigned kUnansweredProbes = 3;  // then a conflict is over
 
 constexpr size_t kEvictionScan = 32;  // entries looked at to make room for one
 
@@ -68,7 +72,7 @@ void Neighbors::set_ports(std::vector<Port> ports, Time now) {
                                before[port].identity.mac == ports_[port].identity.mac &&
                                std::ranges::count(before[port].addresses, address) != 0;
             if (!known)
-                announce(port, address, now);
+                introduce(port, address, now);
         }
         for (const IpAddress& gateway : ports_[port].gateways)
             resolve(port, gateway, now);
@@ -79,7 +83,7 @@ void Neighbors::link_up(PortId port, Time now) {
     if (port >= ports_.size())
         return;
     for (const IpAddress& address : ports_[port].addresses)
-        announce(port, address, now);
+        introduce(port, address, now);
     for (auto& [key, entry] : entries_) {
         if (key.port != port || entry.state != State::failed)
             continue;
@@ -173,11 +177,12 @@ void Neighbors::take_answer(Entries::iterator it, const NeighborMessage& message
 }
 
 void Neighbors::defend(PortId port, const NeighborMessage& message, Time now) {
+    const bool question = message.kind == NeighborMessage::Kind::question;
+    const IpAddress address = question ? message.sender : message.target;
+    contest({port, address}, message.frame_source, now);
     if (now - defended_[port] < kDefendInterval)
         return;
     defended_[port] = now;
-    const bool question = message.kind == NeighborMessage::Kind::question;
-    const IpAddress address = question ? message.sender : message.target;
     frames_.push_back({port, build_announcement(ports_[port].identity, address)});
     events_.push_back({Event::Kind::conflict, port, address, message.frame_source});
 }
@@ -222,10 +227,7 @@ void Neighbors::tick(Time now) {
     while (!announcements_.empty() && announcements_.begin()->first <= now) {
         const Announcement announcement = announcements_.begin()->second;
         announcements_.erase(announcements_.begin());
-        if (is_ours(announcement.port, announcement.address))
-            frames_.push_back(
-                {announcement.port,
-                 build_announcement(ports_[announcement.port].identity, announcement.address)});
+        say(announcement, now);
     }
     while (!deadlines_.empty() && deadlines_.begin()->first <= now)
         expire(entries_.find(deadlines_.begin()->second), now);
@@ -298,6 +300,7 @@ void Neighbors::erase(Entries::iterator it) {
 }
 
 void Neighbors::set_mac(const Key& key, Entry& entry, const MacAddress& mac, Time now) {
+    entry.silent = false;
     const auto kind = has_mac(entry.state) ? Event::Kind::moved : Event::Kind::resolved;
     entry.mac = mac;
     entry.changed = now;
@@ -341,13 +344,63 @@ void Neighbors::ask(const Key& key, Entry& entry, std::optional<MacAddress> mac)
 
 void Neighbors::fail(const Key& key, Entry& entry, Time now) {
     entry.confirmed = false;
+    entry.silent = true;
     events_.push_back({Event::Kind::failed, key.port, key.address, entry.mac});
     enter(key, entry, State::failed, now);
 }
 
-void Neighbors::announce(PortId port, const IpAddress& address, Time now) {
-    frames_.push_back({port, build_announcement(ports_[port].identity, address)});
-    announcements_.insert({now + kRepeatAnnouncement, {port, address}});
+// Probes for an address of ours, then announces it: twice, as one frame may be lost.
+void Neighbors::introduce(PortId port, const IpAddress& address, Time now) {
+    say({Announcement::Kind::probe, port, address}, now);
+    const Announcement announcement{Announcement::Kind::announce, port, address};
+    announcements_.insert({now + kProbeWait, announcement});
+    announcements_.insert({now + kProbeWait + kRepeatAnnouncement, announcement});
+}
+
+void Neighbors::say(const Announcement& announcement, Time now) {
+    const auto& [kind, port, address] = announcement;
+    const auto claim = claims_.find({port, address});
+    if (!is_ours(port, address)) {
+        if (claim != claims_.end())
+            claims_.erase(claim);
+        return;
+    }
+    const PortIdentity& identity = ports_[port].identity;
+    if (kind == Announcement::Kind::announce) {
+        if (claim == claims_.end())
+            frames_.push_back({port, build_announcement(identity, address)});
+        return;
+    }
+    if (claim != claims_.end()) {
+        if (claim->second.nb_unanswered++ >= kUnansweredProbes) {
+            claims_.erase(claim);
+            frames_.push_back({port, build_announcement(identity, address)});
+            return;
+        }
+        announcements_.insert({now + kProbeAgain, announcement});
+    }
+    frames_.push_back({port, build_probe(identity, address)});
+}
+
+// Somebody else says that it has an address of ours.
+void Neighbors::contest(const Key& key, const MacAddress& mac, Time now) {
+    const auto [claim, is_new] = claims_.try_emplace(key);
+    claim->second = {.mac = mac};
+    if (is_new)
+        announcements_.insert(
+            {now + kProbeAgain, {Announcement::Kind::probe, key.port, key.address}});
+}
+
+std::vector<Neighbors::Conflict> Neighbors::conflicts() const {
+    std::vector<Conflict> result;
+    for (const auto& [key, claim] : claims_)
+        result.push_back({key.port, key.address, claim.mac});
+    return result;
+}
+
+bool Neighbors::is_silent(PortId port, const IpAddress& address) const noexcept {
+    const auto it = entries_.find({port, address});
+    return it != entries_.end() && it->second.silent;
 }
 
 bool Neighbors::is_ours(PortId port, const IpAddress& address) const noexcept {

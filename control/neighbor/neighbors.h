@@ -25,6 +25,11 @@ namespace meshgate::control {
 // out; the caller sends the frames, keeps the packets that wait, and calls tick() at
 // next_deadline().
 //
+// Own addresses are probed for when they are new and when a link comes up (RFC 5227, RFC 4862), and
+// announced when nobody else has them. One that somebody else has stays in use: a gateway without
+// its address would cut off everybody behind it, and any host could make it do so. It is defended
+// at most every 10 s, and the conflict is reported for as long as it lasts.
+//
 // The steps of an entry: incomplete (asked, no answer) -> reachable (answered us) -> probe (asked
 // again, still used) -> reachable, or failed (remembered for a while, so that nobody asks at the
 // rate of the packets). Stale is what we were told without having asked: used, but soon probed.
@@ -71,9 +76,20 @@ public:
     // The MAC address when there is one; else asks, unless a question is out or just failed.
     std::optional<MacAddress> resolve(PortId port, const IpAddress& address, Time now);
     State state(PortId port, const IpAddress& address) const noexcept;
+    // It did not answer the last time it was asked to the end; holds until it does.
+    bool is_silent(PortId port, const IpAddress& address) const noexcept;
     // All that have a MAC address, on any port.
     std::vector<NeighborTable::Neighbor> resolved() const;
     size_t size() const noexcept { return entries_.size(); }
+
+    // Addresses of ours that somebody else claims too, and who; holds until nobody answers probes
+    // for them any more.
+    struct Conflict {
+        PortId port;
+        IpAddress address;
+        MacAddress mac;
+    };
+    std::vector<Conflict> conflicts() const;
 
     std::vector<Outgoing> take_frames() { return std::exchange(frames_, {}); }
     std::vector<Event> take_events() { return std::exchange(events_, {}); }
@@ -93,11 +109,18 @@ private:
         Time deadline = kNever;
         Time changed{};          // when `mac` was last set
         bool confirmed = false;  // answered a question of ours at least once
+        bool silent = false;     // did not answer the last round of questions
         unsigned nb_asked = 0;   // questions since the last answer
     };
+    // What is to be said of an own address, and when.
     struct Announcement {
+        enum class Kind : uint8_t { announce, probe } kind;
         PortId port;
         IpAddress address;
+    };
+    struct Claim {
+        MacAddress mac;
+        unsigned nb_unanswered = 0;  // probes since
     };
     enum class Cause : uint8_t { our_need, their_question };
     using Entries = std::unordered_map<Key, Entry, KeyHash>;
@@ -118,7 +141,9 @@ private:
     void expire(Entries::iterator it, Time now);
     void ask(const Key& key, Entry& entry, std::optional<MacAddress> mac);
     void fail(const Key& key, Entry& entry, Time now);
-    void announce(PortId port, const IpAddress& address, Time now);
+    void introduce(PortId port, const IpAddress& address, Time now);
+    void say(const Announcement& announcement, Time now);
+    void contest(const Key& key, const MacAddress& mac, Time now);
 
     bool is_ours(PortId port, const IpAddress& address) const noexcept;
     bool is_on_link(PortId port, const IpAddress& address) const noexcept;
@@ -133,6 +158,7 @@ private:
     Entries entries_;
     std::set<std::pair<Time, Key>> deadlines_;
     std::multimap<Time, Announcement> announcements_;
+    std::map<Key, Claim> claims_;  // of others, to our addresses
     std::vector<Outgoing> frames_;
     std::vector<Event> events_;
 };

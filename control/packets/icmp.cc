@@ -195,15 +195,22 @@ std::optional<PathMtuReport> parse_path_mtu_report(std::span<const uint8_t> ip) 
     if (!too_big || !plausible || !quoted || quoted->source.is_v4() != v4)
         return std::nullopt;
     const auto& udp = quoted->datagram;
-    // UDP header, then message type 4 and the receiver index.
-    static constexpr std::array<uint8_t, 4> kData{4, 0, 0, 0};
-    if (udp.size() < kUdpHeaderLen + 8 ||
-        !std::equal(kData.begin(), kData.end(), udp.begin() + kUdpHeaderLen))
+    if (udp.size() < kUdpHeaderLen)
         return std::nullopt;
     PathMtuReport report{.local = {quoted->source, read_u16(udp, 0)},
                          .remote = {quoted->destination, read_u16(udp, 2)},
+                         .receiver_index_le = std::nullopt,
                          .mtu_bytes = mtu_bytes};
-    std::memcpy(&report.receiver_index_le, udp.data() + kUdpHeaderLen + 4, 4);
+    // Behind the UDP header message type 4 and the receiver index.
+    const auto message = udp.subspan(kUdpHeaderLen);
+    if (message.size() < 8)
+        return report;
+    static constexpr std::array<uint8_t, 4> kData{4, 0, 0, 0};
+    if (!std::equal(kData.begin(), kData.end(), message.begin()))
+        return std::nullopt;
+    uint32_t receiver_index_le = 0;
+    std::memcpy(&receiver_index_le, message.data() + 4, sizeof receiver_index_le);
+    report.receiver_index_le = receiver_index_le;
     return report;
 }
 

@@ -23,11 +23,12 @@ std::vector<uint8_t> build_host_unreachable(std::span<const uint8_t> ip, const I
 // A router says that a WireGuard data message of ours did not fit (RFC 1191, RFC 8201).
 struct PathMtuReport {
     Endpoint local, remote;  // of the datagram that did not fit
-    uint32_t receiver_index_le = 0;
+    // Empty: the router quoted no more than the UDP header, which is all that RFC 792 asks for.
+    std::optional<uint32_t> receiver_index_le;
     uint16_t mtu_bytes = 0;  // outer, IP header included
 };
-// Empty unless it is such a report with a quoted data message long enough to be recognised and an
-// MTU that a path can have.
+// Empty unless it is such a report with a quoted UDP header, of a data message as far as one can
+// see, and an MTU that a path can have.
 std::optional<PathMtuReport> parse_path_mtu_report(std::span<const uint8_t> ip);
 
 }  // namespace meshgate::control

@@ -30,6 +30,14 @@ IpAddress source_of(std::span<const uint8_t> ip) noexcept {
     return {};
 }
 
+IpAddress destination_of(std::span<const uint8_t> ip) noexcept {
+    if (ip.size() >= kIpv4HeaderLen && ip[0] >> 4 == 4)
+        return read_ipv4(ip, 16);
+    if (ip.size() >= kIpv6HeaderLen && ip[0] >> 4 == 6)
+        return IpAddress::v6(ip.data() + 24);
+    return {};
+}
+
 uint16_t checksum_of(std::span<const uint8_t> bytes, uint32_t sum) noexcept {
     sum = add_up(bytes, sum);
     while (sum >> 16 != 0)

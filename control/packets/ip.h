@@ -38,6 +38,9 @@ IpAddress read_ipv4(std::span<const uint8_t> bytes, size_t at) noexcept;
 // Where an IP packet says that it comes from; family none when it is too short to say.
 IpAddress source_of(std::span<const uint8_t> ip) noexcept;
 
+// Where it wants to go, likewise.
+IpAddress destination_of(std::span<const uint8_t> ip) noexcept;
+
 // The checksum of `bytes`; 0 when they hold their own and it is right. `sum`: of what else belongs
 // to it.
 uint16_t checksum_of(std::span<const uint8_t> bytes, uint32_t sum = 0) noexcept;

@@ -115,6 +115,18 @@ inline Drop check_ipv6(rte_mbuf* mbuf, Frame frame) noexcept {
     return source.is_multicast() || source.is_loopback() ? Drop::martian : kSound;
 }
 
+// A multicast router asks who listens to what (RFC 3810, section 5.1): the ICMPv6 message stands
+// behind a hop-by-hop header with the router alert.
+inline bool is_mld_query(rte_mbuf* mbuf, Frame frame) noexcept {
+    constexpr uint16_t kHopByHopLen = 8;
+    const auto* ip = &frame.l3<rte_ipv6_hdr>();
+    if (ip->proto != IPPROTO_HOPOPTS || ip->hop_limits != 1 ||
+        mbuf->data_len < frame.l3_offset + kIpv6Len + kHopByHopLen + sizeof(IcmpHeader))
+        return false;
+    const auto* options = reinterpret_cast<const uint8_t*>(ip + 1);
+    return options[0] == kProtoIcmp6 && options[1] == 0 && options[kHopByHopLen] == kIcmp6MldQuery;
+}
+
 inline bool is_neighbor_discovery(rte_mbuf* mbuf, Frame frame) noexcept {
     const auto* ip = &frame.l3<rte_ipv6_hdr>();
     if (ip->proto != kProtoIcmp6 || ip->hop_limits != kNeighborHopLimit ||
@@ -141,10 +153,11 @@ inline Drop check_frame(Frame& frame, rte_mbuf* mbuf, const FrameFilter& filter)
     }
 }
 
-// ARP and neighbour discovery: for control, not for the stages.
+// ARP, neighbour discovery and MLD queries: for control, not for the stages.
 inline bool resolves_neighbors(rte_mbuf* mbuf, Frame frame) noexcept {
     return frame.ether_type != RTE_ETHER_TYPE_IPV4 &&
-           (frame.ether_type == RTE_ETHER_TYPE_ARP || is_neighbor_discovery(mbuf, frame));
+           (frame.ether_type == RTE_ETHER_TYPE_ARP || is_neighbor_discovery(mbuf, frame) ||
+            is_mld_query(mbuf, frame));
 }
 
 inline bool is_ours_v4(const PortView& view, uint32_t address_be) noexcept {

@@ -29,6 +29,7 @@ class NeighborsTest : public testing::Test {
 protected:
     NeighborsTest() {
         neighbors_.set_ports({port()}, now_);
+        pass(3s);  // what it says of itself
         neighbors_.take_frames();
     }
 
@@ -131,13 +132,85 @@ TEST(NeighborMessages, RefusesWhatRfc4861Refuses) {
         EXPECT_FALSE(parse_neighbor_frame(std::span{good}.first(len), 0)) << len;
 }
 
-TEST_F(NeighborsTest, AnnouncesOwnAddressesTwice) {
+TEST_F(NeighborsTest, ProbesForOwnAddressesThenAnnouncesThemTwice) {
     Neighbors fresh{64, 1};
     fresh.set_ports({port()}, now_);
-    EXPECT_EQ(fresh.take_frames().size(), 3U);
-    fresh.tick(now_ + 1s);
-    EXPECT_EQ(fresh.take_frames().size(), 3U);
+    const auto probes = fresh.take_frames();
+    ASSERT_EQ(probes.size(), 3U);
+    for (const auto& probe : probes) {
+        const auto message = parse_neighbor_frame(probe.frame, 0);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message->kind, NeighborMessage::Kind::question);
+        EXPECT_TRUE(message->sender.is_unspecified());
+    }
+    for (const auto wait : {1s, 2s}) {
+        fresh.tick(now_ + wait);
+        const auto announcements = fresh.take_frames();
+        ASSERT_EQ(announcements.size(), 3U);
+        EXPECT_EQ(parse_neighbor_frame(announcements[0].frame, 0)->kind,
+                  NeighborMessage::Kind::answer);
+    }
     EXPECT_EQ(fresh.next_deadline(), kNever);
+}
+
+TEST_F(NeighborsTest, DoesNotAnnounceWhatSomebodyElseHasAndSaysSoUntilItIsOver) {
+    for (const IpAddress& address : {kOurV4, kOurV6}) {
+        Neighbors fresh{64, 1};
+        Neighbors::Port one = port();
+        one.addresses = {address};
+        fresh.set_ports({one}, now_);
+        const auto probe = fresh.take_frames().at(0);
+        const auto message = parse_neighbor_frame(probe.frame, 0);
+        ASSERT_TRUE(message);
+        fresh.receive(0, build_answer({kOtherMac, 0}, *message), now_);
+        ASSERT_EQ(fresh.conflicts().size(), 1U);
+        EXPECT_EQ(fresh.conflicts()[0].mac, kOtherMac);
+        EXPECT_EQ(fresh.take_events().at(0).kind, Kind::conflict);
+        EXPECT_EQ(fresh.take_frames().size(), 1U) << "defended once";
+        fresh.tick(now_ + 2s);
+        EXPECT_TRUE(fresh.take_frames().empty()) << "not announced";
+        fresh.receive(0,
+                      build_question({kHostMac, 0},
+                                     {address, address.is_v4() ? kHostV4 : kHostV6, std::nullopt}),
+                      now_ + 2s);
+        EXPECT_EQ(fresh.take_frames().size(), 1U) << "still in use";
+        Time time = now_;
+        for (; fresh.next_deadline() != kNever; time = fresh.next_deadline()) {
+            if (fresh.next_deadline() <= time)
+                fresh.tick(time);
+            if (fresh.conflicts().empty())
+                break;
+        }
+        EXPECT_TRUE(fresh.conflicts().empty());
+        EXPECT_GE(time - now_, 60s);
+    }
+}
+
+TEST_F(NeighborsTest, AnswersWhoProbesForOurAddress) {
+    for (const IpAddress& address : {kOurV4, kOurV6}) {
+        neighbors_.receive(0, build_probe({kOtherMac, 0}, address), now_);
+        const auto frames = neighbors_.take_frames();
+        ASSERT_EQ(frames.size(), 1U);
+        EXPECT_EQ(parse_neighbor_frame(frames[0].frame, 0)->kind, NeighborMessage::Kind::answer);
+    }
+}
+
+TEST_F(NeighborsTest, CallsAHostSilentUntilItAnswers) {
+    Neighbors::Port with_gateway = port();
+    with_gateway.gateways = {kHostV4};
+    neighbors_.set_ports({with_gateway}, now_);
+    EXPECT_FALSE(neighbors_.is_silent(0, kHostV4));
+    pass(3s);
+    bool steady = true;
+    std::vector<Frame> asked;
+    for (int i = 0; i < 300; ++i) {
+        steady = steady && neighbors_.is_silent(0, kHostV4);
+        for (Frame& frame : pass(100ms))
+            asked.push_back(std::move(frame));
+    }
+    EXPECT_TRUE(steady) << "not only between two rounds of questions";
+    host_answers(asked.back());
+    EXPECT_FALSE(neighbors_.is_silent(0, kHostV4));
 }
 
 TEST_F(NeighborsTest, ResolvesByAsking) {
@@ -287,7 +360,7 @@ TEST_F(NeighborsTest, AsksAnewWhenTheLinkComesUp) {
     ASSERT_EQ(neighbors_.state(0, kHostV4), State::failed);
     neighbors_.link_up(0, now_);
     EXPECT_EQ(neighbors_.state(0, kHostV4), State::incomplete);
-    EXPECT_EQ(neighbors_.take_frames().size(), 4U) << "three announcements and a question";
+    EXPECT_EQ(neighbors_.take_frames().size(), 4U) << "three probes and a question";
 }
 
 TEST_F(NeighborsTest, ForgetsWhatIsNoLongerConnected) {
