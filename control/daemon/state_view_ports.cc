@@ -68,11 +68,19 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
     for (const config::Port& port : gateway_.model().ports) {
         const auto id = static_cast<PortId>(&port - gateway_.model().ports.data());
         for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
-            if (gateway && gateway_.neighbor_state(id, *gateway) == Neighbors::State::failed)
+            if (gateway && gateway_.neighbors().is_silent(id, *gateway))
                 result.push_back(port.name + "  gateway " + to_string(*gateway) +
                                  " does not answer");
         }
     }
+    for (const auto& [port, nb_peers] : gateway_.links().nb_moved())
+        result.push_back(gateway_.model().ports.at(port).name + "  " + std::to_string(nb_peers) +
+                         (nb_peers == 1 ? " peer answers" : " peers answer") +
+                         " by another port only");
+    for (const Neighbors::Conflict& conflict : gateway_.neighbors().conflicts())
+        result.push_back(gateway_.model().ports.at(conflict.port).name + "  " +
+                         to_string(conflict.mac) + " also claims our address " +
+                         to_string(conflict.address));
 }
 
 std::vector<PortStatusView> StateView::ports() {

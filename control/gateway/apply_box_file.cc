@@ -81,6 +81,7 @@ void Gateway::publish_listen_ports(Time now) {
 void Gateway::publish_ports(Time now) {
     builder_.set_ports(model_.ports, macs_);
     std::vector<Neighbors::Port> neighbors;
+    std::vector<Groups::Port> groups;
     std::vector<UnderlayPort> underlay;
     for (size_t i = 0; i < model_.ports.size(); ++i) {
         const config::Port& port = model_.ports[i];
@@ -89,6 +90,12 @@ void Gateway::publish_ports(Time now) {
                              .addresses = own_addresses(port, macs_[i]),
                              .networks = connected_networks(port),
                              .gateways = gateways_of(port)});
+        groups.push_back({.identity = {macs_[i], vlan},
+                          .source = link_local_address(macs_[i]),
+                          .groups = solicited_node_groups(neighbors.back().addresses)});
+        const bool babel = std::ranges::count(model_.babel, port.name, &config::Babel::port) != 0;
+        if (babel)
+            groups.back().groups.push_back(babel::multicast_group());
         if (port.role == config::Role::wan)
             underlay.push_back({.id = static_cast<PortId>(i),
                                 .mac = macs_[i],
@@ -102,7 +109,7 @@ void Gateway::publish_ports(Time now) {
                                                     ? UdpChecksum::never
                                                     : UdpChecksum::always});
     }
-    next_hops_.table().set_ports(std::move(neighbors), now);
+    next_hops_.set_ports(std::move(neighbors), std::move(groups), now);
     links_.set_ports(std::move(underlay), now);
     if (mesh_)
         mesh_->set_ports(model_, this->now());
@@ -302,7 +309,7 @@ void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
         mesh_->clients().remove(*id);
     device_.remove_peer(*id, now);
     sessions_.carry_out(now);
-    links_.refuse(*id);
+    links_.forget(*id);
     release_slot(*id);
 }
 

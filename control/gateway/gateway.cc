@@ -141,7 +141,7 @@ void Gateway::handle(Packet packet, const Now& now) {
             return queue_handshake(packet);
         case Punt::arp:
         case Punt::neighbor_discovery:
-            return next_hops_.table().receive(info.port, packet.bytes(), time);
+            return next_hops_.receive(info.port, packet.bytes(), time);
         case Punt::icmp_to_us:
             return answer_echo(std::move(packet), time);
         case Punt::underlay_icmp:
@@ -250,8 +250,10 @@ void Gateway::handle(const Note& note, const Now& now) {
 void Gateway::tick() {
     const Now now = this->now();
     device_.tick(now);
-    next_hops_.table().tick(now.mono);
+    next_hops_.tick(now.mono);
     links_.tick(now.mono);
+    for (const PeerId peer : links_.take_trials())
+        device_.on_no_session(peer, now);
     if (mesh_)
         mesh_->tick(now);
     if (foreign_.next_deadline() <= now.mono)
@@ -264,7 +266,7 @@ void Gateway::tick() {
 }
 
 Time Gateway::next_deadline() const noexcept {
-    Time deadline = std::min(next_hops_.table().next_deadline(), links_.next_deadline());
+    Time deadline = std::min(next_hops_.next_deadline(), links_.next_deadline());
     deadline = std::min(deadline, foreign_.next_deadline());
     const uint64_t device_ns = device_.next_deadline();
     if (device_ns != wireguard::kNeverNs)
@@ -300,7 +302,7 @@ void Gateway::watch_links() {
                           model_.ports[i].name, up ? "link is up" : "link is down"},
                          now.mono);
         if (up)
-            next_hops_.table().link_up(port, now.mono);
+            next_hops_.link_up(port, now.mono);
     }
     if (changed) {
         publish_ports(now.mono);

@@ -100,9 +100,7 @@ public:
     enum class Phase : uint8_t { starting, running, leaving };
     Phase phase() const noexcept { return phase_; }
     std::string name_of(PeerId peer) const;
-    Neighbors::State neighbor_state(PortId port, const IpAddress& address) const {
-        return next_hops_.table().state(port, address);
-    }
+    const Neighbors& neighbors() const noexcept { return next_hops_.table(); }
     Now now() const { return parts_.clock(); }
     // By port: empty while the link is up, else since when it is down, on the wall clock.
     const std::vector<uint64_t>& links_down_since_ns() const noexcept { return down_since_ns_; }

@@ -33,7 +33,7 @@ public:
         bool operator==(const Port&) const = default;
     };
 
-    explicit Groups(uint32_t seed = std::random_device{}()) : random_{seed} {}
+    explicit Groups(uint32_t seed) : random_{seed} {}
 
     // Reports groups that are new, and those that were left.
     void set_ports(std::vector<Port> ports, Time now);

@@ -12,14 +12,13 @@ namespace meshgate::control {
 
 namespace {
 
-// Any LAN address is a better source than a WAN one: it is what the hosts know us by.
+// A LAN address is what hosts know us by, and what peers let in. A wan address is in no stock
+// peer's allowed IPs: without a LAN address there is none.
 IpAddress icmp_source(std::span<const config::Port> ports, Family family) {
-    for (const config::Role role : {config::Role::lan, config::Role::wan}) {
-        for (const config::Port& port : ports) {
-            for (const Prefix& address : port.addresses) {
-                if (port.role == role && address.address.family == family)
-                    return address.address;
-            }
+    for (const config::Port& port : ports) {
+        for (const Prefix& address : port.addresses) {
+            if (port.role == config::Role::lan && address.address.family == family)
+                return address.address;
         }
     }
     return {};

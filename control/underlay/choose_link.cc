@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/underlay/choose_link.h"
 
+#include <algorithm>
+
+#include "base/source_address.h"
+
 namespace meshgate::control {
 
 namespace {
@@ -26,75 +30,92 @@ bool has_address(const UnderlayPort& port, const IpAddress& address) {
     return false;
 }
 
-// The source towards a gateway: our address in its network, else the first of the family.
-std::optional<IpAddress> source_towards(const UnderlayPort& port, const IpAddress& gateway) {
-    if (const Prefix* network = network_of(port, gateway))
+std::vector<SourceAddress> sources_of(const UnderlayPort& port) {
+    std::vector<SourceAddress> sources;
+    for (const Prefix& own : port.addresses)
+        sources.push_back({.address = own.address});
+    return sources;
+}
+
+// IPv4: our address in the next hop's network, else the first. IPv6: RFC 6724, by the destination.
+std::optional<IpAddress> source_towards(const UnderlayPort& port, const IpAddress& next_hop,
+                                        const IpAddress& remote) {
+    const Prefix* network = network_of(port, next_hop);
+    if (remote.is_v4() && network != nullptr)
         return network->address;
-    for (const Prefix& own : port.addresses) {
-        if (own.address.family == gateway.family)
-            return own.address;
-    }
-    return std::nullopt;
+    return choose_source(sources_of(port), remote);
 }
 
-std::optional<LinkChoice> choice_by(const UnderlayPort& port, const IpAddress& remote,
-                                    const IpAddress& source) {
-    if (network_of(port, remote) != nullptr)
-        return LinkChoice{{port.id, remote}, source};
-    const IpAddress& gateway = gateway_of(port, remote.family);
-    if (gateway.family == remote.family)
-        return LinkChoice{{port.id, gateway}, source};
-    return std::nullopt;
-}
+// One pass over the ports: those that serve, or those that do not.
+class Pass {
+public:
+    Pass(std::span<const UnderlayPort> ports, const IpAddress& remote,
+         std::span<const NextHop> avoided, bool serving)
+        : ports_{ports}, remote_{remote}, avoided_{avoided}, serving_{serving} {}
 
-std::optional<LinkChoice> bound_choice(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                                       const IpAddress& source, bool up) {
-    if (source.family != remote.family)
+    std::optional<LinkChoice> bound_to(const IpAddress& source) const {
+        if (source.family != remote_.family)
+            return std::nullopt;
+        for (const UnderlayPort& port : ports_) {
+            if (!has_address(port, source))
+                continue;
+            const bool connected = network_of(port, remote_) != nullptr;
+            const NextHop next_hop{port.id, connected ? remote_ : gateway_of(port, remote_.family)};
+            if (next_hop.address.family == remote_.family && takes(port, next_hop))
+                return LinkChoice{next_hop, source};
+        }
         return std::nullopt;
-    for (const UnderlayPort& port : ports) {
-        if (port.up == up && has_address(port, source))
-            return choice_by(port, remote, source);
     }
-    return std::nullopt;
-}
 
-std::optional<LinkChoice> connected_choice(std::span<const UnderlayPort> ports,
-                                           const IpAddress& remote, bool up) {
-    std::optional<LinkChoice> best;
-    unsigned best_len = 0;
-    for (const UnderlayPort& port : ports) {
-        const Prefix* network = network_of(port, remote);
-        if (port.up != up || network == nullptr || (best && network->len <= best_len))
-            continue;
-        best = LinkChoice{{port.id, remote}, network->address};
-        best_len = network->len;
+    std::optional<LinkChoice> connected() const {
+        std::optional<LinkChoice> best;
+        unsigned best_len = 0;
+        for (const UnderlayPort& port : ports_) {
+            const Prefix* network = network_of(port, remote_);
+            const NextHop next_hop{port.id, remote_};
+            if (network == nullptr || (best && network->len <= best_len) || !takes(port, next_hop))
+                continue;
+            best = LinkChoice{next_hop, *source_towards(port, remote_, remote_)};
+            best_len = network->len;
+        }
+        return best;
     }
-    return best;
-}
 
-std::optional<LinkChoice> gateway_choice(std::span<const UnderlayPort> ports,
-                                         const IpAddress& remote, bool up) {
-    for (const UnderlayPort& port : ports) {
-        const IpAddress& gateway = gateway_of(port, remote.family);
-        if (port.up != up || gateway.family != remote.family)
-            continue;
-        if (const auto source = source_towards(port, gateway))
-            return LinkChoice{{port.id, gateway}, *source};
+    std::optional<LinkChoice> by_gateway() const {
+        for (const UnderlayPort& port : ports_) {
+            const NextHop next_hop{port.id, gateway_of(port, remote_.family)};
+            if (next_hop.address.family != remote_.family || !takes(port, next_hop))
+                continue;
+            if (const auto source = source_towards(port, next_hop.address, remote_))
+                return LinkChoice{next_hop, *source};
+        }
+        return std::nullopt;
     }
-    return std::nullopt;
-}
+
+private:
+    bool takes(const UnderlayPort& port, const NextHop& next_hop) const {
+        const bool serves = port.up && std::ranges::count(avoided_, next_hop) == 0;
+        return serves == serving_;
+    }
+
+    std::span<const UnderlayPort> ports_;
+    const IpAddress& remote_;
+    std::span<const NextHop> avoided_;
+    bool serving_;
+};
 
 }  // namespace
 
 std::optional<LinkChoice> choose_link(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                                      const IpAddress& source) {
+                                      const IpAddress& source, std::span<const NextHop> avoided) {
     // A port seen as down still serves where there is no other: the kernel is late to say "up".
-    for (const bool up : {true, false}) {
-        if (const auto choice = bound_choice(ports, remote, source, up))
+    for (const bool serving : {true, false}) {
+        const Pass pass{ports, remote, avoided, serving};
+        if (const auto choice = pass.bound_to(source))
             return choice;
-        if (const auto choice = connected_choice(ports, remote, up))
+        if (const auto choice = pass.connected())
             return choice;
-        if (const auto choice = gateway_choice(ports, remote, up))
+        if (const auto choice = pass.by_gateway())
             return choice;
     }
     return std::nullopt;

@@ -36,6 +36,7 @@ struct LinkTarget {
     Endpoint remote;
     PortId port = kNoPort;  // kNoPort: any that leads there
     Endpoint local{};       // where the peer knows us; family none: ours to choose
+    PeerId peer = kNoPeer;  // the stock peer that it is for; kNoPeer: a link of the mesh
 
     auto operator<=>(const LinkTarget&) const = default;
 };
@@ -50,8 +51,10 @@ struct LinkChoice {
 
 // The choice for `remote`. `source`, when it is an address of a port that is up, binds the answer
 // to where the question came in (W39). Else the longest connected network that holds `remote`, else
-// the first port with a gateway; ports whose link is up go first. Empty: no port leads there.
+// the first port with a gateway. Ports whose link is down and next hops to avoid come last. Empty:
+// no port leads there.
 std::optional<LinkChoice> choose_link(std::span<const UnderlayPort> ports, const IpAddress& remote,
-                                      const IpAddress& source);
+                                      const IpAddress& source,
+                                      std::span<const NextHop> avoided = {});
 
 }  // namespace meshgate::control

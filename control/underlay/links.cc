@@ -3,12 +3,19 @@
 
 #include <algorithm>
 
+#include "control/wireguard/messages.h"
+
 namespace meshgate::control {
 
 namespace {
 
+// Of handshake messages, the one that is repeated.
+constexpr auto kInitiation = static_cast<uint8_t>(wireguard::MessageType::initiation);
+
 // A next hop that did not answer is asked again; the neighbour table remembers failures for 5 s.
 constexpr auto kRetry = std::chrono::seconds{5};
+// An ICMP about a datagram comes within this of its sending.
+constexpr auto kRecentlySent = std::chrono::seconds{5};
 
 // MAC addresses do not matter to it, nor do ports: nothing leaves by it.
 std::shared_ptr<const Link> make_unaddressed(const std::vector<UnderlayPort>& ports) {
@@ -48,11 +55,24 @@ const UnderlayPort* Links::port_of(PortId id) const {
     return found == ports_.end() ? nullptr : &*found;
 }
 
+std::vector<NextHop> Links::avoided_by(const LinkTarget& target) const {
+    std::vector<NextHop> avoided(silent_.begin(), silent_.end());
+    const auto of_peer = failover_.avoided(target.peer);
+    avoided.insert(avoided.end(), of_peer.begin(), of_peer.end());
+    return avoided;
+}
+
+bool Links::is_gateway(const NextHop& next_hop) const {
+    const UnderlayPort* port = port_of(next_hop.port);
+    return port != nullptr &&
+           (port->gateway_v4 == next_hop.address || port->gateway_v6 == next_hop.address);
+}
+
 std::optional<LinkChoice> Links::choice_for(const LinkTarget& target) const {
     if (listen_ports_.empty())
         return std::nullopt;
     if (target.port == kNoPort)
-        return choose_link(ports_, target.remote.address, target.local.address);
+        return choose_link(ports_, target.remote.address, target.local.address, avoided_by(target));
     const UnderlayPort* port = port_of(target.port);
     if (port == nullptr)
         return std::nullopt;
@@ -77,24 +97,34 @@ Link Links::make(const LinkChoice& choice, const LinkTarget& target,
 void Links::set_ports(std::vector<UnderlayPort> ports, Time now) {
     ports_ = std::move(ports);
     unaddressed_ = make_unaddressed(ports_);
+    std::erase_if(silent_, [this](const NextHop& gateway) { return !is_gateway(gateway); });
     for (const auto& [peer, entry] : by_peer_) {
         if (entry == nullptr)
             dataplane_.set_path(peer, unaddressed_);
     }
-    for (Entry& entry : links_)
-        choose(entry, now);
+    choose_all(now);
 }
 
 void Links::set_listen_ports(std::vector<uint16_t> listen_ports, Time now) {
     listen_ports_ = std::move(listen_ports);
-    for (Entry& entry : links_)
-        choose(entry, now);
+    choose_all(now);
 }
 
-void Links::choose(Entry& entry, Time now) {
+void Links::choose_all(Time now) {
+    for (Entry& entry : links_)
+        choose(entry, Cause::underlay, now);
+}
+
+void Links::choose(Entry& entry, Cause cause, Time now) {
     auto& [target, state] = entry;
     const auto choice = choice_for(target);
     if (choice != state.choice) {
+        // Coming back is Failover's affair, once a handshake has shown that the port serves.
+        const bool moved = choice && state.choice && cause == Cause::underlay &&
+                           target.peer != kNoPeer && is_gateway(state.choice->next_hop) &&
+                           choice->next_hop.port != state.choice->next_hop.port;
+        if (moved)
+            failover_.leave(target.peer, state.choice->next_hop, now);
         detach(entry);
         if (choice)
             attach(entry, *choice);
@@ -161,20 +191,73 @@ void Links::retry_later(const NextHop& next_hop, Time now) {
 // ---- stock peers ----
 
 void Links::set_endpoint(PeerId peer, const wireguard::Addressing& to, Time now) {
-    const LinkTarget target{.remote = to.remote, .local = to.local};
+    if (to.local.address.family != Family::none)
+        failover_.on_heard_at(peer, to.port, now);
+    const LinkTarget target{.remote = to.remote, .local = to.local, .peer = peer};
     if (const auto found = by_peer_.find(peer);
         found != by_peer_.end() && found->second != nullptr && found->second->first == target)
-        return choose(*found->second, now);
+        return choose(*found->second, Cause::wanted, now);
     leave(peer);
     Entry& entry = *links_.try_emplace(target).first;
     entry.second.peers.insert(peer);
     by_peer_[peer] = &entry;
-    choose(entry, now);
+    choose(entry, Cause::wanted, now);
     show(peer, entry.second);
 }
 
 void Links::send(const wireguard::SendMessage& message, Time now) {
-    dispatch({.remote = message.to.remote, .local = message.to.local}, message, now);
+    const bool initiation =
+        message.peer != kNoPeer && message.message.view().front() == kInitiation;
+    const LinkTarget as_is{
+        .remote = message.to.remote, .local = message.to.local, .peer = message.peer};
+    if (!initiation)
+        return dispatch(as_is, message, now);
+    dispatch(target_of_initiation(message, now).value_or(as_is), message, now);
+}
+
+// An initiation that repeats one without an answer may leave by another gateway. Empty: as it says.
+std::optional<LinkTarget> Links::target_of_initiation(const wireguard::SendMessage& message,
+                                                      Time now) {
+    const PeerId peer = message.peer;
+    const auto found = by_peer_.find(peer);
+    if (found == by_peer_.end() || found->second == nullptr || !found->second->second.choice)
+        return std::nullopt;
+    Entry& entry = *found->second;
+    const NextHop present = entry.second.choice->next_hop;
+    if (!is_gateway(present))
+        return std::nullopt;
+    switch (failover_.on_initiation(peer, present, now)) {
+        case Failover::Route::present:
+            return std::nullopt;
+        case Failover::Route::home:
+            return LinkTarget{.remote = message.to.remote, .port = failover_.home_of(peer)->port};
+        case Failover::Route::rechosen:
+            break;
+    }
+    choose(entry, Cause::wanted, now);
+    const auto& choice = entry.second.choice;
+    if (choice && std::ranges::count(failover_.avoided(peer), choice->next_hop) != 0) {
+        failover_.give_in(peer);
+        choose(entry, Cause::wanted, now);
+    }
+    return LinkTarget{.remote = message.to.remote, .peer = peer};
+}
+
+// ---- trials of ports that fell out ----
+
+void Links::begin_trials(Time now) {
+    for (const PeerId peer : failover_.take_due(now)) {
+        const NextHop home = *failover_.home_of(peer);
+        const UnderlayPort* port = port_of(home.port);
+        const bool usable =
+            port != nullptr && port->up && is_gateway(home) && !silent_.contains(home);
+        if (!usable) {
+            failover_.wait(peer, now);
+            continue;
+        }
+        failover_.try_home(peer);
+        trials_.push_back(peer);
+    }
 }
 
 // ---- links of the mesh ----
@@ -198,7 +281,7 @@ LinkId Links::add(const LinkKey& key, Time now) {
     entry.second.id = id;
     entry.second.nb_holders = 1;
     by_id_[id] = &entry;
-    choose(entry, now);
+    choose(entry, Cause::wanted, now);
     return id;
 }
 
@@ -256,6 +339,11 @@ void Links::refuse(PeerId peer) {
     dataplane_.set_path(peer, nullptr);
 }
 
+void Links::forget(PeerId peer) {
+    refuse(peer);
+    failover_.forget(peer);
+}
+
 void Links::leave(PeerId peer) {
     const auto found = by_peer_.find(peer);
     if (found == by_peer_.end())
@@ -300,7 +388,10 @@ void Links::on_neighbor(const Neighbors::Event& event, Time now) {
         return;
     const NextHop next_hop{event.port, event.address};
     const bool has_mac = event.kind != Neighbors::Event::Kind::failed;
-    // Links stay when a next hop falls silent: it may still listen, and nothing better is known.
+    const bool fell_silent = !has_mac && is_gateway(next_hop) && silent_.insert(next_hop).second;
+    if (fell_silent || (has_mac && silent_.erase(next_hop) != 0))
+        choose_all(now);
+    // Links whose next hop falls silent stay where there is no other: it may still listen.
     if (const auto users = users_.find(next_hop); has_mac && users != users_.end()) {
         for (Entry* entry : users->second.entries)
             address(*entry, event.mac);
@@ -313,10 +404,17 @@ void Links::on_neighbor(const Neighbors::Event& event, Time now) {
     }
 }
 
-bool Links::is_live(const State& state, uint32_t receiver_index_le) const {
+bool Links::is_believed(const State& state, const PathMtuReport& report) const {
+    const uint64_t now_tsc = dataplane_.tsc_now();
+    const uint64_t recent_tsc = kRecentlySent.count() * dataplane_.tsc_hz();
     return std::ranges::any_of(state.peers, [&](PeerId peer) {
         const auto sending = dataplane_.sending(peer);
-        return sending && sending->remote_index_le == receiver_index_le;
+        if (!sending)
+            return false;
+        if (report.receiver_index_le)
+            return sending->remote_index_le == *report.receiver_index_le;
+        const uint64_t sent_tsc = dataplane_.activity(peer).last_any_tx_tsc;
+        return sent_tsc != 0 && now_tsc - std::min(now_tsc, sent_tsc) < recent_tsc;
     });
 }
 
@@ -324,16 +422,16 @@ void Links::on_path_mtu(const PathMtuReport& report, Time now) {
     if (!path_mtus_.admit(now))
         return;
     const PathMtus::Path path{report.remote.address, report.local.address};
-    for (auto it = links_.lower_bound({.remote = report.remote});
+    const Proof proof = report.receiver_index_le ? Proof::receiver_index : Proof::ports;
+    for (auto it = links_.lower_bound({.remote = report.remote, .port = 0});
          it != links_.end() && it->first.remote == report.remote; ++it) {
         const Link* link = it->second.link.get();
-        if (link == nullptr || link->local != report.local ||
-            !is_live(it->second, report.receiver_index_le))
+        if (link == nullptr || link->local != report.local || !is_believed(it->second, report))
             continue;
         const UnderlayPort* port = port_of(link->port);
         if (port == nullptr || report.mtu_bytes >= path_mtus_.limit(path, port->mtu_bytes))
             return;
-        path_mtus_.learn(path, report.mtu_bytes, now);
+        path_mtus_.learn(path, report.mtu_bytes, proof, now);
         return remeasure(path, now);
     }
 }
@@ -343,7 +441,7 @@ void Links::remeasure(const PathMtus::Path& path, Time now) {
     for (auto it = links_.lower_bound({.remote = {path.remote, 0}});
          it != links_.end() && it->first.remote.address == path.remote; ++it) {
         if (it->second.choice && it->second.choice->source == path.local)
-            choose(*it, now);
+            choose(*it, Cause::underlay, now);
     }
 }
 
@@ -356,14 +454,15 @@ void Links::tick(Time now) {
         users.retry = kNever;
         for (Entry* entry : std::set<Entry*>{users.entries}) {
             if (entry->second.link == nullptr)
-                choose(*entry, now);
+                choose(*entry, Cause::underlay, now);
         }
     }
+    begin_trials(now);
 }
 
 Time Links::next_deadline() const noexcept {
-    return std::min(path_mtus_.next_deadline(),
-                    retries_.empty() ? kNever : retries_.begin()->first);
+    const Time retry = retries_.empty() ? kNever : retries_.begin()->first;
+    return std::min({path_mtus_.next_deadline(), failover_.next_deadline(), retry});
 }
 
 }  // namespace meshgate::control

@@ -12,6 +12,7 @@
 #include "control/neighbor/neighbors.h"
 #include "control/packets/icmp.h"
 #include "control/underlay/choose_link.h"
+#include "control/underlay/failover.h"
 #include "control/underlay/path_mtu.h"
 #include "control/underlay/send.h"
 #include "control/wireguard/device.h"
@@ -53,7 +54,14 @@ public:
     }
 
     // ---- stock peers ----
+    // What it is kept away from for its silence, or for a port that fell out, is left to Failover.
     void set_endpoint(PeerId peer, const wireguard::Addressing& to, Time now);
+    // A handshake of the peer succeeded.
+    void on_handshake(PeerId peer) { failover_.on_handshake(peer); }
+    // Peers of which one handshake is wanted, to see whether a port serves again.
+    std::vector<PeerId> take_trials() { return std::exchange(trials_, {}); }
+    // By port: peers that it serves no longer, and which answer by another.
+    std::map<PortId, size_t> nb_moved() const { return failover_.nb_moved(); }
     void send(const wireguard::SendMessage& message, Time now);
 
     // ---- links of the mesh ----
@@ -77,6 +85,8 @@ public:
     void wait(PeerId peer);
     // No way there: packets are refused (no_endpoint).
     void refuse(PeerId peer);
+    // The same for good: the number may be given to another peer.
+    void forget(PeerId peer);
     struct PathView {
         Endpoint remote;
         PortId port;
@@ -87,7 +97,8 @@ public:
 
     // ---- events ----
     void on_neighbor(const Neighbors::Event& event, Time now);
-    // Believed for a while when it quotes a datagram of a live session (W43).
+    // Believed for a while when it quotes a datagram of a live session (W43). Without a receiver
+    // index, when the link has a session that sent something just now; for a shorter while.
     void on_path_mtu(const PathMtuReport& report, Time now);
     void tick(Time now);
     Time next_deadline() const noexcept;
@@ -101,6 +112,11 @@ private:
         std::set<PeerId> peers;            // whose path it is
     };
     using Entry = std::map<LinkTarget, State>::value_type;
+    // Why a link is chosen anew.
+    enum class Cause : uint8_t {
+        wanted,    // by a peer or by the mesh
+        underlay,  // ports or next hops changed
+    };
     struct Users {
         std::set<Entry*> entries;
         Time retry = kNever;
@@ -109,7 +125,12 @@ private:
     const UnderlayPort* port_of(PortId id) const;
     std::optional<LinkChoice> choice_for(const LinkTarget& target) const;
     Link make(const LinkChoice& choice, const LinkTarget& target, const MacAddress& next_hop) const;
-    void choose(Entry& entry, Time now);
+    std::vector<NextHop> avoided_by(const LinkTarget& target) const;
+    bool is_gateway(const NextHop& next_hop) const;
+    void choose(Entry& entry, Cause cause, Time now);
+    void choose_all(Time now);
+    std::optional<LinkTarget> target_of_initiation(const wireguard::SendMessage& message, Time now);
+    void begin_trials(Time now);
     void address(Entry& entry, const MacAddress& next_hop);
     void publish(Entry& entry, std::shared_ptr<const Link> link);
     void show(PeerId peer, const State& state);
@@ -118,7 +139,7 @@ private:
     void retry_later(const NextHop& next_hop, Time now);
     void leave(PeerId peer);
     void dispatch(const LinkTarget& target, const wireguard::SendMessage& message, Time now);
-    bool is_live(const State& state, uint32_t receiver_index_le) const;
+    bool is_believed(const State& state, const PathMtuReport& report) const;
     void remeasure(const PathMtus::Path& path, Time now);
 
     Dataplane& dataplane_;
@@ -131,6 +152,9 @@ private:
     std::map<NextHop, Users> users_;
     std::set<std::pair<Time, NextHop>> retries_;
     std::shared_ptr<const Link> unaddressed_;  // the stand-in; null: no wan port
+    std::set<NextHop> silent_;                 // gateways that do not answer
+    Failover failover_;
+    std::vector<PeerId> trials_;
     PathMtus path_mtus_;
     HandshakeSender sender_;
 };

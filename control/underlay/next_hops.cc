@@ -24,6 +24,27 @@ NextHops::NextHops(Dataplane& dataplane, WaitingBudget& budget, Log& log)
       table_{kNeighborsPerPort, std::random_device{}()},
       waiting_{kPacketsPerNeighbor, budget} {}
 
+void NextHops::set_ports(std::vector<Neighbors::Port> ports, std::vector<Groups::Port> groups,
+                         Time now) {
+    table_.set_ports(std::move(ports), now);
+    groups_.set_ports(std::move(groups), now);
+}
+
+void NextHops::link_up(PortId port, Time now) {
+    table_.link_up(port, now);
+    groups_.link_up(port, now);
+}
+
+void NextHops::receive(PortId port, std::span<const uint8_t> frame, Time now) {
+    table_.receive(port, frame, now);
+    groups_.receive(port, frame, now);
+}
+
+void NextHops::tick(Time now) {
+    table_.tick(now);
+    groups_.tick(now);
+}
+
 void NextHops::hold(Packet packet, Time now) {
     const Key key{packet.info().port, packet.info().next_hop};
     if (const auto mac = table_.resolve(key.port, key.address, now)) {
@@ -40,6 +61,8 @@ void NextHops::hold(Packet packet, Time now) {
 
 std::vector<Neighbors::Event> NextHops::settle(Time now) {
     for (const auto& outgoing : table_.take_frames())
+        send_frame(outgoing);
+    for (const auto& outgoing : groups_.take_frames())
         send_frame(outgoing);
     auto events = table_.take_events();
     for (const Neighbors::Event& event : events) {
@@ -91,7 +114,9 @@ void NextHops::drop(const Packet& packet, Drop reason, Time now) {
 void NextHops::refuse(const Packet& packet, Time now) {
     const Snapshot& snapshot = dataplane_.snapshot();
     const IpAddress to = source_of(packet.bytes());
-    const IpAddress& source = to.is_v4() ? snapshot.icmp_source_v4 : snapshot.icmp_source_v6;
+    IpAddress source = to.is_v4() ? snapshot.icmp_source_v4 : snapshot.icmp_source_v6;
+    if (source.family == Family::none)
+        source = destination_of(packet.bytes());  // as workers do
     const auto error = build_host_unreachable(packet.bytes(), source);
     if (error.empty() || !errors_.take(now))
         return;

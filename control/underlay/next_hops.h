@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
+#include <algorithm>
+#include <random>
+#include <span>
 #include <vector>
 
 #include "base/token_bucket.h"
 #include "base/waiting_room.h"
 #include "control/log/log.h"
+#include "control/neighbor/groups.h"
 #include "control/neighbor/neighbors.h"
 #include "dataplane/api/dataplane.h"
 
 namespace meshgate::control {
 
-// Connects the neighbour table with the packet path: sends its frames, and keeps the packets that
-// wait for a LAN neighbour until it answers or is given up.
+// Connects the neighbour table and the multicast groups with the packet path: hands them frames and
+// sends theirs, and keeps the packets that wait for a LAN neighbour until it answers or is given
+// up.
 class NextHops {
 public:
     // `budget` bounds packets that wait, here and elsewhere; all three outlive this.
@@ -21,6 +25,15 @@ public:
 
     Neighbors& table() noexcept { return table_; }
     const Neighbors& table() const noexcept { return table_; }
+
+    void set_ports(std::vector<Neighbors::Port> ports, std::vector<Groups::Port> groups, Time now);
+    void link_up(PortId port, Time now);
+    // ARP, neighbour discovery, or a query for groups.
+    void receive(PortId port, std::span<const uint8_t> frame, Time now);
+    void tick(Time now);
+    Time next_deadline() const noexcept {
+        return std::min(table_.next_deadline(), groups_.next_deadline());
+    }
 
     // A packet that a worker could not address. Leaves at once if the answer came meanwhile.
     void hold(Packet packet, Time now);
@@ -49,6 +62,7 @@ private:
     Dataplane& dataplane_;
     Log& log_;
     Neighbors table_;
+    Groups groups_{std::random_device{}()};
     WaitingRoom<Key, Packet> waiting_;
     TokenBucket errors_{100, 100};
     bool changed_ = false;

@@ -9,14 +9,16 @@ namespace {
 
 // RFC 8201, section 4: a smaller path MTU is forgotten after about this long.
 constexpr auto kLifetime = std::chrono::minutes{10};
+constexpr auto kUnprovedLifetime = std::chrono::minutes{1};  // when anybody could have said it
 
 }  // namespace
 
-void PathMtus::learn(const Path& path, uint16_t mtu_bytes, Time now) {
+void PathMtus::learn(const Path& path, uint16_t mtu_bytes, Proof proof, Time now) {
     const auto [found, is_new] = learned_.try_emplace(path);
     if (!is_new)
         deadlines_.erase({found->second.expires, path});
-    found->second = {mtu_bytes, now + kLifetime};
+    const auto lifetime = proof == Proof::receiver_index ? kLifetime : kUnprovedLifetime;
+    found->second = {mtu_bytes, now + lifetime};
     deadlines_.insert({found->second.expires, path});
 }
 

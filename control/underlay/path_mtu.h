@@ -12,6 +12,10 @@
 
 namespace meshgate::control {
 
+// How much a report proves: it quotes a receiver index, which only who sees our datagrams knows, or
+// just addresses and ports, which can be guessed.
+enum class Proof : uint8_t { receiver_index, ports };
+
 // Path MTUs that routers reported (RFC 1191, RFC 8201), outer IP header included. Each is forgotten
 // after a while, as the path may have become wider since.
 class PathMtus {
@@ -26,7 +30,8 @@ public:
 
     // False: there were more reports of late than are worth a look.
     bool admit(Time now) noexcept { return reports_.take(now); }
-    void learn(const Path& path, uint16_t mtu_bytes, Time now);
+    // What is little proved is forgotten soon: a router that means it says it again.
+    void learn(const Path& path, uint16_t mtu_bytes, Proof proof, Time now);
     // The smaller of what was learned and `port_mtu_bytes`.
     uint16_t limit(const Path& path, uint16_t port_mtu_bytes) const;
 

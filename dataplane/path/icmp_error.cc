@@ -84,14 +84,28 @@ bool may_answer_v6(rte_mbuf* mbuf, IcmpError error) noexcept {
     return header_at<IcmpHeader>(mbuf, kIpv6Len)->type >= kIcmp6EchoRequest;
 }
 
-IpAddress source_for(const Snapshot& snapshot, const PacketMeta& meta, Family family) noexcept {
+IpAddress destination_of(rte_mbuf* mbuf, Family family) noexcept {
+    return family == Family::ipv4 ? IpAddress::v4(header_at<rte_ipv4_hdr>(mbuf)->dst_addr)
+                                  : IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->dst_addr);
+}
+
+// A box without an address of its own on the inside speaks for where the packet wanted to go: that
+// is in the allowed IPs that the peer has for us, or it would not have sent it here. Family none:
+// there is no source.
+IpAddress source_for(const Snapshot& snapshot, rte_mbuf* mbuf, Family family) noexcept {
+    const PacketMeta& meta = meta_of(mbuf);
     if (meta.from_peer == kNoPeer) {
         for (const IpAddress& address : snapshot.ports[meta.arrival_port].addresses) {
             if (address.family == family && !address.is_link_local())
                 return address;
         }
     }
-    return family == Family::ipv4 ? snapshot.icmp_source_v4 : snapshot.icmp_source_v6;
+    const IpAddress& own =
+        family == Family::ipv4 ? snapshot.icmp_source_v4 : snapshot.icmp_source_v6;
+    if (own.family != Family::none)
+        return own;
+    const IpAddress destination = destination_of(mbuf, family);
+    return destination.is_multicast() ? IpAddress{} : destination;
 }
 
 // Quotes the packet that stands in the mbuf behind new headers.
@@ -153,7 +167,7 @@ bool answer(Worker& worker, const Snapshot& snapshot, rte_mbuf* mbuf) noexcept {
     const PacketMeta& meta = meta_of(mbuf);
     const ErrorKind kind = kind_of(meta.error);
     const bool v4 = ip_version(mbuf) == 4;
-    const IpAddress source = source_for(snapshot, meta, v4 ? Family::ipv4 : Family::ipv6);
+    const IpAddress source = source_for(snapshot, mbuf, v4 ? Family::ipv4 : Family::ipv6);
     if (source.family == Family::none)
         return false;
     if (!(v4 ? may_answer_v4(mbuf) : may_answer_v6(mbuf, meta.error)) || !take_token(worker))

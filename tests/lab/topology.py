@@ -114,3 +114,70 @@ class Pair:
         self.hosts[0].wait_ping(self.RIGHT[0])
         self.hosts[0].wait_ping(self.RIGHT[1])
         return self
+
+
+class Uplinks:
+    r"""One office with two uplinks, and a stock peer out in the internet.
+
+        host ---- lan0 [box] wan0 ---- isp0 ---- internet ---- client (wireguard-go)
+                             wan1 ---- isp1 -------'
+
+    `wans` are the addresses and gateways of wan0 and wan1, by default one IPv4 network each, and
+    `more` further settings of wan0. The internet is a bridge; each ISP routes to its customer.
+    """
+
+    WANS = ((["192.0.2.1/24"], "192.0.2.254/24"), (["203.0.113.1/24"], "203.0.113.254/24"))
+    CLIENT = ("198.51.100.2", "2001:db8:ffff::2")
+
+    def __init__(self, lab, wans=WANS, box_endpoint="192.0.2.1", more=None, arguments=(),
+                 start=True):
+        self.lab, self.arguments = lab, arguments
+        self.box, self.host, self.client = Box(lab, "box"), lab.host("host"), lab.host("client")
+        self.internet = lab.host("internet")
+        self.internet.run("ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        self.internet.run("ip", "link", "set", "dev", "br0", "up")
+        self.isps = [self._isp(number, *wan) for number, wan in enumerate(wans)]
+        self._join(self.client, "c")
+        self.client.address("eth0", f"{self.CLIENT[0]}/24", f"{self.CLIENT[1]}/64")
+        for number, (addresses, gateway) in enumerate(wans):
+            self.box.port(f"wan{number}", "wan", addresses,
+                          gateway=self._bare(gateway), **(more or {} if number == 0 else {}))
+            for address in addresses:
+                prefix, via = self._bare(address), self._transit(number, address)
+                self.client.route(prefix, "via", via)
+        lab.cable(self.host, "eth0", self.box, "lan0")
+        self.box.port("lan0", "lan", [f"{BOX_LAN[0]}/24", f"{BOX_LAN[1]}/64"])
+        self.tunnel = WireGuardGo(self.client, [f"{CLIENT[0]}/32"])
+        self.peer = self.box.peer("client", self.tunnel.public_key, [f"{CLIENT[0]}/32"])
+        self.tunnel.peer(self.box.public_key, ["10.1.0.0/16"],
+                         endpoint=endpoint(box_endpoint) if box_endpoint else None)
+        if start:
+            self.start()
+
+    @staticmethod
+    def _bare(address):
+        return address.split("/", maxsplit=1)[0]
+
+    @staticmethod
+    def _transit(number, address):
+        return f"2001:db8:ffff::1{number}" if ":" in address else f"198.51.100.1{number}"
+
+    def _join(self, host, name):
+        self.lab.cable(host, "eth0", self.internet, name)
+        self.internet.run("ip", "link", "set", "dev", name, "master", "br0")
+
+    def _isp(self, number, addresses, gateway):
+        isp = self.lab.host(f"isp{number}")
+        self._join(isp, f"i{number}")
+        isp.address("eth0", f"198.51.100.1{number}/24", f"2001:db8:ffff::1{number}/64")
+        self.lab.cable(isp, "cust", self.box, f"wan{number}")
+        isp.address("cust", gateway)
+        for address in addresses:
+            isp.route(self._bare(address), "dev", "cust")
+        isp.forward()
+        return isp
+
+    def start(self):
+        self.box.start(*self.arguments)
+        self.host.address("eth0", f"{HOST[0]}/24")
+        self.host.route("default", "via", BOX_LAN[0])

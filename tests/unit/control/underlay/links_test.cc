@@ -30,9 +30,11 @@ UnderlayPort wan(PortId id, const char* address, const char* gateway) {
             .gateway_v6 = {}};
 }
 
-wireguard::SendMessage initiation_to(const Endpoint& remote) {
+wireguard::SendMessage initiation_to(const Endpoint& remote, PeerId peer = kNoPeer) {
     wireguard::SendMessage message;
+    message.peer = peer;
     message.message.len = 148;
+    message.message.bytes[0] = 1;
     message.to.remote = remote;
     return message;
 }
@@ -242,6 +244,125 @@ TEST_F(LinksTest, CountsHandshakesThatCannotLeave) {
     EXPECT_EQ(fake.drops(Drop::unresolved_neighbor), 2U) << "it failed just now";
 }
 
+// ---- ports that do not serve ----
+
+class LinksFailover : public LinksTest {
+protected:
+    LinksFailover() {
+        resolve_gateways();
+        hear(0);
+    }
+    // An authenticated packet of the peer comes in by the port.
+    void hear(PortId port) {
+        links.set_endpoint(peer,
+                           {.remote = far_end,
+                            .local = {ports[port].addresses[0].address, kListenPort},
+                            .port = port},
+                           now);
+    }
+    // By which port the next initiation leaves. The device forgets the source of one that was not
+    // answered.
+    PortId initiate(bool repeated) {
+        if (repeated)
+            links.set_endpoint(peer, {.remote = far_end}, now);
+        links.send(initiation_to(far_end, peer), now);
+        const auto sent = fake.take_sent();
+        EXPECT_EQ(sent.size(), 1U);
+        return sent.empty() ? kNoPort : sent[0].info.port;
+    }
+    void answer(PortId port) {
+        links.on_handshake(peer);
+        hear(port);
+    }
+    // Lets time pass while gateways answer; peers whose home is to be tried.
+    std::vector<PeerId> pass_by(int seconds) {
+        std::vector<PeerId> trials;
+        for (int i = 0; i < seconds; ++i) {
+            now += 1s;
+            neighbors.tick(now);
+            resolve_gateways();
+            links.tick(now);
+            for (const PeerId which : links.take_trials())
+                trials.push_back(which);
+        }
+        return trials;
+    }
+};
+
+TEST_F(LinksFailover, LeavesAPortByWhichThePeerIsSilentAndComesBackByATrial) {
+    EXPECT_EQ(initiate(false), 0);
+    EXPECT_EQ(initiate(true), 1) << "the first was not answered";
+    answer(1);
+    EXPECT_EQ(path()->port, 1);
+    EXPECT_EQ(links.nb_moved(), (std::map<PortId, size_t>{{0, 1}}));
+
+    EXPECT_EQ(pass_by(11), std::vector{peer});
+    EXPECT_EQ(initiate(false), 0) << "the trial";
+    EXPECT_EQ(path()->port, 1) << "data stays where the peer answers";
+    EXPECT_EQ(initiate(true), 1) << "it was not answered";
+    answer(1);
+    EXPECT_TRUE(pass_by(15).empty()) << "backoff";
+    EXPECT_EQ(pass_by(10), std::vector{peer});
+    EXPECT_EQ(initiate(false), 0);
+    answer(0);
+    EXPECT_EQ(path()->port, 0);
+    EXPECT_TRUE(links.nb_moved().empty());
+}
+
+TEST_F(LinksFailover, ComesBackAfterALinkWasDown) {
+    ports[0].up = false;
+    links.set_ports(ports, now);
+    EXPECT_EQ(path()->port, 1);
+    hear(1);
+    EXPECT_TRUE(pass_by(25).empty()) << "no trial by a link that is down";
+    ports[0].up = true;
+    links.set_ports(ports, now);
+    EXPECT_EQ(path()->port, 1) << "not before it has proved itself";
+    EXPECT_EQ(pass_by(11), std::vector{peer});
+    EXPECT_EQ(initiate(false), 0);
+    answer(0);
+    EXPECT_EQ(path()->port, 0);
+}
+
+TEST_F(LinksFailover, LeavesAGatewayThatDoesNotAnswer) {
+    for (int i = 0; i < 120 && path()->port == 0; ++i) {
+        now += 1s;
+        neighbors.tick(now);
+        for (const auto& frame : neighbors.take_frames()) {
+            const auto question = parse_neighbor_frame(frame.frame, 0);
+            if (frame.port == 1 && question->kind == NeighborMessage::Kind::question)
+                neighbors.receive(1, build_answer({gateway_mac(1), 0}, *question), now);
+        }
+        settle();
+        links.tick(now);
+    }
+    EXPECT_EQ(path()->port, 1);
+    EXPECT_TRUE(neighbors.is_silent(0, ports[0].gateway_v4));
+}
+
+TEST_F(LinksFailover, StaysWhereThePeerItselfWentTo) {
+    hear(1);
+    EXPECT_EQ(path()->port, 1);
+    EXPECT_TRUE(links.nb_moved().empty());
+    EXPECT_TRUE(pass_by(30).empty());
+}
+
+TEST_F(LinksFailover, GoesRoundForAPeerThatIsSilentEverywhere) {
+    std::vector<PortId> by;
+    for (int i = 0; i < 6; ++i)
+        by.push_back(initiate(i > 0));
+    EXPECT_EQ(std::ranges::count(by, PortId{0}), 3);
+    EXPECT_TRUE(links.nb_moved().empty());
+}
+
+TEST_F(LinksFailover, HasOnePortOnly) {
+    ports.pop_back();
+    links.set_ports(ports, now);
+    for (int i = 0; i < 6; ++i)
+        EXPECT_EQ(initiate(i > 0), 0);
+    EXPECT_TRUE(pass_by(30).empty());
+}
+
 // ---- path MTU ----
 
 class LinksMtu : public LinksTest {
@@ -278,6 +399,36 @@ TEST_F(LinksMtu, BelievesWhatQuotesALiveSession) {
     EXPECT_LE(links.next_deadline(), now);
     links.tick(now);
     EXPECT_EQ(path()->mtu_bytes, 1440);
+}
+
+TEST_F(LinksMtu, BelievesAQuoteOfPortsOnlyOfASessionThatSentJustNow) {
+    auto short_quote = report(1400);
+    short_quote.receiver_index_le.reset();
+    fake.now_ns = 100'000'000'000;
+    links.on_path_mtu(short_quote, now);
+    EXPECT_EQ(path()->mtu_bytes, 1440) << "nothing was sent";
+    fake.activities[peer] = {.last_any_tx_tsc = 94'000'000'000};
+    links.on_path_mtu(short_quote, now);
+    EXPECT_EQ(path()->mtu_bytes, 1440) << "not of late";
+    fake.activities[peer] = {.last_any_tx_tsc = 99'000'000'000};
+    auto strange = short_quote;
+    strange.local.port = 1;
+    links.on_path_mtu(strange, now);
+    EXPECT_EQ(path()->mtu_bytes, 1440) << "not by this link";
+    links.on_path_mtu(short_quote, now);
+    EXPECT_EQ(path()->mtu_bytes, 1328);
+    now += 1min;
+    links.tick(now);
+    EXPECT_EQ(path()->mtu_bytes, 1440) << "tried again soon";
+}
+
+TEST_F(LinksMtu, HoldsForLinksOfTheMeshToo) {
+    links.refuse(peer);
+    const LinkId id = links.add(far, now);
+    links.use(peer, id);
+    links.on_path_mtu(report(1400), now);
+    EXPECT_EQ(links.find(id)->mtu_bytes, 1328);
+    EXPECT_EQ(path()->mtu_bytes, 1328);
 }
 
 TEST_F(LinksMtu, HoldsForAllLinksAlongThePath) {
@@ -376,7 +527,6 @@ void LinksModel::step() {
             }
             return;
         default:
-            ports[below(2)].up = below(3) != 0;
             ports[below(2)].mtu_bytes = static_cast<uint16_t>(1400 + below(2) * 100);
             links.set_ports(ports, now);
             return;
@@ -410,7 +560,7 @@ void LinksModel::check(int round) const {
                                          .local = {choice->source, kListenPort},
                                          .remote = want.target.remote});
         EXPECT_EQ(path->header, expected.header) << "round " << round;
-        EXPECT_EQ(path->mtu_bytes, expected.mtu_bytes) << "round " << round;
+        EXPECT_EQ(path->mtu_bytes, port.mtu_bytes == 1400 ? 1328 : 1440) << "round " << round;
     }
     EXPECT_EQ(fake.link_table.size(), held.size()) << "round " << round;
     for (const auto& [key, holder] : held)

@@ -16,7 +16,7 @@ TEST(PathMtus, LimitsUntilItForgets) {
     Time now = Time{} + 1h;
     EXPECT_EQ(mtus.limit(kPath, 1500), 1500);
     EXPECT_EQ(mtus.next_deadline(), kNever);
-    mtus.learn(kPath, 1400, now);
+    mtus.learn(kPath, 1400, Proof::receiver_index, now);
     EXPECT_EQ(mtus.limit(kPath, 1500), 1400);
     EXPECT_EQ(mtus.limit(kPath, 1300), 1300) << "the port may be narrower";
     EXPECT_EQ(mtus.limit(kOther, 1500), 1500);
@@ -30,12 +30,19 @@ TEST(PathMtus, LimitsUntilItForgets) {
 TEST(PathMtus, StartsItsTimeAnewWithEachReport) {
     PathMtus mtus;
     const Time now = Time{} + 1h;
-    mtus.learn(kPath, 1400, now);
-    mtus.learn(kOther, 1400, now);
-    mtus.learn(kPath, 1300, now + 5min);
+    mtus.learn(kPath, 1400, Proof::receiver_index, now);
+    mtus.learn(kOther, 1400, Proof::receiver_index, now);
+    mtus.learn(kPath, 1300, Proof::receiver_index, now + 5min);
     EXPECT_EQ(mtus.expire(now + 10min), std::vector{kOther});
     EXPECT_EQ(mtus.limit(kPath, 1500), 1300);
     EXPECT_EQ(mtus.expire(now + 15min), std::vector{kPath});
+}
+
+TEST(PathMtus, ForgetsSoonWhatAnybodyCouldHaveSaid) {
+    PathMtus mtus;
+    const Time now = Time{} + 1h;
+    mtus.learn(kPath, 1400, Proof::ports, now);
+    EXPECT_EQ(mtus.next_deadline(), now + 1min);
 }
 
 TEST(PathMtus, AdmitsReportsAtARate) {
