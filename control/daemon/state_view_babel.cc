@@ -8,7 +8,7 @@ namespace meshgate::control {
 
 namespace {
 
-using foreign::Refusal;
+using site_routers::Refusal;
 
 double seconds(Time::duration duration) {
     return std::chrono::duration<double>(duration).count();
@@ -33,7 +33,7 @@ BabelNeighborView neighbor_view(const babel::NeighborView& neighbor, Time now) {
     return view;
 }
 
-BabelPlaceView place_view(const foreign::Routers::PlaceView& at) {
+BabelPlaceView place_view(const site_routers::Routers::PlaceView& at) {
     BabelPlaceView view;
     view.name = at.place.name;
     view.kind = at.place.peer == kNoPeer ? BabelPlaceView::Kind::port : BabelPlaceView::Kind::peer;
@@ -69,7 +69,7 @@ constexpr std::array<std::pair<Refusal::Kind, const char*>, 6> kReasons = {
 }  // namespace
 
 BabelView StateView::babel() {
-    const foreign::Routers& routers = gateway_.foreign();
+    const site_routers::Routers& routers = gateway_.site_routers();
     const babel::Speaker& speaker = routers.speaker();
     const Time now = gateway_.now().mono;
     BabelView view;
@@ -80,7 +80,7 @@ BabelView StateView::babel() {
         ++(reachable ? view.routes : view.unreachable);
     }
     const auto neighbors = speaker.neighbors();
-    for (const foreign::Routers::PlaceView& place : routers.places()) {
+    for (const site_routers::Routers::PlaceView& place : routers.places()) {
         view.places.push_back(place_view(place));
         for (const babel::NeighborView& neighbor : neighbors) {
             if (neighbor.id.interface == place.place.id())

@@ -137,8 +137,8 @@ void Gateway::publish_routes() {
         addresses.push_back(mesh_->node());
     }
     auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
-    foreign_.set_own_routes(rib, now().mono);
-    if (builder_.set_routes(with_learned(std::move(rib), foreign_.routes())))
+    site_routers_.set_own_routes(rib, now().mono);
+    if (builder_.set_routes(with_learned(std::move(rib), site_routers_.routes())))
         snapshot_stale_ = true;
 }
 
@@ -169,7 +169,7 @@ void Gateway::take_network(const Now& now) {
     const auto departed = departed_clients();
     for (const config::Peer& client : departed)
         clients_.erase(client.public_key);
-    set_foreign({}, now.mono);
+    set_site_routers({}, now.mono);
     publish_routes();
     publish(now.mono);
     for (const PeerId member : mesh_->take_departed())
@@ -351,7 +351,7 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
     }
     for (const config::PeerChange& change : changes.changed_peers)
         update_peer(change, secrets, now);
-    set_foreign(std::move(secrets.mac_keys), time);
+    set_site_routers(std::move(secrets.mac_keys), time);
     publish_routes();
     publish(time);
     // No route leads to the removed peers any more.

@@ -44,12 +44,13 @@ Gateway::Gateway(Parts parts, config::Model model)
                  .budget = packet_budget_,
                  .log = parts_.log,
                  .name_of = [this](PeerId peer) { return name_of(peer); }}},
-      foreign_{{.dataplane = parts_.dataplane,
-                .neighbors = next_hops_.table(),
-                .log = parts_.log,
-                .fill_random =
-                    [](std::span<uint8_t> bytes) { randombytes_buf(bytes.data(), bytes.size()); },
-                .mark = router_mark()}} {}
+      site_routers_{
+          {.dataplane = parts_.dataplane,
+           .neighbors = next_hops_.table(),
+           .log = parts_.log,
+           .fill_random =
+               [](std::span<uint8_t> bytes) { randombytes_buf(bytes.data(), bytes.size()); },
+           .mark = router_mark()}} {}
 
 wireguard::DeviceOptions Gateway::device_options() {
     return {.timings = parts_.timings,
@@ -76,7 +77,7 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
     }
     if (gateway->parts_.network != nullptr)
         gateway->make_mesh(now);
-    gateway->set_foreign(std::move(secrets.mac_keys), now.mono);
+    gateway->set_site_routers(std::move(secrets.mac_keys), now.mono);
     gateway->publish_routes();
     gateway->publish(now.mono);
     return gateway;
@@ -91,7 +92,7 @@ void Gateway::up() {
 
 bool Gateway::leave() {
     phase_ = Phase::leaving;
-    foreign_.shutdown();
+    site_routers_.shutdown();
     if (!mesh_)
         return false;
     const Now now = this->now();
@@ -155,8 +156,8 @@ void Gateway::handle(Packet packet, const Now& now) {
         case Punt::mesh:
             if (mesh_ && mesh_->is_member(info.peer))
                 return mesh_->receive(std::move(packet), now);
-            if (foreign_.takes(info))
-                return foreign_.receive(packet, time);
+            if (site_routers_.takes(info))
+                return site_routers_.receive(packet, time);
             // Nobody here listens.
             parts_.dataplane.count_drop(Drop::local_no_listener);
             return;
@@ -256,8 +257,8 @@ void Gateway::tick() {
         device_.on_no_session(peer, now);
     if (mesh_)
         mesh_->tick(now);
-    if (foreign_.next_deadline() <= now.mono)
-        foreign_.tick(now.mono);
+    if (site_routers_.next_deadline() <= now.mono)
+        site_routers_.tick(now.mono);
     const size_t nb_expired = std::erase_if(
         old_listen_ports_, [&](const OldListenPort& old) { return old.expires <= now.mono; });
     if (nb_expired > 0)
@@ -267,7 +268,7 @@ void Gateway::tick() {
 
 Time Gateway::next_deadline() const noexcept {
     Time deadline = std::min(next_hops_.next_deadline(), links_.next_deadline());
-    deadline = std::min(deadline, foreign_.next_deadline());
+    deadline = std::min(deadline, site_routers_.next_deadline());
     const uint64_t device_ns = device_.next_deadline();
     if (device_ns != wireguard::kNeverNs)
         deadline = std::min(deadline, Time{std::chrono::nanoseconds{device_ns}});
@@ -306,7 +307,7 @@ void Gateway::watch_links() {
     }
     if (changed) {
         publish_ports(now.mono);
-        set_foreign({}, now.mono);
+        set_site_routers({}, now.mono);
     }
     settle(now);
 }
@@ -329,7 +330,7 @@ void Gateway::settle(const Now& now) {
         builder_.set_neighbors(next_hops_.table().resolved());
         snapshot_stale_ = true;
     }
-    routes_stale_ = foreign_.take_changed() || routes_stale_;
+    routes_stale_ = site_routers_.take_changed() || routes_stale_;
     if (routes_stale_ && time - routes_published_ >= routes_interval_)
         publish_learned(time);
     if (snapshot_stale_ && time - published_ >= kPublishInterval)

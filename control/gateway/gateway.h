@@ -30,7 +30,7 @@ namespace meshgate::control {
 struct Secrets {
     SecretKey private_key;
     std::map<PublicKey, SecretKey> preshared_keys;  // by peer; none: no entry
-    foreign::MacSecrets mac_keys;
+    site_routers::MacSecrets mac_keys;
 };
 Result<Secrets> load_secrets(const config::Model& model);
 
@@ -92,7 +92,7 @@ public:
     const Links& links() const noexcept { return links_; }
     const Sessions& sessions() const noexcept { return sessions_; }
     Sessions& sessions() noexcept { return sessions_; }
-    const foreign::Routers& foreign() const noexcept { return foreign_; }
+    const site_routers::Routers& site_routers() const noexcept { return site_routers_; }
     const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
     // How many of them lead where; what is built in is not counted.
     const RouteCounts& nb_routes() const noexcept { return builder_.nb_routes(); }
@@ -126,8 +126,8 @@ private:
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
     void publish_routes();
-    std::optional<foreign::RouterMark> router_mark() const;
-    void set_foreign(foreign::MacSecrets secrets, Time now);
+    std::optional<site_routers::RouterMark> router_mark() const;
+    void set_site_routers(site_routers::MacSecrets secrets, Time now);
     // Enters what neighbouring routers announce now.
     void publish_learned(Time now);
     void publish(Time now);
@@ -158,7 +158,7 @@ private:
     Sessions sessions_;
     std::unique_ptr<mesh::Mesh> mesh_;
     std::map<PublicKey, config::Peer> clients_;  // of the network file, that may connect here
-    foreign::Routers foreign_;
+    site_routers::Routers site_routers_;
     SnapshotBuilder builder_;
     std::map<PeerId, std::string> names_;
     std::vector<MacAddress> macs_;  // by PortId

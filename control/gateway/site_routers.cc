@@ -15,13 +15,13 @@ constexpr auto kMinRoutesInterval = 20ms;
 constexpr int kRestAfterRoutes = 9;  // times what a build took, before the next one begins
 
 // What the signed file gives to others: no router, whoever it is, may draw their packets here.
-void claim_network(foreign::Policy::Ownership& ownership, const mesh::NetworkStore& store,
+void claim_network(site_routers::Policy::Ownership& ownership, const mesh::NetworkStore& store,
                    const PublicKey& self) {
-    using Kind = foreign::Refusal::Kind;
+    using Kind = site_routers::Refusal::Kind;
     ownership.node_prefix = config::node_prefix(store.authority());
     for (const config::Member& member : store.network().members) {
         ownership.boxes.insert(
-            foreign::router_mark(config::node_address(store.authority(), member.public_key)));
+            site_routers::router_mark(config::node_address(store.authority(), member.public_key)));
         if (member.public_key == self)
             continue;
         for (const Prefix& prefix : member.prefixes)
@@ -37,15 +37,15 @@ void claim_network(foreign::Policy::Ownership& ownership, const mesh::NetworkSto
 
 }  // namespace
 
-std::optional<foreign::RouterMark> Gateway::router_mark() const {
+std::optional<site_routers::RouterMark> Gateway::router_mark() const {
     if (parts_.network == nullptr)
         return std::nullopt;
-    return foreign::router_mark(
+    return site_routers::router_mark(
         config::node_address(parts_.network->authority(), model_.node.public_key));
 }
 
-void Gateway::set_foreign(foreign::MacSecrets secrets, Time now) {
-    foreign::Policy::Ownership ownership;
+void Gateway::set_site_routers(site_routers::MacSecrets secrets, Time now) {
+    site_routers::Policy::Ownership ownership;
     for (const config::Port& port : model_.ports) {
         for (const Prefix& address : port.addresses)
             ownership.own_addresses.push_back(address.address);
@@ -54,26 +54,27 @@ void Gateway::set_foreign(foreign::MacSecrets secrets, Time now) {
         const auto id = device_.find_peer(peer.public_key);
         for (const Prefix& prefix : peer.allowed_ips)
             ownership.claims.push_back({.prefix = prefix,
-                                        .kind = foreign::Refusal::Kind::peer,
+                                        .kind = site_routers::Refusal::Kind::peer,
                                         .owner = peer.name,
                                         .peer = id.value_or(kNoPeer)});
     }
     if (parts_.network != nullptr)
         claim_network(ownership, *parts_.network, model_.node.public_key);
-    foreign_.set_ownership(std::move(ownership), now);
-    foreign_.set_places(foreign::places_of({.model = model_,
-                                            .macs = macs_,
-                                            .links_down_since_ns = down_since_ns_,
-                                            .find_peer =
-                                                [this](const PublicKey& key) {
-                                                    return device_.find_peer(key).value_or(kNoPeer);
-                                                }}),
-                        std::move(secrets), now);
+    site_routers_.set_ownership(std::move(ownership), now);
+    site_routers_.set_places(
+        site_routers::places_of({.model = model_,
+                                 .macs = macs_,
+                                 .links_down_since_ns = down_since_ns_,
+                                 .find_peer =
+                                     [this](const PublicKey& key) {
+                                         return device_.find_peer(key).value_or(kNoPeer);
+                                     }}),
+        std::move(secrets), now);
 }
 
 void Gateway::publish_learned(Time now) {
     const uint64_t begun_ns = this->now().mono_ns();
-    if (builder_.set_routes(with_learned(builder_.routes(), foreign_.routes())))
+    if (builder_.set_routes(with_learned(builder_.routes(), site_routers_.routes())))
         snapshot_stale_ = true;
     const std::chrono::nanoseconds took{this->now().mono_ns() - begun_ns};
     routes_stale_ = false;

@@ -6,7 +6,7 @@
 #include "control/routing/snapshot_builder.h"
 #include "control/site_routers/routers.h"
 
-namespace meshgate::control::foreign {
+namespace meshgate::control::site_routers {
 
 namespace {
 
@@ -117,4 +117,4 @@ std::vector<Place> places_of(const PlaceParts& parts) {
     return places;
 }
 
-}  // namespace meshgate::control::foreign
+}  // namespace meshgate::control::site_routers

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace meshgate::control::foreign {
+namespace meshgate::control::site_routers {
 
 namespace {
 
@@ -114,4 +114,4 @@ bool Policy::may_export(babel::InterfaceId interface, const Prefix& prefix, bool
     return !filter->second.announce || any_holds(*filter->second.announce, prefix);
 }
 
-}  // namespace meshgate::control::foreign
+}  // namespace meshgate::control::site_routers

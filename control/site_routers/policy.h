@@ -11,7 +11,7 @@
 #include "control/babel/speaker.h"
 #include "dataplane/api/link.h"
 
-namespace meshgate::control::foreign {
+namespace meshgate::control::site_routers {
 
 // Why a prefix may not come from a router.
 struct Refusal {
@@ -92,4 +92,4 @@ private:
     std::map<Prefix, PeerId> leads_to_;
 };
 
-}  // namespace meshgate::control::foreign
+}  // namespace meshgate::control::site_routers

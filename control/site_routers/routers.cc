@@ -6,7 +6,7 @@
 #include "control/neighbor/messages.h"
 #include "control/packets/udp.h"
 
-namespace meshgate::control::foreign {
+namespace meshgate::control::site_routers {
 
 namespace {
 
@@ -392,4 +392,4 @@ std::vector<Routers::PlaceView> Routers::places() const {
     return views;
 }
 
-}  // namespace meshgate::control::foreign
+}  // namespace meshgate::control::site_routers

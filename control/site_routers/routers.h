@@ -17,7 +17,7 @@
 #include "control/site_routers/policy.h"
 #include "dataplane/api/dataplane.h"
 
-namespace meshgate::control::foreign {
+namespace meshgate::control::site_routers {
 
 // By the name of the file; read before anything is changed.
 using MacSecrets = std::map<std::string, config::MacSecret>;
@@ -131,4 +131,4 @@ private:
     bool gone_ = false;  // said goodbye: what is known still serves, for as long as we do
 };
 
-}  // namespace meshgate::control::foreign
+}  // namespace meshgate::control::site_routers

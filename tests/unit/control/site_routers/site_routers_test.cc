@@ -8,7 +8,7 @@
 #include "control/site_routers/routers.h"
 #include "tests/unit/control/fake_dataplane.h"
 
-namespace meshgate::control::foreign {
+namespace meshgate::control::site_routers {
 namespace {
 
 using namespace std::chrono_literals;
@@ -470,4 +470,4 @@ TEST_F(RoutersTest, SaysGoodbye) {
 }
 
 }  // namespace
-}  // namespace meshgate::control::foreign
+}  // namespace meshgate::control::site_routers
