@@ -35,7 +35,13 @@ void write_box(const Writer& writer, const StatusView& status) {
                   status.last_reload_ok ? 1 : 0);
     writer.single("meshgate_config_last_reload_timestamp_seconds", "When a reload was last tried.",
                   status.last_reload_unix_s);
+    writer.single("meshgate_keys_used_twice", "Peers whose key two machines use now.",
+                  status.keys_used_twice);
     writer.single("meshgate_sessions", "Keypairs in the receiver-index table.", status.sessions);
+    writer
+        .counter("meshgate_vm_forks_total",
+                 "Times that this virtual machine was copied or went back to a snapshot.")
+        .add({}, status.vm_forks);
     writer.single("meshgate_mempool_mbufs", "Packet buffers of the box.", status.mbufs_total);
     writer.single("meshgate_mempool_available", "Packet buffers that are free.",
                   status.mbufs_total - std::min(status.mbufs_in_use, status.mbufs_total));

@@ -24,6 +24,9 @@ constexpr auto kSessionStates =
 constexpr auto kReadiness =
     names_of<index(Readiness::nb_states)>({"ready", "starting", "leaving", "workers_stalled"});
 
+constexpr auto kVmForkNotices =
+    names_of<index(VmForkNotice::nb_states)>({"told", "no_device", "kernel_silent", "no_socket"});
+
 constexpr auto kPathKinds = names_of<index(PathKind::nb_kinds)>({"none", "direct", "relay"});
 
 constexpr auto kRouteKinds = names_of<index(RouteKind::nb_kinds)>(
@@ -74,6 +77,9 @@ const char* to_string(SessionState state) noexcept {
 }
 const char* to_string(Readiness readiness) noexcept {
     return name_in(kReadiness, readiness);
+}
+const char* to_string(VmForkNotice notice) noexcept {
+    return name_in(kVmForkNotices, notice);
 }
 const char* to_string(PathKind kind) noexcept {
     return name_in(kPathKinds, kind);

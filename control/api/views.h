@@ -46,6 +46,16 @@ enum class RouteKind : uint8_t {
 };
 const char* to_string(RouteKind kind) noexcept;
 
+// Whether a copy of this virtual machine would be noticed at once, or why not.
+enum class VmForkNotice : uint8_t {
+    told,
+    no_device,      // no hypervisor gives the machine a generation id
+    kernel_silent,  // the kernel knows, and tells nobody (before Linux 6.8)
+    no_socket,
+    nb_states,
+};
+const char* to_string(VmForkNotice notice) noexcept;
+
 struct StatusView {
     std::string name;
     std::string version;
@@ -63,10 +73,13 @@ struct StatusView {
     // Of the box file and members of the network, this box not among them; with a session.
     size_t peers_up = 0;
     size_t peers_total = 0;
-    size_t clients_up = 0;  // clients of the network file that have a session with this box
-    size_t sessions = 0;    // keypairs in the index table
-    size_t routes = 0;      // without what is built in
+    size_t clients_up = 0;       // clients of the network file that have a session with this box
+    size_t keys_used_twice = 0;  // peers whose key two machines use now
+    size_t sessions = 0;         // keypairs in the index table
+    size_t routes = 0;           // without what is built in
     std::array<size_t, static_cast<size_t>(RouteKind::nb_kinds)> routes_of_kind{};
+    uint64_t vm_forks = 0;  // times that this machine was copied or went back to a snapshot
+    VmForkNotice vm_fork_notice = VmForkNotice::no_device;
     // Handshake messages of the whole box by what became of them, strangers' included.
     std::vector<ResultCount> handshakes;
 

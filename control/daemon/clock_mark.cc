@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/clock_mark.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <charconv>
-#include <cstdio>
 #include <fstream>
+
+#include "control/daemon/state_file.h"
 
 namespace meshgate::control {
 
@@ -27,24 +25,6 @@ uint64_t read_mark(const std::string& path) {
     return error == std::errc{} && end == text.data() + text.size() ? value : 0;
 }
 
-// Whole or not at all, whenever the machine stops.
-Result<void> write_mark(const std::string& path, uint64_t value) {
-    const std::string next = path + ".new";
-    const std::string text = std::to_string(value) + "\n";
-    const int fd = open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail(errno, next);
-    const bool written =
-        write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-    const int reason = errno;
-    close(fd);
-    if (!written)
-        return fail(reason, next);
-    if (std::rename(next.c_str(), path.c_str()) != 0)
-        return fail(errno, path);
-    return {};
-}
-
 }  // namespace
 
 ClockMark::ClockMark(const std::string& folder, const Now& start) : start_{start} {
@@ -61,7 +41,7 @@ Result<void> ClockMark::keep(uint64_t greatest_sent_ns, const Now& now) {
     if (greatest_sent_ns > expected_ns + kDayNs && greatest_sent_ns > stored_ns_ + kDayNs)
         return fail("the clock jumped ahead by more than a day: its time is not kept");
     const uint64_t mark_ns = greatest_sent_ns + kSlackNs;
-    const auto written = write_mark(path_, mark_ns);
+    const auto written = write_state_file(path_, std::to_string(mark_ns) + "\n");
     if (written)
         stored_ns_ = mark_ns;
     return written;

@@ -23,13 +23,15 @@ constexpr auto kLeavingTime = 1500ms;  // for retractions and goodbyes before th
 
 // The descriptors belong to others; ours are duplicates that Asio may close.
 EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, HostInterfaces& host,
-                     Hooks hooks)
+                     VmGeneration& generation, Hooks hooks)
     : io_{io},
       gateway_{gateway},
       host_{host},
+      generation_{generation},
       hooks_{std::move(hooks)},
       wakeup_{io, ::dup(gateway.dataplane().wakeup_fd())},
       host_events_{io},
+      generation_events_{io},
       timer_{io},
       sampling_{io},
       links_{io},
@@ -39,6 +41,8 @@ EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, HostInterfac
     signals_.add(SIGCHLD);
     if (host.watch_fd() >= 0)
         host_events_.assign(::dup(host.watch_fd()));
+    if (generation.watch_fd() >= 0)
+        generation_events_.assign(::dup(generation.watch_fd()));
 }
 
 void EventLoop::run() {
@@ -46,6 +50,7 @@ void EventLoop::run() {
     poll();
     watch_links();
     watch_host();
+    watch_generation();
     count_seconds();
     io_.run();
 }
@@ -138,6 +143,20 @@ void EventLoop::watch_host() {
                                 }
                                 watch_host();
                             });
+}
+
+void EventLoop::watch_generation() {
+    if (!generation_events_.is_open())
+        return;
+    generation_events_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                                  [this](error_code error) {
+                                      if (error)
+                                          return;
+                                      if (generation_.take_fork())
+                                          gateway_.on_vm_fork();
+                                      arm();
+                                      watch_generation();
+                                  });
 }
 
 void EventLoop::count_seconds() {

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 
+#include "control/daemon/vm_generation.h"
 #include "control/gateway/gateway.h"
 #include "control/host_interfaces/host_interfaces.h"
 
@@ -23,7 +24,8 @@ public:
     };
 
     // All outlive this.
-    EventLoop(boost::asio::io_context& io, Gateway& gateway, HostInterfaces& host, Hooks hooks);
+    EventLoop(boost::asio::io_context& io, Gateway& gateway, HostInterfaces& host,
+              VmGeneration& generation, Hooks hooks);
 
     // Until SIGTERM or SIGINT. A box that others go through says goodbye first, and forwards until
     // they have found other ways; a second signal ends it at once.
@@ -37,6 +39,7 @@ private:
     void arm_sampling();
     void watch_links();
     void watch_host();
+    void watch_generation();
     void count_seconds();
     void wait_for_signal();
     void leave();
@@ -44,9 +47,11 @@ private:
     boost::asio::io_context& io_;
     Gateway& gateway_;
     HostInterfaces& host_;
+    VmGeneration& generation_;
     Hooks hooks_;
     boost::asio::posix::stream_descriptor wakeup_;
     boost::asio::posix::stream_descriptor host_events_;
+    boost::asio::posix::stream_descriptor generation_events_;
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer sampling_;
     boost::asio::steady_timer links_;

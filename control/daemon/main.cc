@@ -25,10 +25,12 @@
 #include "control/daemon/clock_mark.h"
 #include "control/daemon/dataplane_options.h"
 #include "control/daemon/event_loop.h"
+#include "control/daemon/instance_mark.h"
 #include "control/daemon/lab_timings.h"
 #include "control/daemon/notify.h"
 #include "control/daemon/reload.h"
 #include "control/daemon/state_view.h"
+#include "control/daemon/vm_generation.h"
 #include "control/daemon/web_process.h"
 #include "control/gateway/gateway.h"
 #include "control/host_interfaces/host_interfaces.h"
@@ -152,12 +154,35 @@ void keep_mark(ClockMark& mark, const Gateway& gateway, Log& log) {
         log.write({Log::Level::warning, "clock-mark", "", kept.error().message});
 }
 
+// Where the service manager lets us keep things (StateDirectory=); empty without one.
+std::string state_folder() {
+    const char* folders = std::getenv("STATE_DIRECTORY");
+    const std::string text = folders == nullptr ? "" : folders;
+    return text.substr(0, text.find(':'));
+}
+
+Copied look_for_copy(const Gateway& gateway, Log& log) {
+    const std::string folder = state_folder();
+    const auto copied =
+        mark_instance(folder, present_instance(folder, gateway.device().public_key()));
+    if (!copied)
+        log.write({Log::Level::warning, "instance-mark", "", copied.error().message});
+    else if (*copied != Copied::no)
+        log.write({Log::Level::warning, "state-copied", gateway.model().node.name,
+                   "the state folder was copied here, with the key of this box"});
+    return copied.value_or(Copied::no);
+}
+
 Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& mark,
                    const Arguments& arguments) {
+    VmGeneration generation{"/sys", kernel_release()};
     boost::asio::io_context io{1};
     Notify notify;
     Reload reload{gateway, log, arguments.config_file};
-    StateView state{gateway, reload, host};
+    StateView state{gateway,
+                    reload,
+                    host,
+                    {.generation = generation.support(), .folder = look_for_copy(gateway, log)}};
     auto servers = start_servers({io, log, state, arguments.web_binary}, gateway.model().control);
     if (!servers)
         return tl::unexpected{servers.error()};
@@ -175,6 +200,7 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
     EventLoop loop{io,
                    gateway,
                    host,
+                   generation,
                    {.reload =
                         [&] {
                             notify.reloading(gateway.now());
@@ -203,13 +229,6 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
     notify.stopping();
     log.write({Log::Level::info, "stopping", gateway.model().node.name, "asked to stop"});
     return {};
-}
-
-// Where the service manager lets us keep things (StateDirectory=); empty without one.
-std::string state_folder() {
-    const char* folders = std::getenv("STATE_DIRECTORY");
-    const std::string text = folders == nullptr ? "" : folders;
-    return text.substr(0, text.find(':'));
 }
 
 Result<void> run(config::Model model, mesh::NetworkStore* network, const Arguments& arguments) {

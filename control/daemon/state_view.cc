@@ -69,12 +69,43 @@ SessionState session_of(const wireguard::PeerView& peer,
     return peer.last_handshake_wall_ns == 0 ? SessionState::none : SessionState::expired;
 }
 
+VmForkNotice notice_of(VmGeneration::Support support) noexcept {
+    switch (support) {
+        case VmGeneration::Support::told:
+            return VmForkNotice::told;
+        case VmGeneration::Support::kernel_silent:
+            return VmForkNotice::kernel_silent;
+        case VmGeneration::Support::no_socket:
+            return VmForkNotice::no_socket;
+        case VmGeneration::Support::no_device:
+            break;
+    }
+    return VmForkNotice::no_device;
+}
+
+// A machine that was copied on purpose is looked at soon after.
+constexpr auto kForkTold = std::chrono::minutes{10};
+
+const char* where_from(Copied copied) noexcept {
+    switch (copied) {
+        case Copied::from_machine:
+            return "from another machine";
+        case Copied::from_hardware:
+            return "with its machine";
+        case Copied::from_folder:
+        case Copied::no:
+            break;
+    }
+    return "from another folder";
+}
+
 }  // namespace
 
-StateView::StateView(Gateway& gateway, Reload& reload, const HostInterfaces& host)
+StateView::StateView(Gateway& gateway, Reload& reload, const HostInterfaces& host, Copies copies)
     : gateway_{gateway},
       reload_{reload},
       host_{host},
+      copies_{copies},
       started_ns_{gateway.now().mono_ns()},
       loads_(gateway.dataplane().options().nb_workers) {}
 
@@ -100,6 +131,7 @@ StatusView StateView::status() {
     view.peers_total = model.peers.size() + (mesh == nullptr ? 0 : mesh->nb_others());
     view.peers_up = gateway_.sessions().nb_up().peers;
     view.clients_up = gateway_.sessions().nb_up().clients;
+    view.keys_used_twice = gateway_.sessions().endpoint_conflicts(now.mono).size();
     view.sessions = gateway_.sessions().nb_keypairs();
     for (size_t i = 0; i < gateway_.nb_routes().size(); ++i) {
         const size_t nb_routes = gateway_.nb_routes()[i];
@@ -109,6 +141,8 @@ StatusView StateView::status() {
     for (size_t i = 0; i < wireguard::kNbHandshakeEvents; ++i)
         view.handshakes.push_back({wireguard::to_string(static_cast<HandshakeEvent>(i)),
                                    gateway_.device().counters()[i]});
+    view.vm_forks = gateway_.vm_forks().total;
+    view.vm_fork_notice = notice_of(copies_.generation);
     view.aead_engine = dataplane.aead_engine();
     view.aead_reason = dataplane.aead_reason();
     view.memory = dataplane.memory_description();
@@ -130,12 +164,33 @@ Readiness StateView::readiness() const {
     return workers_alive_ ? Readiness::ready : Readiness::workers_stalled;
 }
 
+void StateView::add_copy_problems(std::vector<std::string>& result) const {
+    const Gateway::Forks& forks = gateway_.vm_forks();
+    const auto age = gateway_.now().mono - forks.last;
+    if (forks.total > 0 && age < kForkTold)
+        result.push_back(
+            "this machine was copied or went back to a snapshot " +
+            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(age).count()) +
+            " s ago, all sessions were made anew; a copy that keeps running needs a key of its "
+            "own");
+    if (copies_.folder != Copied::no)
+        result.push_back(
+            "the state folder was copied here " + std::string{where_from(copies_.folder)} +
+            ", with the key of this box: where the original runs too, one of both needs "
+            "a key of its own");
+}
+
 std::vector<std::string> StateView::problems() const {
     std::vector<std::string> result;
     const Now now = gateway_.now();
     add_port_problems(result);
+    add_copy_problems(result);
     if (gateway_.mesh() != nullptr)
         std::ranges::move(gateway_.mesh()->problems(now), std::back_inserter(result));
+    for (const auto& conflict : gateway_.sessions().endpoint_conflicts(now.mono))
+        result.push_back("peer " + gateway_.name_of(conflict.peer) +
+                         "  two machines use its key, at " + to_string(conflict.one) + " and " +
+                         to_string(conflict.other) + ": give each a key of its own");
     if (!reload_.last_ok())
         result.emplace_back("the last reload was refused, the configuration before it is in force");
     if (gateway_.device().under_load(now))

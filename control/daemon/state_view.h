@@ -5,17 +5,25 @@
 #include <vector>
 
 #include "control/api/state_provider.h"
+#include "control/daemon/instance_mark.h"
 #include "control/daemon/reload.h"
+#include "control/daemon/vm_generation.h"
 #include "control/gateway/gateway.h"
 #include "control/host_interfaces/host_interfaces.h"
 
 namespace meshgate::control {
 
+// How copies of this box are noticed, and whether it is one.
+struct Copies {
+    VmGeneration::Support generation = VmGeneration::Support::no_device;
+    Copied folder = Copied::no;
+};
+
 // Answers the sockets from the gateway's present state.
 class StateView : public StateProvider {
 public:
     // All outlive this.
-    StateView(Gateway& gateway, Reload& reload, const HostInterfaces& host);
+    StateView(Gateway& gateway, Reload& reload, const HostInterfaces& host, Copies copies = {});
 
     StatusView status() override;
     std::vector<PeerView> peers() override;
@@ -52,11 +60,13 @@ private:
     PeerView view_of(const config::Peer& peer) const;
     void add_mesh_path(PeerView& view, PeerId peer) const;
     std::vector<std::string> problems() const;
+    void add_copy_problems(std::vector<std::string>& result) const;
     void add_port_problems(std::vector<std::string>& result) const;
 
     Gateway& gateway_;
     Reload& reload_;
     const HostInterfaces& host_;
+    Copies copies_;
     uint64_t started_ns_;
     std::vector<Load> loads_;
     bool workers_alive_ = true;

@@ -289,6 +289,18 @@ void Gateway::sample() {
     settle(now);
 }
 
+void Gateway::on_vm_fork() {
+    const Now now = this->now();
+    ++vm_forks_.total;
+    vm_forks_.last = now.mono;
+    device_.on_vm_fork(now);
+    settle(now);
+    parts_.log.write(
+        {Log::Level::warning, "vm-fork", model_.node.name,
+         "this machine was copied or went back to a snapshot: all sessions are made anew"},
+        now.mono);
+}
+
 void Gateway::watch_links() {
     const Now now = this->now();
     bool changed = false;

@@ -70,6 +70,9 @@ public:
     // Tells the device what sessions moved; every 50 ms while wants_sampling().
     void sample();
     bool wants_sampling() const noexcept { return sessions_.any(); }
+    // This machine was copied or went back to a snapshot. The other instance has the same keys and
+    // counters: no keypair of before sends any more.
+    void on_vm_fork();
     // Looks at the links of the ports; every 200 ms.
     void watch_links();
 
@@ -96,6 +99,11 @@ public:
     const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
     // How many of them lead where; what is built in is not counted.
     const RouteCounts& nb_routes() const noexcept { return builder_.nb_routes(); }
+    struct Forks {
+        uint64_t total = 0;
+        Time last{};
+    };
+    const Forks& vm_forks() const noexcept { return vm_forks_; }
     // `starting` until up(), `leaving` from leave() or down() on.
     enum class Phase : uint8_t { starting, running, leaving };
     Phase phase() const noexcept { return phase_; }
@@ -150,6 +158,7 @@ private:
 
     Parts parts_;
     Phase phase_ = Phase::starting;
+    Forks vm_forks_;
     config::Model model_;
     WaitingBudget packet_budget_;
     wireguard::Device device_;

@@ -111,6 +111,7 @@ void Sessions::use(PeerId peer, uint32_t local_index, const Now& now) {
 
 void Sessions::act(const wireguard::StopSending& action, const Now&) {
     parts_.dataplane.clear_sending(action.peer);
+    held_.erase(action.peer);  // nor may the one that waits for a path
     count_.stop(action.peer);
 }
 
@@ -166,10 +167,28 @@ void Sessions::act(const wireguard::PurgeStaged& action, const Now& now) {
 void Sessions::act(const wireguard::EndpointChanged& action, const Now& now) {
     const auto before = parts_.links.path_of(action.peer);
     if (before && before->remote != action.to.remote)
-        parts_.log.write({Log::Level::info, "endpoint-moved", parts_.name_of(action.peer),
-                          to_string(before->remote) + " -> " + to_string(action.to.remote)},
-                         now.mono);
+        on_endpoint_moved(action.peer, before->remote, action.to.remote, now.mono);
     parts_.links.set_endpoint(action.peer, action.to, now.mono);
+}
+
+// While two machines move it to and fro, each move says nothing new.
+void Sessions::on_endpoint_moved(PeerId peer, const Endpoint& from, const Endpoint& to, Time now) {
+    const std::string name = parts_.name_of(peer);
+    switch (conflicts_.on_move(peer, from, to, now)) {
+        case EndpointConflicts::Verdict::moved:
+            parts_.log.write({Log::Level::info, "endpoint-moved", name,
+                              to_string(from) + " -> " + to_string(to)},
+                             now);
+            return;
+        case EndpointConflicts::Verdict::begins:
+            parts_.log.write({Log::Level::warning, "key-used-twice", name,
+                              "its endpoint moves to and fro between " + to_string(from) + " and " +
+                                  to_string(to) + ": two machines use its key"},
+                             now);
+            return;
+        case EndpointConflicts::Verdict::conflict:
+            return;
+    }
 }
 
 void Sessions::act(const wireguard::PeerRemoved& action, const Now& now) {

@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "base/waiting_room.h"
 #include "control/log/log.h"
+#include "control/sessions/endpoint_conflicts.h"
 #include "control/sessions/path_gate.h"
 #include "control/sessions/session_count.h"
 #include "control/sessions/tsc_moment.h"
@@ -51,6 +52,10 @@ public:
     size_t nb_staged() const noexcept { return staged_.size(); }
     // Peers that may send now.
     const SessionCount::Numbers& nb_up() { return count_.at(parts_.dataplane.tsc_now()); }
+    // Peers whose key two machines use.
+    std::vector<EndpointConflicts::Conflict> endpoint_conflicts(Time now) {
+        return conflicts_.at(now);
+    }
     // A client of the network file is counted apart.
     void set_client(PeerId peer) { count_.set_client(peer); }
     // The peer is gone: its number may be given to another.
@@ -58,6 +63,7 @@ public:
         seen_.erase(peer);
         held_.erase(peer);
         count_.forget(peer);
+        conflicts_.forget(peer);
     }
 
 private:
@@ -88,6 +94,7 @@ private:
 
     void use(PeerId peer, uint32_t local_index, const Now& now);
     void release(PeerId peer, const Now& now);
+    void on_endpoint_moved(PeerId peer, const Endpoint& from, const Endpoint& to, Time now);
     bool can_send(PeerId peer) const;
     void seal(PeerId peer, Packet packet);
     void send_keepalive(PeerId peer);
@@ -101,6 +108,7 @@ private:
     std::vector<wireguard::Action> actions_;
     std::map<PeerId, unsigned> peers_with_keypairs_;  // how many
     SessionCount count_;
+    EndpointConflicts conflicts_;
     std::map<PeerId, Seen> seen_;
     PeerId next_sampled_ = 0;
     size_t nb_keypairs_ = 0;

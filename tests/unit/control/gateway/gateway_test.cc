@@ -265,6 +265,28 @@ TEST_F(GatewayTest, BringsUpASessionAndSendsWhatWaited) {
     EXPECT_EQ(sending(*b_), &at_b);
 }
 
+// The copy has the same keypairs and counters.
+TEST_F(GatewayTest, SendsUnderNewKeysOnlyAfterTheMachineWasCopied) {
+    handshake();
+    ASSERT_NE(sending(*a_), nullptr);
+    const uint32_t index_before = sending(*a_)->local_index;
+    clock_ns_ += 10'000'000'000;
+    a_->gateway->on_vm_fork();
+    EXPECT_EQ(sending(*a_), nullptr);
+    send_from_lan(*a_, 7);
+    const auto greeting = a_->dataplane.take_sent();
+    for (const auto& sent : greeting)
+        EXPECT_NE(sent.info.inject, Inject::seal) << "under a keypair of before";
+    ASSERT_FALSE(greeting.empty()) << "a new handshake";
+    for (const auto& sent : greeting)
+        deliver(*b_, sent);
+    for (const auto& sent : b_->settle())
+        deliver(*a_, sent);
+    ASSERT_NE(sending(*a_), nullptr);
+    EXPECT_NE(sending(*a_)->local_index, index_before);
+    EXPECT_EQ(a_->gateway->vm_forks().total, 1U);
+}
+
 TEST_F(GatewayTest, LeavesByTheGatewayAndFollowsItsMac) {
     handshake();
     const Link* before = a_->dataplane.path(0);
