@@ -66,8 +66,8 @@ std::unique_ptr<Port> open_port(const Mempool& pool, PortId id) {
     if (!port)
         std::fprintf(stderr, "%s\n", port.error().message.c_str());
     MG_ASSERT(port.has_value());
-    MG_ASSERT(port->nb_rx_queues() == kMaxWorkersHere);
-    return std::make_unique<Port>(std::move(*port));
+    MG_ASSERT((*port)->nb_rx_queues() == kMaxWorkersHere);
+    return std::move(*port);
 }
 
 Ports& all_ports() {

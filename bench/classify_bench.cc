@@ -42,13 +42,12 @@ public:
         for (const PortRole role : {PortRole::wan, PortRole::lan}) {
             const auto id = static_cast<PortId>(ports_.size());
             const std::string number = std::to_string(id);
-            ports_.push_back(
-                std::make_unique<Port>(Port::open({.name = "port" + number,
-                                                   .device = DeviceKind::vdev,
-                                                   .device_argument = "net_null" + number,
-                                                   .role = role},
-                                                  id, 1, pool_)
-                                           .value()));
+            ports_.push_back(Port::open({.name = "port" + number,
+                                         .device = DeviceKind::vdev,
+                                         .device_argument = "net_null" + number,
+                                         .role = role},
+                                        id, 1, pool_)
+                                 .value());
             shared_.ports.push_back(ports_.back().get());
         }
         snapshot_.ports = {

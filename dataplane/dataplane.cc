@@ -18,8 +18,6 @@ constexpr unsigned kBaseMemoryMib = 48;
 constexpr unsigned kMemoryPerPortMib = 8;
 // Previous, current and next keypair of a peer, and one that waits for its grace period.
 constexpr size_t kKeypairsPerPeer = 4;
-// So many cut frames are no accident: a host beside us makes super-packets.
-constexpr uint64_t kSuperPackets = 8;
 // The kernel lets a thread's sleeps last so much longer than asked; its default is as long as a
 // nap.
 constexpr unsigned long kTimerSlackNs = 1000;
@@ -107,10 +105,11 @@ Result<void> DataplaneImpl::start_eal() {
 Result<void> DataplaneImpl::open_ports() {
     for (const PortOptions& options : options_.ports) {
         const auto id = static_cast<PortId>(ports_.size());
-        Result<Port> port = Port::open(options, id, options_.nb_workers, *mempool_);
+        Result<std::unique_ptr<Port>> port =
+            Port::open(options, id, options_.nb_workers, *mempool_);
         if (!port)
             return tl::unexpected{port.error()};
-        ports_.push_back(std::make_unique<Port>(*std::move(port)));
+        ports_.push_back(*std::move(port));
         shared_.ports.push_back(ports_.back().get());
     }
     return {};
@@ -254,37 +253,42 @@ DataplaneImpl::~DataplaneImpl() {
 
 // ---- what is going on ----
 
-uint64_t DataplaneImpl::nb_drops(Drop reason) const noexcept {
-    uint64_t sum = 0;
-    for (const auto& thread : workers_)
-        sum += thread->worker.counters.drops[static_cast<size_t>(reason)].get();
-    return sum;
-}
-
 PortStatus DataplaneImpl::port_status(PortId id) const {
-    Port& port = *ports_.at(id);
-    if (nb_drops(Drop::truncated) >= kSuperPackets)
-        port.refuse_super_packets();
+    const Port& port = *ports_.at(id);
     const PortOptions& options = options_.ports[id];
     const PortTraits& traits = port.traits();
+    const Ethdev* const ethdev = port.ethdev();
     const PortDriverStats stats = port.stats();
-    const LinkState link = port.poll_link();
     return {.name = options.name,
             .device = device_text(options),
             .driver = port.driver(),
             .role = options.role,
             .mac = port.mac(),
-            .link = link,
+            .link = port.link(),
             .link_changes = port.nb_link_changes(),
             .nb_rx_queues = port.nb_rx_queues(),
             .nb_tx_queues = port.nb_tx_queues(),
-            .rss = traits.rss,
+            .rss = ethdev != nullptr && ethdev->rss(),
             .tx_checksum_offload = traits.tx_ipv4_checksum && traits.tx_udp_checksum,
-            .vlan_strip_offload = traits.vlan_strip,
+            .vlan_strip_offload = ethdev != nullptr && ethdev->strips_vlan(),
             .rx_missed = stats.rx_missed,
             .rx_errors = stats.rx_errors,
             .rx_nombuf = stats.rx_nombuf,
-            .tx_errors = stats.tx_errors};
+            .tx_errors = stats.tx_errors,
+            .mtu_bytes = port.mtu_bytes(),
+            .rebinds = port.nb_rebinds(),
+            .offload_repairs = port.nb_offload_repairs(),
+            .problem = port.problem()};
+}
+
+void DataplaneImpl::tick_ports(Time now) {
+    for (const auto& port : ports_) {
+        uint64_t nb_cut_frames = 0;
+        for (const auto& thread : workers_)
+            nb_cut_frames += thread->worker.counters.ports[port->id()].cut_frames.get();
+        if (auto gone = port->tick(now, nb_cut_frames))
+            retired_->add(std::move(gone));
+    }
 }
 
 WorkerStatus DataplaneImpl::worker_status(unsigned worker) const {

@@ -86,6 +86,7 @@ public:
 
     const DataplaneOptions& options() const override { return options_; }
     PortStatus port_status(PortId port) const override;
+    void tick_ports(Time now) override;
     WorkerStatus worker_status(unsigned worker) const override;
     const WorkerCounters& counters(unsigned worker) const override;
     void count_drop(Drop reason, uint64_t nb_packets) override {
@@ -111,7 +112,6 @@ private:
         return (port + queue) % options_.nb_workers;
     }
     TxRoute tx_route(PortId port, unsigned worker) const noexcept;
-    uint64_t nb_drops(Drop reason) const noexcept;
     Result<WorkerParts> parts_of(unsigned worker);
     Packet take(Ring WorkerRings::*ring);
     Packet take_urgent();

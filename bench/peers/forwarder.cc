@@ -81,24 +81,26 @@ int run(const std::vector<PortOptions>& options, IdleMode mode) {
     const Result<Doorbell> doorbell = Doorbell::create();
     if (!mempool || !doorbell)
         return complain("no memory");
-    std::vector<Port> ports;
+    std::vector<std::unique_ptr<Port>> ports;
     IdleLadder::Options ladder{.mode = mode,
                                .core = IdleLadder::CoreUse::floating,
                                .queue_doorbell_fds = {},
                                .own_doorbell_fd = doorbell->fd(),
                                .tsc_hz = rte_get_tsc_hz()};
     for (PortId id = 0; id < options.size(); ++id) {
-        Result<Port> port = Port::open(options[id], id, 1, *mempool);
+        Result<std::unique_ptr<Port>> port = Port::open(options[id], id, 1, *mempool);
         if (!port)
             return complain(port.error().message);
-        ladder.queue_doorbell_fds.push_back(port->doorbell_fd(0));
+        if ((*port)->ethdev() == nullptr)
+            return complain((*port)->problem());
+        ladder.queue_doorbell_fds.push_back((*port)->doorbell_fd(0));
         ports.push_back(*std::move(port));
     }
     IdleLadder idle{ladder};
     std::puts("ready");
     std::fflush(stdout);
     while (g_stop == 0) {
-        const unsigned nb_packets = forward(ports[0], ports[1]) + forward(ports[1], ports[0]);
+        const unsigned nb_packets = forward(*ports[0], *ports[1]) + forward(*ports[1], *ports[0]);
         if (idle.on_turn(nb_packets, rte_rdtsc()) == IdleLadder::Step::sleep)
             idle.sleep();
     }

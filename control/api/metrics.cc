@@ -148,6 +148,14 @@ void write_ports(const Writer& writer, const std::vector<PortStatusView>& ports)
             "Packets that the driver dropped because no packet buffer was free.", &Port::rx_nombuf);
     counter("meshgate_port_transmit_errors_total", "Packets that the device failed to send.",
             &Port::tx_errors);
+    counter("meshgate_port_rebinds_total",
+            "Times that the interface of the port came late, or went and came back.",
+            &Port::rebinds);
+    counter("meshgate_port_offload_repairs_total",
+            "Times that others switched GRO or LRO of the interface on.", &Port::offload_repairs);
+    writer.each_gauge("meshgate_port_problem",
+                      "1 when something is wrong with what the port stands on.", ports, label,
+                      [](const Port& p) { return p.problem.empty() ? 0 : 1; });
     writer.each_gauge("meshgate_port_kernel_shut_out",
                       "1 when the machine's kernel takes no frame of the port.", ports, label,
                       [](const Port& p) { return p.kernel_shut_out ? 1 : 0; });

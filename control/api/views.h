@@ -169,6 +169,10 @@ struct PortStatusView {
     std::vector<std::string> offloads;  // "rss", "tx-checksum", "vlan-strip"
     uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
     uint64_t rx_missed = 0, rx_errors = 0, rx_nombuf = 0, tx_errors = 0;
+    // What it stands on: times it came late, or went and came back; times that others switched the
+    // joining of packets on; what is wrong with it now, empty: nothing.
+    uint64_t rebinds = 0, offload_repairs = 0;
+    std::string problem;
     // The machine's kernel beside us: does it take no frame of the port, how often was that seen to
     // again, and which addresses of the port does it have too.
     bool kernel_shut_out = true;

@@ -15,8 +15,8 @@ using boost::system::error_code;
 
 constexpr auto kSampleInterval = 50ms;  // between samples of what peers' sessions sent and received
 constexpr auto kLinkInterval = 200ms;   // between looks at the ports' carriers
-// From the first of a row of events of the kernel's interfaces until they are looked at.
-constexpr auto kHostEventDelay = 5ms;
+// Between looks at the kernel's interfaces, however many events they have; the first is at once.
+constexpr auto kHostEventInterval = 5ms;
 constexpr auto kLeavingTime = 1500ms;  // for retractions and goodbyes before the daemon ends
 
 }  // namespace
@@ -113,6 +113,7 @@ void EventLoop::arm_sampling() {
 
 // Also what arms the timers after a reload that came by the API.
 void EventLoop::watch_links() {
+    looked_ = gateway_.now().mono;
     looks_soon_ = false;
     host_.set_ports(gateway_.model().ports);
     host_.tick(gateway_.now().mono);
@@ -135,7 +136,7 @@ void EventLoop::watch_host() {
                                     return;
                                 host_.on_event();
                                 if (!std::exchange(looks_soon_, true)) {
-                                    links_.expires_after(kHostEventDelay);
+                                    links_.expires_at(looked_ + kHostEventInterval);
                                     links_.async_wait([this](error_code cancelled) {
                                         if (!cancelled)
                                             watch_links();

@@ -60,6 +60,7 @@ private:
     boost::asio::signal_set signals_;
     Time armed_for_ = kNever;
     bool sampling_armed_ = false;
+    Time looked_{};
     bool looks_soon_ = false;  // something happened to the kernel's links or addresses
     bool leaves_ = false;
 };

@@ -57,11 +57,16 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
     const auto& down_since = gateway_.links_down_since_ns();
     const Now now = gateway_.now();
     for (size_t i = 0; i < down_since.size(); ++i) {
+        const std::string& name = gateway_.model().ports[i].name;
+        const std::string problem =
+            gateway_.dataplane().port_status(static_cast<PortId>(i)).problem;
+        if (down_since[i] == 0 && !problem.empty())
+            result.push_back(name + "  " + problem);
         if (down_since[i] == 0)
             continue;
         const uint64_t age_s = (now.wall_ns - std::min(now.wall_ns, down_since[i])) / kNsPerSecond;
-        result.push_back(gateway_.model().ports[i].name + "  link is down for " +
-                         std::to_string(age_s) + " s");
+        result.push_back(name + "  link is down for " + std::to_string(age_s) + " s" +
+                         (problem.empty() ? "" : ": " + problem));
     }
     for (size_t i = 0; i < host_.ports().size(); ++i)
         add_host_problems(result, gateway_.model().ports.at(i).name, host_.ports()[i], now.mono);
@@ -99,7 +104,7 @@ std::vector<PortStatusView> StateView::ports() {
         view.link_changes = status.link_changes;
         view.mac = status.mac;
         view.vlan = ports[i].vlan.value_or(0);
-        view.mtu_bytes = ports[i].mtu_bytes;
+        view.mtu_bytes = status.mtu_bytes;
         view.addresses = ports[i].addresses;
         view.gateway = ports[i].gateway_v4.value_or(ports[i].gateway_v6.value_or(IpAddress{}));
         view.rx_queues = status.nb_rx_queues;
@@ -111,6 +116,9 @@ std::vector<PortStatusView> StateView::ports() {
         view.tx_errors = status.tx_errors;
         add_port_counters(view, gateway_.dataplane(), id);
         const HostInterfaces::Port& host = host_.ports().at(i);
+        view.rebinds = status.rebinds;
+        view.offload_repairs = status.offload_repairs;
+        view.problem = status.problem;
         view.kernel_shut_out = host.interface.empty() || host.shut_out;
         view.kernel_repairs = host.nb_repairs;
         for (const HostInterfaces::Twice& twice : host.twice)

@@ -79,12 +79,15 @@ void Gateway::publish_listen_ports(Time now) {
 }
 
 void Gateway::publish_ports(Time now) {
-    builder_.set_ports(model_.ports, macs_);
+    std::vector<config::Port> ports = model_.ports;
+    for (size_t i = 0; i < ports.size(); ++i)  // the interface may take less than the file says
+        ports[i].mtu_bytes = std::min(ports[i].mtu_bytes, mtus_bytes_[i]);
+    builder_.set_ports(ports, macs_);
     std::vector<Neighbors::Port> neighbors;
     std::vector<Groups::Port> groups;
     std::vector<UnderlayPort> underlay;
-    for (size_t i = 0; i < model_.ports.size(); ++i) {
-        const config::Port& port = model_.ports[i];
+    for (size_t i = 0; i < ports.size(); ++i) {
+        const config::Port& port = ports[i];
         const uint16_t vlan = port.vlan.value_or(kNoVlan);
         neighbors.push_back({.identity = {macs_[i], vlan},
                              .addresses = own_addresses(port, macs_[i]),

@@ -65,9 +65,14 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
     std::unique_ptr<Gateway> gateway{new Gateway{std::move(parts), std::move(model)}};
     const Now now = gateway->now();
     const config::Model& present = gateway->model_;
-    for (size_t i = 0; i < present.ports.size(); ++i)
-        gateway->macs_.push_back(gateway->parts_.dataplane.port_status(static_cast<PortId>(i)).mac);
+    for (size_t i = 0; i < present.ports.size(); ++i) {
+        const PortStatus port = gateway->parts_.dataplane.port_status(static_cast<PortId>(i));
+        gateway->macs_.push_back(port.mac);
+        gateway->mtus_bytes_.push_back(port.mtu_bytes);
+    }
     gateway->down_since_ns_.resize(present.ports.size());
+    gateway->rebinds_.resize(present.ports.size());
+    gateway->offload_repairs_.resize(present.ports.size());
     gateway->device_.set_private_key(std::move(secrets.private_key), now);
     gateway->publish_listen_ports(now.mono);
     gateway->publish_ports(now.mono);
@@ -303,25 +308,51 @@ void Gateway::on_vm_fork() {
 
 void Gateway::watch_links() {
     const Now now = this->now();
-    bool changed = false;
+    parts_.dataplane.tick_ports(now.mono);
+    std::vector<PortId> changed;
     for (size_t i = 0; i < model_.ports.size(); ++i) {
-        const auto port = static_cast<PortId>(i);
-        const bool up = parts_.dataplane.port_status(port).link == LinkState::up;
-        if (up == (down_since_ns_[i] == 0))
-            continue;
-        changed = true;
-        down_since_ns_[i] = up ? 0 : now.wall_ns;
-        parts_.log.write({up ? Log::Level::info : Log::Level::warning, up ? "link-up" : "link-down",
-                          model_.ports[i].name, up ? "link is up" : "link is down"},
-                         now.mono);
-        if (up)
-            next_hops_.link_up(port, now.mono);
+        if (watch_port(static_cast<PortId>(i), now))
+            changed.push_back(static_cast<PortId>(i));
     }
-    if (changed) {
+    if (!changed.empty()) {
         publish_ports(now.mono);
         set_site_routers({}, now.mono);
     }
+    for (const PortId port : changed) {  // with the port's present MAC address
+        if (down_since_ns_[port] == 0)
+            next_hops_.link_up(port, now.mono);
+    }
     settle(now);
+}
+
+// True when what is known of the port changed.
+bool Gateway::watch_port(PortId id, const Now& now) {
+    const PortStatus port = parts_.dataplane.port_status(id);
+    const std::string& name = model_.ports[id].name;
+    const auto log = [&](Log::Level level, const char* event, const std::string& text) {
+        parts_.log.write({level, event, name, text}, now.mono);
+    };
+    const MacAddress mac = std::exchange(macs_[id], port.mac);
+    const uint16_t mtu_bytes = std::exchange(mtus_bytes_[id], port.mtu_bytes);
+    bool changed = mac != port.mac || mtu_bytes != port.mtu_bytes;
+    if (mtu_bytes != port.mtu_bytes)
+        log(Log::Level::warning, "port-mtu",
+            "the MTU is " + std::to_string(port.mtu_bytes) + " now, as that of its interface");
+    if (std::exchange(rebinds_[id], port.rebinds) != port.rebinds)
+        log(Log::Level::info, "port-bound", "stands on " + port.device + " from now on");
+    if (std::exchange(offload_repairs_[id], port.offload_repairs) != port.offload_repairs)
+        log(Log::Level::warning, "offloads-off",
+            "somebody switched GRO or LRO of " + port.device + " on; it is off again");
+    const bool up = port.link == LinkState::up;
+    if (up != (down_since_ns_[id] == 0)) {
+        changed = true;
+        down_since_ns_[id] = up ? 0 : now.wall_ns;
+        log(up ? Log::Level::info : Log::Level::warning, up ? "link-up" : "link-down",
+            up                     ? "link is up"
+            : port.problem.empty() ? "link is down"
+                                   : "link is down: " + port.problem);
+    }
+    return changed;
 }
 
 void Gateway::settle(const Now& now) {

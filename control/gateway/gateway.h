@@ -140,6 +140,7 @@ private:
     void publish_learned(Time now);
     void publish(Time now);
 
+    bool watch_port(PortId id, const Now& now);
     void handle(Packet packet, const Now& now);
     void queue_handshake(const Packet& packet);
     bool workers_refuse_handshakes();
@@ -170,7 +171,9 @@ private:
     site_routers::Routers site_routers_;
     SnapshotBuilder builder_;
     std::map<PeerId, std::string> names_;
-    std::vector<MacAddress> macs_;  // by PortId
+    std::vector<MacAddress> macs_;  // by PortId, as all of these
+    std::vector<uint16_t> mtus_bytes_;
+    std::vector<uint64_t> rebinds_, offload_repairs_;
     std::vector<uint64_t> down_since_ns_;
     std::vector<OldListenPort> old_listen_ports_;
     std::deque<QueuedHandshake> handshakes_;

@@ -58,6 +58,23 @@ private:
     nlmsghdr* last_ = nullptr;
 };
 
+int take_hook(const nlattr* attribute, void* data) {
+    if (mnl_attr_get_type(attribute) == NFTA_HOOK_DEV)
+        *static_cast<bool*>(data) = true;
+    return MNL_CB_OK;
+}
+
+int take_chain(const nlattr* attribute, void* data) {
+    if (mnl_attr_get_type(attribute) == NFTA_CHAIN_HOOK)
+        return mnl_attr_parse_nested(attribute, take_hook, data);
+    return MNL_CB_OK;
+}
+
+// Of an interface that went, kernels from 6.4 on keep the chain, but without a device.
+int find_device(const nlmsghdr* header, void* data) {
+    return mnl_attr_parse(header, sizeof(nfgenmsg), take_chain, data);
+}
+
 std::string chain_of(const std::string& interface, unsigned index) {
     return interface + "-" + std::to_string(index);
 }
@@ -88,7 +105,9 @@ bool IngressDrop::covers(const std::string& interface, unsigned index) {
     message->nfgen_family = NFPROTO_NETDEV;
     mnl_attr_put_strz(header, NFTA_CHAIN_TABLE, table_.c_str());
     mnl_attr_put_strz(header, NFTA_CHAIN_NAME, chain_of(interface, index).c_str());
-    return ask(socket_.get(), header, header->nlmsg_len) == 0;
+    bool has_device = false;
+    return ask(socket_.get(), header, header->nlmsg_len, find_device, &has_device) == 0 &&
+           has_device;
 }
 
 int IngressDrop::change_chain(Change change, const std::string& interface, unsigned index) {

@@ -18,7 +18,7 @@ class IngressDrop {
 public:
     static Result<IngressDrop> create();
 
-    // True while the kernel has the chain of this interface.
+    // True while the kernel has the chain, and it is before this interface.
     bool covers(const std::string& interface, unsigned index);
     // Makes the chain, or makes it anew.
     Result<void> cover(const std::string& interface, unsigned index);

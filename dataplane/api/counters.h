@@ -51,6 +51,7 @@ const char* to_string(Stage stage) noexcept;  // the metric label
 
 struct PortCounters {
     Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
+    Counter cut_frames;  // of those `truncated`: super-packets that the driver cut
 };
 
 struct StageCounters {

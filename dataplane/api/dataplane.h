@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "dataplane/api/counters.h"
 #include "dataplane/api/keypair.h"
 #include "dataplane/api/link.h"
@@ -60,6 +61,11 @@ struct PortStatus {
     unsigned nb_rx_queues, nb_tx_queues;
     bool rss, tx_checksum_offload, vlan_strip_offload;
     uint64_t rx_missed, rx_errors, rx_nombuf, tx_errors;  // as the driver counts them
+    // Of the interface that the port stands on, as of the last tick_ports().
+    uint16_t mtu_bytes = 0;        // the port's, or less where the interface takes less
+    uint64_t rebinds = 0;          // times it came late, or went and came back
+    uint64_t offload_repairs = 0;  // times that others switched the joining of packets on
+    std::string problem = {};      // what is wrong with it, and the cure; empty: nothing
 };
 
 struct WorkerStatus {
@@ -168,6 +174,9 @@ public:
     // ---- what is going on ----
     virtual const DataplaneOptions& options() const = 0;
     virtual PortStatus port_status(PortId port) const = 0;
+    // Looks at what the ports stand on: follows it, binds anew what went and came back. Some times
+    // a second, and when the kernel's interfaces changed.
+    virtual void tick_ports(Time now) = 0;
     virtual WorkerStatus worker_status(unsigned worker) const = 0;
     virtual const WorkerCounters& counters(unsigned worker) const = 0;
     // Counts packets that control drops, of those it was given or wanted to send.

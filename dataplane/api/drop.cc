@@ -99,6 +99,8 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The ring to the worker that owns the packet is full: that worker is overloaded."},
     {Drop::punt_full, "punt_full", Stage::punt,
      "The ring to the control thread is full: more packets for us than it can take."},
+    {Drop::port_unbound, "port_unbound", Stage::tx,
+     "The interface of the port it was to leave by is gone, or not there yet."},
     {Drop::tx_full, "tx_full", Stage::tx, "The port's transmit queue is full."},
 }};
 

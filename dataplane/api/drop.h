@@ -56,6 +56,7 @@ enum class Drop : uint8_t {
     no_mbuf,
     handover_full,
     punt_full,
+    port_unbound,  // the port has no interface: it is gone, or not there yet
     tx_full,
     nb_reasons,
 };

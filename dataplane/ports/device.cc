@@ -10,6 +10,7 @@
 #include <cctype>
 
 #include "base/assert.h"
+#include "dataplane/ports/packet_socket.h"
 
 namespace meshgate {
 
@@ -83,10 +84,8 @@ Result<std::string> vdev_arguments(const PortOptions& options, unsigned nb_queue
     const std::string& argument = options.device_argument;
     switch (options.device) {
         case DeviceKind::af_packet:
-            // The default ring of 512 frames loses packets whenever the worker is scheduled away;
-            // a block must hold a whole number of 2048-byte frames.
             return "iface=" + argument + ",qpairs=" + std::to_string(nb_queues) +
-                   ",framesz=2048,framecnt=4096,blocksz=65536";
+                   packet_ring_arguments();
         case DeviceKind::af_xdp:
             // Without a busy-poll budget the kernel pushes: it wakes us, and is faster on veth.
             return "iface=" + argument + ",start_queue=0,queue_count=" + std::to_string(nb_queues) +

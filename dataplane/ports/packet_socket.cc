@@ -28,11 +28,16 @@ namespace {
 // Receive ring, then transmit ring.
 constexpr size_t kRingsBytes = size_t{2} * kPacketFrames * kPacketFrameBytes;
 
-// Where this process has the socket mapped; null when it has not.
-void* mapping_of(int fd) {
+struct Mapping {
+    void* address = nullptr;
+    size_t len = 0;
+};
+
+// Where this process has the socket mapped; the socket's inode tells, no driver does.
+Mapping mapping_of(int fd) {
     struct stat status {};
     if (fstat(fd, &status) != 0)
-        return nullptr;
+        return {};
     std::ifstream maps{"/proc/self/maps"};
     for (std::string line; std::getline(maps, line);) {
         uintptr_t begin = 0;
@@ -41,10 +46,10 @@ void* mapping_of(int fd) {
         const int nb_fields = std::sscanf(
             line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64, &begin, &end, &inode);
         const bool is_socket = line.find("socket:[") != std::string::npos;
-        if (nb_fields == 3 && is_socket && inode == status.st_ino && end - begin == kRingsBytes)
-            return reinterpret_cast<void*>(begin);  // NOLINT: an address out of a text
+        if (nb_fields == 3 && is_socket && inode == status.st_ino)
+            return {reinterpret_cast<void*>(begin), end - begin};  // NOLINT: out of a text
     }
-    return nullptr;
+    return {};
 }
 
 template <typename Value>
@@ -66,14 +71,16 @@ bool set_options(int fd, Transmit transmit) noexcept {
 }
 
 Result<void> replace(int fd, unsigned interface_index, Transmit transmit) {
-    void* const address = mapping_of(fd);
-    if (address == nullptr)
-        return fail("the rings of the packet socket are not where they should be");
+    const Mapping mapping = mapping_of(fd);
+    if (mapping.len != kRingsBytes)
+        return fail("net_af_packet has mapped " + std::to_string(mapping.len) +
+                    " bytes of rings per socket, not " + std::to_string(kRingsBytes) +
+                    ": this is not the driver of DPDK 22.11 that the box was built for");
     const UniqueFd ours{socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
     if (!ours || !set_options(ours.get(), transmit))
         return fail(errno, "packet socket");
-    if (mmap(address, kRingsBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED | MAP_FIXED,
-             ours.get(), 0) == MAP_FAILED)
+    if (mmap(mapping.address, kRingsBytes, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_LOCKED | MAP_FIXED, ours.get(), 0) == MAP_FAILED)
         return fail(errno,
                     "cannot map the rings of a packet socket (16 MiB; does LimitMEMLOCK=, or "
                     "ulimit -l, allow that?)");
@@ -130,6 +137,12 @@ std::vector<int> sockets_of_family(std::span<const int> fds, int family) {
     return sockets;
 }
 
+std::string packet_ring_arguments() {
+    return ",framesz=" + std::to_string(kPacketFrameBytes) +
+           ",framecnt=" + std::to_string(kPacketFrames) +
+           ",blocksz=" + std::to_string(kPacketBlockBytes);
+}
+
 Result<void> replace_packet_sockets(std::span<const int> fds, unsigned interface_index,
                                     Transmit transmit) {
     for (const int fd : fds) {
@@ -139,6 +152,18 @@ Result<void> replace_packet_sockets(std::span<const int> fds, unsigned interface
     if (fds.size() > 1)
         return join_fanout(fds);
     return {};
+}
+
+bool is_bound_to(int packet_socket, unsigned interface_index) noexcept {
+    sockaddr_ll address{};
+    socklen_t len = sizeof address;
+    return getsockname(packet_socket, reinterpret_cast<sockaddr*>(&address), &len) != 0 ||
+           address.sll_ifindex == static_cast<int>(interface_index);
+}
+
+// A read takes nothing from the rings; of a socket without interface it says so.
+bool is_xdp_socket_bound(int xdp_socket) noexcept {
+    return recv(xdp_socket, nullptr, 0, MSG_DONTWAIT) >= 0 || errno != ENXIO;
 }
 
 }  // namespace meshgate

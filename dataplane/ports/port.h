@@ -1,59 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <rte_ethdev.h>
-
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "base/unique_fd.h"
 #include "dataplane/api/dataplane.h"
+#include "dataplane/ports/device.h"
+#include "dataplane/ports/ethdev.h"
 #include "dataplane/ports/kernel_interface.h"
 #include "dataplane/ports/mempool.h"
 #include "dataplane/ports/queue_discipline.h"
+#include "dataplane/ports/super_packets.h"
 
 namespace meshgate {
 
-// What the port leaves to software, and what it does itself.
+// What the port leaves to software, and what it does itself. The same as long as the port lives.
 struct PortTraits {
     // Received L4 checksums may hold the sum of the pseudo-header only (ports of virtual machines
     // and veth pairs): the gateway stands in for the NIC that would have finished them.
     bool finish_partial_checksums = false;
-    bool filter_mac = true;  // frames to foreign unicast MACs may arrive
-    // The tag of a received frame is in the mbuf (RTE_MBUF_F_RX_VLAN_STRIPPED), not in the frame.
-    // Where false, tags stay in the frame.
-    bool vlan_strip = false;
-    bool rss = false;               // rte_mbuf::hash.rss holds a flow hash
-    bool rx_checksum = false;       // RTE_MBUF_F_RX_{IP,L4}_CKSUM_{GOOD,BAD} are set
     bool tx_ipv4_checksum = false;  // RTE_MBUF_F_TX_IP_CKSUM is honoured
     bool tx_udp_checksum = false;   // RTE_MBUF_F_TX_UDP_CKSUM is honoured, IPv4 and IPv6
-    uint16_t max_frame_bytes = 0;   // largest frame it can receive whole, tag included
 };
 
-// As the driver counts; zero where it does not.
-struct PortDriverStats {
-    uint64_t rx_missed = 0, rx_errors = 0, rx_nombuf = 0, tx_errors = 0;
-};
-
-// A started ethdev. Bursts: the worker that owns the queue. All else: control thread.
+// A place where frames come in and go out. What it stands on may come late, go away and come back:
+// then the port is unbound for a while, receives nothing and drops what is to be sent. Bursts: the
+// worker that owns the queue. All else: control thread.
 class Port {
 public:
-    // Errors name the port, the cause and, where there is one, the cure.
-    static Result<Port> open(const PortOptions& options, PortId id, unsigned nb_workers,
-                             const Mempool& mempool);
+    // Binds the port; one whose interface is not there yet waits for it. Errors name the port, the
+    // cause and, where there is one, the cure. `mempool` outlives the port.
+    static Result<std::unique_ptr<Port>> open(const PortOptions& options, PortId id,
+                                              unsigned nb_workers, const Mempool& mempool);
 
-    Port(Port&& other) noexcept;
-    Port& operator=(Port&&) = delete;
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
     ~Port();
 
     uint16_t rx_burst(uint16_t queue, rte_mbuf** mbufs, uint16_t nb_mbufs) const noexcept {
-        return rte_eth_rx_burst(ethdev_, queue, mbufs, nb_mbufs);
+        const uint16_t ethdev = ethdev_id_.load(std::memory_order_acquire);
+        if (ethdev == kUnbound) [[unlikely]]
+            return 0;
+        return rte_eth_rx_burst(ethdev, queue, mbufs, nb_mbufs);
     }
     uint16_t tx_burst(uint16_t queue, rte_mbuf** mbufs, uint16_t nb_mbufs) const noexcept {
-        return rte_eth_tx_burst(ethdev_, queue, mbufs, nb_mbufs);
+        const uint16_t ethdev = ethdev_id_.load(std::memory_order_acquire);
+        if (ethdev == kUnbound) [[unlikely]]
+            return 0;
+        return rte_eth_tx_burst(ethdev, queue, mbufs, nb_mbufs);
+    }
+    // Any thread.
+    bool is_bound() const noexcept {
+        return ethdev_id_.load(std::memory_order_relaxed) != kUnbound;
+    }
+    // No interface sends us a longer one, but as a super-packet. Any thread.
+    uint32_t longest_rx_bytes() const noexcept {
+        return longest_rx_bytes_.load(std::memory_order_relaxed);
     }
 
     PortId id() const noexcept { return id_; }
@@ -61,42 +70,84 @@ public:
     // workers, the workers without one hand their frames over.
     unsigned nb_rx_queues() const noexcept { return nb_queues_; }
     unsigned nb_tx_queues() const noexcept { return nb_queues_; }
-    const MacAddress& mac() const noexcept { return mac_; }
     const PortTraits& traits() const noexcept { return traits_; }
-    // Readable when frames wait in the queue; -1: this port cannot tell. Owned by the port.
-    int doorbell_fd(unsigned queue) const noexcept;
+    // Readable when frames wait in the queue, whatever the port is bound to; -1: this port cannot
+    // tell. Owned by the port.
+    int doorbell_fd(unsigned queue) const noexcept {
+        return queue < doorbells_.size() ? doorbells_[queue].get() : -1;
+    }
 
-    // Looks at the link, counts changes. A few system calls: some times a second, no more.
-    LinkState poll_link();
+    // Looks at what the port stands on: binds it, follows it, mends what others changed. A few
+    // system calls: some times a second, no more. `nb_cut_frames`: received so far. What it returns
+    // is to be freed once no worker can use it any more; null: nothing.
+    [[nodiscard]] std::shared_ptr<const void> tick(Time now, uint64_t nb_cut_frames);
+
+    // As of the last tick.
+    LinkState link() const noexcept { return link_; }
     uint64_t nb_link_changes() const noexcept { return nb_link_changes_; }
-    // The other end of a veth pair may join segments to super-packets, which the ring of af_packet
-    // cuts. Makes the kernel take them apart from now on: TCP goes from nothing to 1.7 Gbit/s, but
-    // a sixth below what hosts reach that make no super-packets, hence not before it is needed.
-    void refuse_super_packets();
+    uint64_t nb_rebinds() const noexcept { return nb_rebinds_; }
+    uint64_t nb_offload_repairs() const noexcept { return nb_offload_repairs_; }
+    // What is wrong with what it stands on, and the cure; empty: nothing.
+    const std::string& problem() const noexcept { return problem_; }
+    const MacAddress& mac() const noexcept { return mac_; }  // zero: none yet
+    uint16_t mtu_bytes() const noexcept { return mtu_bytes_; }
     const std::string& driver() const noexcept { return driver_; }
-    PortDriverStats stats() const;
+    const Ethdev* ethdev() const noexcept { return ethdev_.get(); }  // null: unbound
+    PortDriverStats stats() const noexcept;
 
 private:
-    friend class PortOpener;
-    bool read_link();
-    Port() noexcept = default;
+    static constexpr uint16_t kUnbound = RTE_MAX_ETHPORTS;
 
-    uint16_t ethdev_ = RTE_MAX_ETHPORTS;  // RTE_MAX_ETHPORTS: none, moved from
-    PortId id_ = kNoPort;
-    unsigned nb_queues_ = 1;
-    MacAddress mac_;
+    Port(const PortOptions& options, PortId id, unsigned nb_workers, const Mempool& mempool);
+
+    Result<void> make_doorbells();
+    bool has_to_wait() const;
+    std::string what_it_waits_for() const;
+    Result<void> bind();
+    Result<void> bind_ethdev(Transmit transmit);
+    Result<void> check_interface();
+    Result<void> prepare_interface();
+    void point_doorbells();
+    std::shared_ptr<const void> unbind();
+    bool is_lost();
+    void bind_again(Time now);
+    void follow_interface(Time now);
+    void follow_mtu(unsigned interface_mtu_bytes);
+    std::string problem_of(const KernelInterface::State& state) const;
+    bool read_link();
+
+    const PortOptions options_;
+    const DeviceKindTraits& kind_;
+    const PortId id_;
+    const Mempool& mempool_;
+    unsigned nb_queues_;
     PortTraits traits_;
-    std::vector<int> doorbell_fds_;
+
+    // Written by control, read by workers.
+    std::atomic<uint16_t> ethdev_id_{kUnbound};
+    std::atomic<uint32_t> longest_rx_bytes_{0};
+
+    std::shared_ptr<const Ethdev> ethdev_;
+    std::weak_ptr<const Ethdev> last_ethdev_;  // which workers may still use
+    UniqueFd silence_;                 // never readable: what doorbells lead to while unbound
+    std::vector<UniqueFd> doorbells_;  // by queue; each a duplicate of what the queue reads
     std::string driver_;
-    std::string vdev_name_;  // empty: not a virtual device, nothing to remove
+    MacAddress mac_;
+    uint16_t mtu_bytes_;
+
     // Empty: the driver knows the link. Otherwise the driver always says "up".
     std::optional<KernelInterface> interface_;
-    bool makes_cut_frames_ = false;  // af_packet on veth, and nothing done about it yet
-    UniqueFd xdp_pass_;
+    unsigned interface_index_ = 0;                     // that it is bound to
     std::optional<QueueDiscipline> queue_discipline_;  // af_packet on what has none
-    int tap_fd_ = -1;  // the interface may move to another network namespace
+    std::optional<SuperPacketGuard> super_packets_;    // af_packet on veth
+    uint64_t nb_cut_frames_ = 0;
+    Time checked_{};
+    Time next_attempt_{};
     LinkState link_ = LinkState::down;
     uint64_t nb_link_changes_ = 0;
+    uint64_t nb_rebinds_ = 0;
+    uint64_t nb_offload_repairs_ = 0;
+    std::string problem_;
 };
 
 }  // namespace meshgate

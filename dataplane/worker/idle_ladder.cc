@@ -35,7 +35,6 @@ constexpr long kSleepNs = 50'000'000;
 constexpr long kShortestNapNs = 50'000;
 constexpr long kLongestNapNs = 600'000;
 constexpr double kNapShare = 0.125;
-constexpr double kNsPerSecond = 1e9;
 
 }  // namespace
 
@@ -53,7 +52,7 @@ IdleLadder::IdleLadder(const Options& options) : may_sleep_{options.mode == Idle
     spin_tsc_ = options.tsc_hz / 1'000'000 * patience.spin_us;
     yield_tsc_ = options.tsc_hz / 1'000'000 * patience.yield_us;
     sleep_ns_ = all_ring_ ? kSleepNs : kShortestNapNs;
-    ns_per_tsc_ = kNsPerSecond / static_cast<double>(options.tsc_hz);
+    ns_per_tsc_ = 1e9 / static_cast<double>(options.tsc_hz);
 }
 
 IdleLadder::Step IdleLadder::on_turn(unsigned nb_packets, uint64_t now_tsc) noexcept {

@@ -199,6 +199,11 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
 
 void Worker::drop(rte_mbuf* mbuf, Drop reason) noexcept {
     counters.drops[static_cast<size_t>(reason)].add(1);
+    if (reason == Drop::truncated) {
+        const PortId port = meta_of(mbuf).arrival_port;
+        if (mbuf->pkt_len > shared.ports[port]->longest_rx_bytes())
+            counters.ports[port].cut_frames.add(1);
+    }
     rte_pktmbuf_free(mbuf);
 }
 
@@ -271,8 +276,9 @@ void Worker::flush_port(PortId port) noexcept {
     counters.tx_packets.add(nb_sent);
     counters.ports[port].tx_packets.add(nb_sent);
     counters.ports[port].tx_bytes.add(nb_bytes);
+    const Drop refusal = shared.ports[port]->is_bound() ? Drop::tx_full : Drop::port_unbound;
     for (uint16_t i = nb_sent; i < pending.size; ++i)
-        drop(pending.mbufs[i], Drop::tx_full);
+        drop(pending.mbufs[i], refusal);
     pending.size = 0;
 }
 

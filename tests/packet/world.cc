@@ -76,7 +76,7 @@ World::Ports& World::ports_for(unsigned nb_workers) {
             rings.push_back(
                 rte_ring_lookup(("ETH_RXTX" + std::to_string(queue) + "_" + device).c_str()));
         MG_ASSERT(std::count(rings.begin(), rings.end(), nullptr) == 0);
-        slot->ports.push_back(std::make_unique<Port>(std::move(*port)));
+        slot->ports.push_back(std::move(*port));
         slot->rings.push_back(rings);
     }
     return *slot;

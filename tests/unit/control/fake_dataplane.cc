@@ -239,7 +239,8 @@ PortStatus FakeDataplane::port_status(PortId port) const {
             .rx_missed = 0,
             .rx_errors = 0,
             .rx_nombuf = 0,
-            .tx_errors = 0};
+            .tx_errors = 0,
+            .mtu_bytes = options_.ports[port].mtu_bytes};
 }
 
 unsigned FakeDataplane::mbufs_in_use() const {

@@ -78,6 +78,7 @@ TEST_F(Answer, APortHasThisShape) {
               R"("addresses":["198.51.100.2/24"],"gateway":null,"rx_queues":1,"tx_queues":1,)"
               R"("offloads":["rss"],"rx_packets":30,"rx_bytes":4000,"tx_packets":20,)"
               R"("tx_bytes":3000,"rx_missed":0,"rx_errors":0,"rx_nombuf":0,"tx_errors":0,)"
+              R"("rebinds":0,"offload_repairs":0,"problem":null,)"
               R"("kernel_shut_out":true,"kernel_repairs":0,"kernel_addresses":[]}]}})"
               "\n");
 }

@@ -105,6 +105,7 @@ std::vector<PortStatusView> fake_ports() {
     lan.up = false;
     lan.vlan = 10;
     lan.gateway = {};
+    wan.problem = "interface eth0 is down: `ip link set eth0 up`";
     wan.kernel_addresses = {"198.51.100.2/24 on eth0"};
     return {wan, lan};
 }

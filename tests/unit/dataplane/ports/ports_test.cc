@@ -572,8 +572,9 @@ TEST(ZeroedArray, CostsMemoryOnlyWhereWritten) {
 TEST(Port, LoopsFramesThroughAnInMemoryRing) {
     const Result<Mempool> pool = Mempool::create({.nb_mbufs = 1024});
     ASSERT_TRUE(pool);
-    const Result<Port> port = Port::open(port_options(DeviceKind::vdev, "net_ring0"), 0, 1, *pool);
-    ASSERT_TRUE(port) << port.error().message;
+    const auto opened = Port::open(port_options(DeviceKind::vdev, "net_ring0"), 0, 1, *pool);
+    ASSERT_TRUE(opened) << opened.error().message;
+    const Port* const port = opened->get();
     EXPECT_EQ(port->driver(), "net_ring");
     EXPECT_FALSE(port->mac().is_zero());
     EXPECT_EQ(port->doorbell_fd(0), -1);
@@ -589,20 +590,20 @@ TEST(Port, CanBeOpenedAgain) {
     const Result<Mempool> pool = Mempool::create({.nb_mbufs = 1024});
     ASSERT_TRUE(pool);
     for (int round = 0; round < 3; ++round) {
-        const Result<Port> port =
-            Port::open(port_options(DeviceKind::vdev, "net_ring0"), 0, 2, *pool);
+        const auto port = Port::open(port_options(DeviceKind::vdev, "net_ring0"), 0, 2, *pool);
         ASSERT_TRUE(port) << round << ": " << port.error().message;
-        EXPECT_EQ(port->nb_rx_queues(), 2U);
+        EXPECT_EQ((*port)->nb_rx_queues(), 2U);
     }
 }
 
 TEST(Port, CountsNoLinkChangeAtStart) {
     const Result<Mempool> pool = Mempool::create({.nb_mbufs = 1024});
     ASSERT_TRUE(pool);
-    Result<Port> port = Port::open(port_options(DeviceKind::vdev, "net_ring0"), 0, 1, *pool);
+    const auto port = Port::open(port_options(DeviceKind::vdev, "net_ring0"), 0, 1, *pool);
     ASSERT_TRUE(port) << port.error().message;
-    EXPECT_EQ(port->poll_link(), LinkState::up);
-    EXPECT_EQ(port->nb_link_changes(), 0U);
+    EXPECT_EQ((*port)->tick(Time{}, 0), nullptr);
+    EXPECT_EQ((*port)->link(), LinkState::up);
+    EXPECT_EQ((*port)->nb_link_changes(), 0U);
 }
 
 TEST(Port, NamesItselfTheCauseAndTheCure) {
@@ -614,10 +615,10 @@ TEST(Port, NamesItselfTheCauseAndTheCure) {
         PortOptions options;
         const char* expected;
     } cases[] = {
-        {port_options(DeviceKind::af_packet, "mg-none0"),
-         "port lan0 (af_packet:mg-none0): there is no such interface in this network namespace"},
-        {port_options(DeviceKind::af_xdp, "mg-none0"),
-         "port lan0 (af_xdp:mg-none0): there is no such interface in this network namespace"},
+        {port_options(DeviceKind::af_packet, "lo"),
+         "port lan0 (af_packet:lo): lo is a loopback: use a veth pair"},
+        {port_options(DeviceKind::af_xdp, "lo"),
+         "port lan0 (af_xdp:lo): lo is a loopback: use a veth pair"},
         {port_options(DeviceKind::tap, "lo"),
          "port lan0 (tap:lo): there is an interface of this name already"},
         {port_options(DeviceKind::pci, "0000:7f:1f.7"),
@@ -628,10 +629,29 @@ TEST(Port, NamesItselfTheCauseAndTheCure) {
          "port lan0 (vdev:net_ring0): an MTU of 9000 is more than this port can do: at most "},
     };
     for (const auto& [options, expected] : cases) {
-        const Result<Port> port = Port::open(options, 0, 1, *pool);
+        const auto port = Port::open(options, 0, 1, *pool);
         ASSERT_FALSE(port) << expected;
         EXPECT_EQ(port.error().message.substr(0, std::string{expected}.size()), expected);
     }
+}
+
+TEST(Port, WaitsForAnInterfaceThatIsNotThere) {
+    const Result<Mempool> pool = Mempool::create({.nb_mbufs = 1024});
+    ASSERT_TRUE(pool);
+    const auto opened = Port::open(port_options(DeviceKind::af_packet, "mg-none0"), 0, 2, *pool);
+    ASSERT_TRUE(opened) << opened.error().message;
+    Port& port = **opened;
+    EXPECT_EQ(port.nb_rx_queues(), 2U);
+    EXPECT_GE(port.doorbell_fd(1), 0);
+    EXPECT_EQ(port.tick(Time{}, 0), nullptr);
+    EXPECT_EQ(port.link(), LinkState::down);
+    EXPECT_NE(port.problem().find("waits for interface mg-none0"), std::string::npos)
+        << port.problem();
+    rte_mbuf* mbuf = rte_pktmbuf_alloc(pool->get());
+    EXPECT_FALSE(port.is_bound());
+    EXPECT_EQ(port.tx_burst(0, &mbuf, 1), 0);
+    EXPECT_EQ(port.rx_burst(0, &mbuf, 1), 0);
+    rte_pktmbuf_free(mbuf);
 }
 
 TEST(PacketSocket, FindsSocketsByFamily) {
