@@ -20,6 +20,7 @@ constexpr auto kDelayFirstProbe = 5s;  // RFC 4861, DELAY_FIRST_PROBE_TIME
 constexpr unsigned kUnicastProbes = 3;
 constexpr unsigned kAllProbes = 6;  // unicast and multicast together; then the neighbour is gone
 
+constexpr auto kAskAgainWithin = 500ms;  // everybody behind a link that came up
 // Packets to a silent address are refused at once for so long.
 constexpr auto kRememberFailure = 5s;
 // Two machines that fight for an address must not make the entry flap per packet.
@@ -85,12 +86,25 @@ void Neighbors::link_up(PortId port, Time now) {
     for (const IpAddress& address : ports_[port].addresses)
         introduce(port, address, now);
     for (auto& [key, entry] : entries_) {
-        if (key.port != port || entry.state != State::failed)
+        if (key.port != port)
             continue;
-        entry.nb_asked = 0;
-        ask(key, entry, std::nullopt);
-        enter(key, entry, State::incomplete, now);
+        if (has_mac(entry.state)) {
+            ask_again_soon(key, entry, now);
+        } else if (entry.state == State::failed) {
+            entry.nb_asked = 0;
+            ask(key, entry, std::nullopt);
+            enter(key, entry, State::incomplete, now);
+        }
     }
+}
+
+// Behind the link may be another machine, or the same with another card: everybody is asked, over
+// some time, and the MAC address holds until there is an answer or none comes.
+void Neighbors::ask_again_soon(const Key& key, Entry& entry, Time now) {
+    std::uniform_int_distribution<int64_t> spread{0, kAskAgainWithin.count()};
+    entry.state = State::probe;
+    entry.nb_asked = kUnicastProbes;
+    set_deadline(key, entry, now + std::chrono::milliseconds{spread(random_)});
 }
 
 void Neighbors::receive(PortId port, std::span<const uint8_t> frame, Time now) {

@@ -67,7 +67,8 @@ public:
     // Replaces what is known of our ports. Announces addresses that are new, forgets neighbours
     // that no network of their port holds any more.
     void set_ports(std::vector<Port> ports, Time now);
-    // The link came up: announces our addresses, asks anew for what failed.
+    // The link came up: announces our addresses, asks again for what failed, and whether what
+    // answered before still does.
     void link_up(PortId port, Time now);
     void receive(PortId port, std::span<const uint8_t> frame, Time now);
     void tick(Time now);
@@ -136,6 +137,7 @@ private:
     bool make_room(PortId port, Cause cause);
     void erase(Entries::iterator it);
     void set_mac(const Key& key, Entry& entry, const MacAddress& mac, Time now);
+    void ask_again_soon(const Key& key, Entry& entry, Time now);
     void enter(const Key& key, Entry& entry, State state, Time now);
     void set_deadline(const Key& key, Entry& entry, Time deadline);
     void expire(Entries::iterator it, Time now);

@@ -363,6 +363,16 @@ TEST_F(NeighborsTest, AsksAnewWhenTheLinkComesUp) {
     EXPECT_EQ(neighbors_.take_frames().size(), 4U) << "three probes and a question";
 }
 
+TEST_F(NeighborsTest, AsksWhomItKnowsWhetherTheyAreStillThereWhenTheLinkComesUp) {
+    resolve(kHostV4);
+    neighbors_.link_up(0, now_);
+    EXPECT_EQ(neighbors_.resolve(0, kHostV4, now_), kHostMac) << "until it is known to be gone";
+    neighbors_.take_frames();
+    EXPECT_FALSE(pass(1s).empty()) << "a question to everybody";
+    pass(5s);
+    EXPECT_EQ(neighbors_.state(0, kHostV4), State::failed);
+}
+
 TEST_F(NeighborsTest, ForgetsWhatIsNoLongerConnected) {
     resolve(kHostV4);
     Neighbors::Port changed = port();
