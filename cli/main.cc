@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 
+#include "base/api_nouns.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/keys.h"
@@ -21,8 +22,6 @@ constexpr std::array<std::string_view, 9> kVerbs = {
     "status", "show", "explain", "reload", "check", "network", "genkey", "pubkey", "genpsk"};
 constexpr std::array<std::string_view, 5> kNetworkVerbs = {"keygen", "sign", "verify", "show",
                                                            "push"};
-constexpr std::array<std::string_view, 10> kNouns = {
-    "peers", "routes", "ports", "drops", "workers", "babel", "links", "paths", "members", "relays"};
 
 // What the words on the command line mean.
 struct Arguments {
@@ -92,12 +91,11 @@ void add_network_verbs(CLI::App& app, Arguments& arguments) {
 
 void add_verbs(CLI::App& app, Arguments& arguments) {
     app.add_subcommand("status", "One screen: health, ports, peers; exit 1 when not healthy");
-    CLI::App* show = app.add_subcommand(
-        "show",
-        "Tables of peers, routes, ports, drops, workers, babel, links, paths, members, relays");
-    show->add_option("WHAT", arguments.noun,
-                     "peers, routes, ports, drops, workers, babel, links, paths, members or relays")
-        ->required();
+    std::string nouns;
+    for (const std::string_view noun : kApiNouns)
+        nouns.append(nouns.empty() ? "" : ", ").append(noun);
+    CLI::App* show = app.add_subcommand("show", "Tables of " + nouns);
+    show->add_option("WHAT", arguments.noun, "One of " + nouns)->required();
     show->add_option("NAME", arguments.name,
                      "Only this one: a name, a prefix, an address, a reason, a number");
     show->add_flag("--all", arguments.all, "drops: also reasons never seen");
@@ -193,8 +191,8 @@ ExitCode run(const CLI::App& app, const Arguments& arguments) {
                                                            : CheckForm::text;
         return check_config(arguments.file, form, arguments.options.colour);
     }
-    if (std::find(kNouns.begin(), kNouns.end(), arguments.noun) == kNouns.end()) {
-        suggest(arguments.noun, "something to show", kNouns);
+    if (std::find(kApiNouns.begin(), kApiNouns.end(), arguments.noun) == kApiNouns.end()) {
+        suggest(arguments.noun, "something to show", kApiNouns);
         return ExitCode::usage;
     }
     return show(arguments.options, arguments.noun, arguments.name);

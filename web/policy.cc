@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/address.h"
+#include "base/api_nouns.h"
 
 namespace meshgate::web {
 namespace {
@@ -15,24 +17,15 @@ struct Entry {
     std::string_view verb;
 };
 
-constexpr std::array<Entry, 16> kEntries = {{
+constexpr std::array<Entry, 6> kEntries = {{
     {"/", Resource::page, ""},
     {"/metrics", Resource::metrics, "metrics"},
     {"/healthz", Resource::healthz, "status"},
     {"/readyz", Resource::readyz, "status"},
     {"/api/v1/status", Resource::api, "status"},
-    {"/api/v1/peers", Resource::api, "show peers"},
-    {"/api/v1/routes", Resource::api, "show routes"},
-    {"/api/v1/ports", Resource::api, "show ports"},
-    {"/api/v1/drops", Resource::api, "show drops"},
-    {"/api/v1/workers", Resource::api, "show workers"},
-    {"/api/v1/babel", Resource::api, "show babel"},
-    {"/api/v1/links", Resource::api, "show links"},
-    {"/api/v1/paths", Resource::api, "show paths"},
-    {"/api/v1/members", Resource::api, "show members"},
-    {"/api/v1/relays", Resource::api, "show relays"},
     {"/api/v1/explain", Resource::api, "explain"},
 }};
+constexpr std::string_view kApiFolder = "/api/v1/";
 
 constexpr std::string_view kExplain = "explain";
 constexpr size_t kMaxNameLen = 63;
@@ -85,11 +78,31 @@ bool may_be_fetched(std::string_view sec_fetch_site, Resource resource) {
            resource == Resource::page;
 }
 
-const Entry* find_entry(std::string_view target) {
+struct Found {
+    Resource resource;
+    std::string verb;
+};
+
+std::optional<Found> find(std::string_view target) {
     const std::string_view path = target.substr(0, target.find('?'));
-    const auto entry = std::find_if(kEntries.begin(), kEntries.end(),
-                                    [&](const Entry& e) { return e.path == path; });
-    return entry == kEntries.end() ? nullptr : entry;
+    for (const Entry& entry : kEntries) {
+        if (entry.path == path)
+            return Found{entry.resource, std::string{entry.verb}};
+    }
+    if (!path.starts_with(kApiFolder))
+        return std::nullopt;
+    const std::string_view noun = path.substr(kApiFolder.size());
+    if (std::find(kApiNouns.begin(), kApiNouns.end(), noun) == kApiNouns.end())
+        return std::nullopt;
+    return Found{Resource::api, "show " + std::string{noun}};
+}
+
+std::string what_there_is() {
+    std::string text =
+        "there is no such thing; try /, /metrics, /healthz, /readyz or /api/v1/status";
+    for (const std::string_view noun : kApiNouns)
+        text.append(", ").append(noun);
+    return text + ", explain?name=NAME";
 }
 
 // The value of `?name=`; empty when it is not the name of any peer. Names need no escapes.
@@ -123,22 +136,17 @@ Decision decide(const RequestHead& head, std::string_view listen_host) {
         return refuse(405, "only GET and HEAD are possible: nothing can be changed here");
     if (head.has_body)
         return refuse(413, "a request has no body");
-    const Entry* entry = find_entry(head.target);
-    if (entry == nullptr)
-        return refuse(404,
-                      "there is no such thing; try /, /metrics, /healthz, /readyz or "
-                      "/api/v1/status, peers, routes, ports, drops, workers, babel, "
-                      "links, paths, members, relays, explain?name=NAME");
+    const std::optional<Found> entry = find(head.target);
+    if (!entry)
+        return refuse(404, what_there_is());
     if (head.sec_fetch_site && !may_be_fetched(*head.sec_fetch_site, entry->resource))
         return refuse(403, "requests that other sites start are refused");
     const bool about_one = entry->verb == kExplain;
     const std::string_view name = about_one ? name_in(head.target) : std::string_view{};
     if (about_one && name.empty())
         return refuse(400, "explain needs ?name= and the name of a member");
-    return {.status = 200,
-            .resource = entry->resource,
-            .verb = std::string{entry->verb},
-            .name = std::string{name}};
+    return {
+        .status = 200, .resource = entry->resource, .verb = entry->verb, .name = std::string{name}};
 }
 
 }  // namespace meshgate::web

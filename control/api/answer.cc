@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/api_nouns.h"
 #include "base/result.h"
 #include "base/text.h"
 #include "config/network.h"
@@ -284,6 +285,18 @@ constexpr std::array<ReadingVerb, 13> kReadingVerbs = {{
     {"explain", explain},
     {"metrics", show_metrics},
 }};
+
+constexpr bool answers_each_noun() {
+    for (const std::string_view noun : kApiNouns) {
+        const bool answered = std::ranges::any_of(kReadingVerbs, [noun](const ReadingVerb& verb) {
+            return verb.name.starts_with("show ") && verb.name.substr(5) == noun;
+        });
+        if (!answered)
+            return false;
+    }
+    return true;
+}
+static_assert(answers_each_noun(), "a verb for each noun");
 
 constexpr std::array<std::string_view, 3> kChangingVerbs = {"reload", "network piece",
                                                             "network push"};

@@ -3,6 +3,7 @@
 
 #include "config/diff.h"
 #include "config/load.h"
+#include "config/schema/keys.h"
 
 namespace meshgate::control {
 
@@ -22,21 +23,15 @@ void add_errors(ReloadReport& report, const std::vector<config::Diagnostic>& dia
     }
 }
 
-// The same ports in the same order, apart from what can change live.
-bool same_devices(const std::vector<config::Port>& before, const std::vector<config::Port>& after) {
-    if (before.size() != after.size())
+// The same ports in the same order, apart from the keys that can change live.
+bool same_devices(const config::Model& before, const config::Model& after) {
+    if (before.ports.size() != after.ports.size())
         return false;
-    for (size_t i = 0; i < before.size(); ++i) {
-        config::Port port = after[i];
-        port.addresses = before[i].addresses;
-        port.babel = before[i].babel;
-        port.gateway_v4 = before[i].gateway_v4;
-        port.gateway_v6 = before[i].gateway_v6;
-        port.metered = before[i].metered;
-        port.cost_bias = before[i].cost_bias;
-        port.udp_checksum = before[i].udp_checksum;
-        if (port != before[i])
-            return false;
+    for (const config::KeyRule& rule : config::keys_of("ports")) {
+        for (size_t i = 0; rule.reload == config::Reload::restart && i < before.ports.size(); ++i) {
+            if (rule.show(before, i) != rule.show(after, i))
+                return false;
+        }
     }
     return true;
 }
@@ -49,7 +44,7 @@ config::Model live_part(const config::Model& before, const config::Model& after)
     live.dataplane = before.dataplane;
     live.network = before.network;
     live.control = before.control;
-    if (!same_devices(before.ports, after.ports)) {
+    if (!same_devices(before, after)) {
         // Routes lead through ports' networks: they change together, or not at all.
         live.ports = before.ports;
         live.routes = before.routes;
