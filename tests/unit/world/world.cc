@@ -594,12 +594,13 @@ std::string World::what_is(const Box& box) {
                   (sends ? ", sends" : "") + "\n";
     }
     for (const auto& view : box.gateway->mesh()->relay_views(now()))
-        result += "  " + view.role + text(" %08x to ", view.index) + view.to + " from " +
-                  view.from + " via " + view.via + ", " + view.state + "\n";
+        result += std::string{"  "} + to_string(view.role) + text(" %08x to ", view.index) +
+                  view.to + " from " + view.from + " via " + view.via + ", " +
+                  to_string(view.state) + "\n";
     for (const auto& view : box.gateway->mesh()->link_views(now()))
         result +=
             "  link to " + view.peer + " " + to_string(view.remote) +
-            text(" %s, cost %u, loss %.2f", view.state.c_str(), unsigned{view.cost}, view.loss) +
+            text(" %s, cost %u, loss %.2f", to_string(view.state), unsigned{view.cost}, view.loss) +
             "\n";
     return result;
 }
