@@ -80,7 +80,7 @@ void Sessions::act(wireguard::InstallKeypair& action, const Now& now) {
     }
     ++nb_keypairs_;
     ++peers_with_keypairs_[action.peer];
-    parts_.links.on_handshake(action.peer);
+    parts_.links.on_handshake(action.peer, action.initiator, now.mono);
     if (gate_ != nullptr)
         gate_->on_keypair(action, now);
 }

@@ -34,6 +34,7 @@ Failover::Route Failover::on_initiation(PeerId peer, const NextHop& present, Tim
         return Route::present;
     leave(peer, present, now);
     state.nb_unanswered = 1;
+    state.answered = false;
     return Route::rechosen;
 }
 
@@ -47,7 +48,7 @@ void Failover::leave(PeerId peer, const NextHop& gateway, Time now) {
         return;
     const bool again = state.returned != Time{} && now - state.returned < kSettled;
     state.backoff = again ? std::min(2 * state.backoff, kMaxBackoff) : kFirstBackoff;
-    state.answered = false;
+    state.answered = true;
     set_due(peer, state, now + state.backoff);
 }
 
@@ -58,28 +59,39 @@ void Failover::give_in(PeerId peer) {
     set_due(peer, state, kNever);
 }
 
-void Failover::on_handshake(PeerId peer) {
+bool Failover::on_handshake(PeerId peer, Initiator initiator, Time now) {
     const auto found = peers_.find(peer);
     if (found == peers_.end())
-        return;
-    found->second.nb_unanswered = 0;
-    found->second.answered = true;
-    if (found->second.avoided.empty() && found->second.returned == Time{})
+        return false;
+    State& state = found->second;
+    state.nb_unanswered = 0;
+    state.answered = true;
+    if (state.trial == Trial::sent && initiator == Initiator::us) {
+        come_home(peer, state, now);
+        return true;
+    }
+    if (state.avoided.empty() && state.returned == Time{})
         forget(peer);
+    return false;
 }
 
 bool Failover::on_heard_at(PeerId peer, PortId port, Time now) {
     const auto found = peers_.find(peer);
     if (found == peers_.end() || found->second.avoided.empty())
         return false;
-    if (found->second.avoided.front().port != port) {
-        found->second.answered = true;
+    State& state = found->second;
+    if (state.avoided.front().port != port) {
+        state.answered = true;
         return false;
     }
-    give_in(peer);
-    found->second.nb_unanswered = 0;
-    found->second.returned = now;
+    come_home(peer, state, now);
     return true;
+}
+
+void Failover::come_home(PeerId peer, State& state, Time now) {
+    give_in(peer);
+    state.nb_unanswered = 0;
+    state.returned = now;
 }
 
 void Failover::forget(PeerId peer) {

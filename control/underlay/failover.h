@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "control/underlay/choose_link.h"
+#include "dataplane/api/keypair.h"
 
 namespace meshgate::control {
 
@@ -32,8 +33,9 @@ public:
     void leave(PeerId peer, const NextHop& gateway, Time now);
     // There was no other gateway than those to avoid: none is avoided any more.
     void give_in(PeerId peer);
-    // A handshake of the peer succeeded.
-    void on_handshake(PeerId peer);
+    // A handshake of the peer succeeded. True when it was the trial: a response answers the last
+    // initiation, so that the peer is home from now on.
+    bool on_handshake(PeerId peer, Initiator initiator, Time now);
     // Authenticated packets of the peer come in by this port. True: that is its home, where it is
     // from now on.
     bool on_heard_at(PeerId peer, PortId port, Time now);
@@ -66,6 +68,7 @@ private:
         Time returned{};
     };
 
+    void come_home(PeerId peer, State& state, Time now);
     void set_due(PeerId peer, State& state, Time due);
 
     std::map<PeerId, State> peers_;

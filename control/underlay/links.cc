@@ -243,14 +243,22 @@ std::optional<LinkTarget> Links::target_of_initiation(const wireguard::SendMessa
     return LinkTarget{.remote = message.to.remote, .peer = peer};
 }
 
+void Links::on_handshake(PeerId peer, Initiator initiator, Time now) {
+    if (!failover_.on_handshake(peer, initiator, now))
+        return;
+    if (const auto found = by_peer_.find(peer); found != by_peer_.end() && found->second != nullptr)
+        choose(*found->second, Cause::wanted, now);
+}
+
 // ---- trials of ports that fell out ----
 
 void Links::begin_trials(Time now) {
     for (const PeerId peer : failover_.take_due(now)) {
         const NextHop home = *failover_.home_of(peer);
         const UnderlayPort* port = port_of(home.port);
-        const bool usable =
-            port != nullptr && port->up && is_gateway(home) && !silent_.contains(home);
+        // Without a session the peer is away, and its own initiations go round the gateways.
+        const bool usable = dataplane_.sending(peer) && port != nullptr && port->up &&
+                            is_gateway(home) && !silent_.contains(home);
         if (!usable) {
             failover_.wait(peer, now);
             continue;

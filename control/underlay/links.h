@@ -57,7 +57,7 @@ public:
     // What it is kept away from for its silence, or for a port that fell out, is left to Failover.
     void set_endpoint(PeerId peer, const wireguard::Addressing& to, Time now);
     // A handshake of the peer succeeded.
-    void on_handshake(PeerId peer) { failover_.on_handshake(peer); }
+    void on_handshake(PeerId peer, Initiator initiator, Time now);
     // Peers of which one handshake is wanted, to see whether a port serves again.
     std::vector<PeerId> take_trials() { return std::exchange(trials_, {}); }
     // By port: peers that it serves no longer, and which answer by another.

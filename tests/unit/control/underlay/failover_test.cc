@@ -24,7 +24,7 @@ protected:
     // Moved off its home, and heard by the other port.
     void move() {
         EXPECT_EQ(fall_silent(kHome), Route::rechosen);
-        failover.on_handshake(kPeer);
+        failover.on_handshake(kPeer, Initiator::us, now);
         EXPECT_FALSE(failover.on_heard_at(kPeer, kOther.port, now));
     }
     bool due_after(Time::duration wait) {
@@ -48,7 +48,7 @@ TEST_F(FailoverTest, LeavesAGatewayByWhichThePeerIsSilent) {
 TEST_F(FailoverTest, StaysWhereHandshakesAreAnswered) {
     for (int i = 0; i < 5; ++i) {
         EXPECT_EQ(failover.on_initiation(kPeer, kHome, now), Route::present);
-        failover.on_handshake(kPeer);
+        failover.on_handshake(kPeer, Initiator::us, now);
         now += 120s;
     }
     EXPECT_TRUE(failover.avoided(kPeer).empty());
@@ -65,6 +65,16 @@ TEST_F(FailoverTest, ComesBackOnceAHandshakeByHomeSucceeded) {
     EXPECT_EQ(failover.next_deadline(), kNever);
 }
 
+TEST_F(FailoverTest, TakesTheAnswerToATrialForHome) {
+    move();
+    ASSERT_TRUE(due_after(10s));
+    failover.try_home(kPeer);
+    EXPECT_EQ(failover.on_initiation(kPeer, kOther, now), Route::home);
+    EXPECT_FALSE(failover.on_handshake(kPeer, Initiator::them, now)) << "it may come by any port";
+    EXPECT_TRUE(failover.on_handshake(kPeer, Initiator::us, now));
+    EXPECT_TRUE(failover.avoided(kPeer).empty());
+}
+
 TEST_F(FailoverTest, TriesAHomeThatStaysSilentEverLessOften) {
     move();
     Time::duration backoff = 10s;
@@ -74,7 +84,7 @@ TEST_F(FailoverTest, TriesAHomeThatStaysSilentEverLessOften) {
         EXPECT_EQ(failover.on_initiation(kPeer, kOther, now), Route::home);
         EXPECT_EQ(failover.on_initiation(kPeer, kOther, now), Route::present)
             << "the repetition goes where the peer was heard";
-        failover.on_handshake(kPeer);
+        failover.on_handshake(kPeer, Initiator::us, now);
         backoff = std::min<Time::duration>(2 * backoff, 5min);
     }
     EXPECT_EQ(*failover.home_of(kPeer), kHome);
@@ -86,13 +96,13 @@ TEST_F(FailoverTest, WaitsLongerForAHomeThatWasLeftAgain) {
     failover.try_home(kPeer);
     EXPECT_TRUE(failover.on_heard_at(kPeer, kHome.port, now));
     failover.leave(kPeer, kHome, now + 1min);
-    failover.on_handshake(kPeer);
+    failover.on_handshake(kPeer, Initiator::us, now);
     now += 1min;
     EXPECT_TRUE(due_after(20s));
     failover.try_home(kPeer);
     EXPECT_TRUE(failover.on_heard_at(kPeer, kHome.port, now));
     failover.leave(kPeer, kHome, now + 10min);
-    failover.on_handshake(kPeer);
+    failover.on_handshake(kPeer, Initiator::us, now);
     now += 10min;
     EXPECT_TRUE(due_after(10s)) << "it had settled";
 }
