@@ -10,7 +10,7 @@
 
 #include "base/assert.h"
 #include "dataplane/api/dataplane.h"
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 #include "dataplane/wire/wire.h"
 #include "dataplane/worker/idle_ladder.h"
 

@@ -15,8 +15,8 @@
 
 #include "bench/eal.h"
 #include "bench/figures.h"
-#include "dataplane/api/published.h"
 #include "dataplane/tables/fib.h"
+#include "dataplane/tables/published.h"
 #include "dataplane/tables/retire_list.h"
 
 namespace meshgate::bench {

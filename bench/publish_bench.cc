@@ -9,9 +9,9 @@
 #include "bench/figures.h"
 #include "control/routing/rib.h"
 #include "control/routing/snapshot_builder.h"
-#include "dataplane/api/published.h"
 #include "dataplane/tables/index_table.h"
 #include "dataplane/tables/peer_slot.h"
+#include "dataplane/tables/published.h"
 #include "dataplane/tables/retire_list.h"
 
 namespace meshgate::bench {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "dataplane/dataplane_impl.h"
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 
 namespace meshgate {
 

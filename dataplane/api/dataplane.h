@@ -14,65 +14,12 @@
 #include "dataplane/api/keypair.h"
 #include "dataplane/api/link.h"
 #include "dataplane/api/note.h"
+#include "dataplane/api/options.h"
 #include "dataplane/api/packet.h"
 #include "dataplane/api/snapshot.h"
+#include "dataplane/api/status.h"
 
 namespace meshgate {
-
-enum class DeviceKind : uint8_t { pci, af_packet, af_xdp, tap, memif, vdev };
-
-struct PortOptions {
-    std::string name;  // as in the box file
-    DeviceKind device = DeviceKind::af_packet;
-    std::string device_argument;  // PCI address, interface, socket path, raw vdev string
-    PortRole role = PortRole::lan;
-    uint16_t vlan = kNoVlan;
-    uint16_t mtu_bytes = 1500;
-    std::optional<MacAddress> mac;  // none: the device's own (tap: one derived from it)
-};
-
-enum class IdleMode : uint8_t { busy, adaptive };
-enum class MemoryMode : uint8_t { automatic, hugepages, no_huge };
-enum class AeadChoice : uint8_t { automatic, cross_packet, ipsec_mb, libsodium };
-
-struct DataplaneOptions {
-    std::vector<PortOptions> ports;
-    unsigned nb_workers = 1;      // 1 .. kMaxWorkers
-    std::vector<unsigned> cores;  // empty: workers float; else one per worker
-    IdleMode idle = IdleMode::adaptive;
-    MemoryMode memory = MemoryMode::automatic;
-    AeadChoice aead = AeadChoice::automatic;
-    unsigned memory_mib = 256;
-    unsigned nb_mbufs = 32768;
-    PeerId max_peers = 16384;
-    uint32_t max_relays = 262'144;  // receiver indices forwarded for others
-};
-
-enum class LinkState : uint8_t { down, up };
-
-struct PortStatus {
-    std::string name;
-    std::string device;  // "af_packet:eth0"
-    std::string driver;  // "net_af_packet"
-    PortRole role;
-    MacAddress mac;
-    LinkState link;
-    uint64_t link_changes;
-    unsigned nb_rx_queues, nb_tx_queues;
-    bool rss, tx_checksum_offload, vlan_strip_offload;
-    uint64_t rx_missed, rx_errors, rx_nombuf, tx_errors;  // as the driver counts them
-    // Of the interface that the port stands on, as of the last tick_ports().
-    uint16_t mtu_bytes = 0;        // the port's, or less where the interface takes less
-    uint64_t rebinds = 0;          // times it came late, or went and came back
-    uint64_t offload_repairs = 0;  // times that others switched the joining of packets on
-    std::string problem = {};      // what is wrong with it, and the cure; empty: nothing
-};
-
-struct WorkerStatus {
-    unsigned id;
-    int core;  // -1: floats
-    bool asleep;
-};
 
 // The gateway's packet side as control sees it. One per process (the EAL is a process-wide thing).
 // Every member function: control thread only, unless it says otherwise.

@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/checksum.h"
 #include "dataplane/api/link.h"
-#include "dataplane/wire/checksum.h"
 
 namespace meshgate {
 

@@ -12,8 +12,6 @@
 
 namespace meshgate {
 
-enum class PortRole : uint8_t { wan, lan };
-
 // Where a prefix leads.
 enum class ForwardKind : uint8_t {
     no_route,   // entry 0

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "dataplane/api/dataplane.h"
+#include "dataplane/api/options.h"
 
 namespace meshgate {
 

@@ -7,7 +7,8 @@
 
 #include <algorithm>
 
-#include "dataplane/path/mesh.h"
+#include "dataplane/path/punt.h"
+#include "dataplane/path/punt_mesh.h"
 #include "dataplane/path/scope.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/ports/port.h"
@@ -75,7 +76,8 @@ void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId por
                             Batch& batch) noexcept {
     const FrameFilter filter{snapshot.ports[port]};
     const bool finish_checksums = worker.shared.ports[port]->traits().finish_partial_checksums;
-    const PlainFrames plain{worker, snapshot, filter, batch, judge_overlay_avx512};
+    const PlainFrames plain{worker.parts.min_vector_burst, snapshot, filter, batch,
+                            judge_overlay_avx512};
     unsigned next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);

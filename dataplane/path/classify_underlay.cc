@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 
+#include "dataplane/path/punt.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/plain_frames.h"
 #include "dataplane/wire/wire.h"
@@ -219,7 +220,8 @@ void take_plain(rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
 void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch,
                              Batch& fragments) noexcept {
     const FrameFilter filter{snapshot.ports[port]};
-    const PlainFrames plain{worker, snapshot, filter, batch, judge_underlay_avx512};
+    const PlainFrames plain{worker.parts.min_vector_burst, snapshot, filter, batch,
+                            judge_underlay_avx512};
     unsigned next = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         Frame frame;

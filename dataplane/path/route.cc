@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "dataplane/path/mesh.h"
+#include "dataplane/path/punt_mesh.h"
 #include "dataplane/path/route_lookup.h"
 #include "dataplane/path/scope.h"
 #include "dataplane/path/stages.h"

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "dataplane/path/batch.h"
+#include "dataplane/packet/batch.h"
 #include "dataplane/tables/fib.h"
 
 namespace meshgate {

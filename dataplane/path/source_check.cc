@@ -7,7 +7,7 @@
 // Punts: Babel, which comes from a link-local address and thus before all routes.
 // Drops: source_not_allowed, mesh_flood; an address that no peer may have by its own reason.
 
-#include "dataplane/path/mesh.h"
+#include "dataplane/path/punt_mesh.h"
 #include "dataplane/path/route_lookup.h"
 #include "dataplane/path/scope.h"
 #include "dataplane/path/stages.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "dataplane/path/batch.h"
+#include "dataplane/packet/batch.h"
 #include "dataplane/worker/worker.h"
 
 namespace meshgate {

@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "dataplane/api/dataplane.h"
+#include "dataplane/api/options.h"
 
 namespace meshgate {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "dataplane/api/dataplane.h"
+#include "dataplane/api/options.h"
 
 namespace meshgate {
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 
 namespace meshgate {
 

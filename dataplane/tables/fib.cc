@@ -13,8 +13,9 @@
 #include <type_traits>
 
 #include "base/assert.h"
+#include "base/cpu.h"
+#include "dataplane/tables/fib_avx512.h"
 #include "dataplane/tables/huge_memory.h"
-#include "dataplane/wire/headers.h"
 
 namespace meshgate {
 
@@ -443,7 +444,7 @@ std::shared_ptr<const Fib> Fib::build(std::span<const Route> routes, BulkLookup 
     tables->nb_routes = v4.size() + v6.size();
     tables->v4 = make_trie(std::move(v4));
     tables->v6 = make_trie(std::move(v6));
-    tables->vectors = how == BulkLookup::fastest && has_vector_headers();
+    tables->vectors = how == BulkLookup::fastest && has_avx512();
     return std::shared_ptr<const Fib>{new Fib{std::move(tables)}};
 }
 

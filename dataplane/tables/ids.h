@@ -13,6 +13,7 @@ constexpr PeerId kNoPeer = UINT32_MAX;
 using PortId = uint16_t;  // position in DataplaneOptions::ports
 constexpr PortId kNoPort = UINT16_MAX;
 constexpr unsigned kMaxPorts = 16;
+enum class PortRole : uint8_t { wan, lan };
 
 using LinkId = uint32_t;
 constexpr LinkId kNoLink = UINT32_MAX;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "dataplane/api/drop.h"
+#include "dataplane/api/snapshot.h"
 #include "dataplane/wire/wire.h"
-#include "dataplane/worker/worker.h"
 
-// What both classify stages do with every frame; what few frames need is in frame.cc.
+// What both classify stages do with every frame.
 
 namespace meshgate {
 
@@ -175,11 +176,5 @@ inline bool is_ours_v6(const PortView& view, const uint8_t* address) noexcept {
     }
     return false;
 }
-
-// Gives an ARP or neighbour discovery frame to control.
-void punt_resolution(Worker& worker, rte_mbuf* mbuf, Frame frame) noexcept;
-
-// Gives the packet to control, its data from `offset` on.
-void punt_at(Worker& worker, rte_mbuf* mbuf, Frame frame, uint16_t offset, Punt reason) noexcept;
 
 }  // namespace meshgate

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 #include "dataplane/wire/wire.h"
 
 // The outer headers of a datagram: read as they arrived, written as they leave.

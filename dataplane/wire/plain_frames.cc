@@ -3,11 +3,11 @@
 
 namespace meshgate {
 
-PlainFrames::PlainFrames(const Worker& worker, const Snapshot& snapshot, const FrameFilter& filter,
+PlainFrames::PlainFrames(uint16_t min_burst, const Snapshot& snapshot, const FrameFilter& filter,
                          const Batch& batch, Judge judge) noexcept
     : filter_{filter} {
     HeaderRules rules;
-    if (batch.size() < worker.parts.min_vector_burst || !fill_rules(rules, snapshot))
+    if (batch.size() < min_burst || !fill_rules(rules, snapshot))
         return;
     if (filter.view.vlan != kNoVlan)
         l3_offset_ += kVlanLen;

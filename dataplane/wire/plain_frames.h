@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "dataplane/api/snapshot.h"
+#include "dataplane/packet/batch.h"
 #include "dataplane/wire/frame.h"
-#include "dataplane/wire/headers.h"
+#include "dataplane/wire/header_scan.h"
 
 // Most frames are what one expects: of our VLAN, to our MAC address, IPv4 without options, nothing
 // wrong. Those of a whole burst are found sixteen at a time, before the stage looks at each; what
@@ -12,10 +14,10 @@ namespace meshgate {
 
 class PlainFrames {
 public:
-    // `judge` is one of headers.h; nothing is plain where the worker does not use vectors, or the
-    // port has more addresses than the rules have room for.
+    // `judge` is one of header_scan.h. Nothing is plain in bursts of fewer than `min_burst`, or
+    // where the port has more addresses than the rules have room for.
     using Judge = HeaderVerdict (*)(const HeaderGroup*, const HeaderRules*) noexcept;
-    PlainFrames(const Worker& worker, const Snapshot& snapshot, const FrameFilter& filter,
+    PlainFrames(uint16_t min_burst, const Snapshot& snapshot, const FrameFilter& filter,
                 const Batch& batch, Judge judge) noexcept;
 
     // Of the packet at that place in the batch.

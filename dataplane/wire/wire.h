@@ -13,7 +13,7 @@
 #include <cstring>
 
 #include "base/address.h"
-#include "dataplane/wire/checksum.h"
+#include "base/checksum.h"
 
 namespace meshgate {
 

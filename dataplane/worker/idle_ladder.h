@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "dataplane/api/dataplane.h"
+#include "dataplane/api/options.h"
 #include "dataplane/worker/doorbell.h"
 
 namespace meshgate {

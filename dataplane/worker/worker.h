@@ -11,20 +11,20 @@
 #include <span>
 #include <vector>
 
+#include "base/cpu.h"
 #include "dataplane/api/counters.h"
 #include "dataplane/api/drop.h"
 #include "dataplane/api/note.h"
-#include "dataplane/api/published.h"
 #include "dataplane/api/snapshot.h"
 #include "dataplane/crypto/aead.h"
-#include "dataplane/path/batch.h"
-#include "dataplane/path/reassembly.h"
+#include "dataplane/packet/batch.h"
 #include "dataplane/tables/index_table.h"
 #include "dataplane/tables/peer_slot.h"
-#include "dataplane/wire/headers.h"
+#include "dataplane/tables/published.h"
 #include "dataplane/worker/activity.h"
 #include "dataplane/worker/doorbell.h"
 #include "dataplane/worker/handshake_gate.h"
+#include "dataplane/worker/reassembly.h"
 
 namespace meshgate {
 
@@ -69,7 +69,7 @@ struct WorkerParts {
     // Fewer are not worth it.
     static constexpr uint16_t kNever = UINT16_MAX;
     static constexpr uint16_t kWorthIt = 4;
-    uint16_t min_vector_burst = has_vector_headers() ? kWorthIt : kNever;
+    uint16_t min_vector_burst = has_avx512() ? kWorthIt : kNever;
     PeerActivity* activity = nullptr;  // max_peers of them
     LinkCounters* links = nullptr;     // kMaxLinks of them
     // Up: single producer (this worker), single consumer (control). Packets that merely wait for a

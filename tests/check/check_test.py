@@ -33,6 +33,10 @@ class Checks(unittest.TestCase):
         for name, include in (("dataplane/rx.cc", "control/gateway/gateway.h"),
                               ("dataplane/rx.cc", "config/model.h"),
                               ("dataplane/tables/fib.h", "dataplane/worker/worker.h"),
+                              ("dataplane/wire/frame.h", "dataplane/worker/worker.h"),
+                              ("dataplane/worker/worker.cc", "dataplane/path/pipeline.h"),
+                              ("dataplane/crypto/aead.h", "dataplane/dataplane_impl.h"),
+                              ("dataplane/api/link.cc", "dataplane/wire/wire.h"),
                               ("control/daemon/main.cc", "dataplane/worker/worker.h"),
                               ("config/load.cc", "control/gateway/gateway.h"),
                               ("base/keys.cc", "config/model.h")):

@@ -487,7 +487,7 @@ void register_cases(const std::filesystem::path& folder) {
     }
     for (const auto& [suite, headers] :
          {std::pair{"packet", World::Headers::scalar}, {"packet_vector", World::Headers::vector}}) {
-        if (headers == World::Headers::vector && !has_vector_headers())
+        if (headers == World::Headers::vector && !has_avx512())
             continue;
         for (const auto& path : paths)
             testing::RegisterTest(suite, path.parent_path().filename().c_str(), nullptr, nullptr,

@@ -135,7 +135,7 @@ World::~World() {
 
 std::unique_ptr<Worker> World::make_worker(unsigned id, Headers headers) {
     WorkerParts parts{.id = id, .doorbell = Doorbell::create().value()};
-    const bool vectors = headers == Headers::vector && has_vector_headers();
+    const bool vectors = headers == Headers::vector && has_avx512();
     parts.min_vector_burst = vectors ? 1 : WorkerParts::kNever;
     for (PortId port = 0; port < kPortNames.size(); ++port) {
         parts.rx_queues.push_back({port, static_cast<uint16_t>(id)});

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 #include "dataplane/ports/eal.h"
 
 namespace meshgate::control {

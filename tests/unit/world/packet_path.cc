@@ -16,7 +16,7 @@ namespace {
 
 constexpr MacAddress kRouterMac{{2, 0, 0, 0, 9, 9}};
 constexpr uint16_t kBabelPort = 6696;
-// dataplane/path/mesh.cc
+// dataplane/path/punt_mesh.cc
 constexpr uint64_t kMeshCostNs = 500'000;
 constexpr uint64_t kMeshAtOnce = 256;
 constexpr size_t kEthernetLen = 14;

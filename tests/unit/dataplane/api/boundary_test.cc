@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "dataplane/api/counters.h"
-#include "dataplane/api/published.h"
 #include "dataplane/tables/index_table.h"
+#include "dataplane/tables/published.h"
 
 namespace meshgate {
 namespace {

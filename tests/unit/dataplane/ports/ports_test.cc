@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "dataplane/api/packet.h"
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 #include "dataplane/ports/device.h"
 #include "dataplane/ports/eal.h"
 #include "dataplane/ports/mempool.h"

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the packet path asks of a processor that looks at the headers of sixteen packets at once.
-// The file that implements it is compiled for more than the project's floor; so this header holds
-// plain data alone (see crypto/lanes.h).
+// Looks at the headers of sixteen packets at once, where has_avx512(). The file that implements it
+// is compiled for more than the project's floor; so this header holds plain data alone (see
+// crypto/lanes.h).
 
 #include <stdint.h>
 
 namespace meshgate {
-
-// True where the functions below may be called.
-bool has_vector_headers() noexcept;
-
-// ---- what stands in front of packets ----
 
 constexpr unsigned kHeaderLanes = 16;
 constexpr unsigned kHeaderBytes = 48;  // readable from each IP header on
@@ -43,17 +38,5 @@ struct HeaderVerdict {
 HeaderVerdict judge_overlay_avx512(const HeaderGroup* group, const HeaderRules* rules) noexcept;
 // Plain: transport data for a listen port of ours.
 HeaderVerdict judge_underlay_avx512(const HeaderGroup* group, const HeaderRules* rules) noexcept;
-
-// ---- routes ----
-
-// The IPv4 trie of fib.cc: its words, and by how many bits to the right an address becomes a
-// position in its first table.
-struct TrieWords {
-    const uint32_t* words;
-    uint32_t direct_shift;
-};
-// Looks up `nb` addresses as they stand in a packet.
-void look_up_v4_avx512(uint32_t* values, const TrieWords* trie, const uint32_t* destinations_be,
-                       uint64_t nb) noexcept;
 
 }  // namespace meshgate

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataplane/wire/checksum.h"
+#include "base/checksum.h"
 
 #include <arpa/inet.h>
 #include <emmintrin.h>
 
 #include <cstring>
 
-#include "dataplane/wire/checksum_lanes.h"
-#include "dataplane/wire/headers.h"
+#include "base/checksum_lanes.h"
+#include "base/cpu.h"
 
 namespace meshgate {
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint8_t kUdp = 17;
 constexpr size_t kVectorLen = sizeof(__m128i);
-const bool kAvx512 = has_vector_headers();
+const bool kAvx512 = has_avx512();
 
 __m128i load(const uint8_t* from) noexcept {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));

@@ -8,7 +8,7 @@
 
 namespace meshgate {
 
-// As internet_sum(). Needs what has_vector_headers() asks for.
+// As internet_sum(). Needs what has_avx512() asks for.
 uint64_t internet_sum_avx512(const uint8_t* bytes, uint64_t len) noexcept;
 
 }  // namespace meshgate

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/wire/frame.h"
+#include "dataplane/worker/worker.h"
 
 // What boxes say to each other, Babel and mesh control messages, on its way up to control. Beyond a
 // rate per sender it is dropped, so that one member's flood does not shut out the others.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataplane/path/mesh.h"
+#include "dataplane/path/punt_mesh.h"
 
 #include <algorithm>
 

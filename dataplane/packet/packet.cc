@@ -3,7 +3,7 @@
 
 #include <rte_mbuf.h>
 
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 
 namespace meshgate {
 

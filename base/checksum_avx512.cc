@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <immintrin.h>
 
-#include "dataplane/wire/checksum_lanes.h"
+#include "base/checksum_lanes.h"
 
 namespace meshgate {
 

@@ -10,7 +10,7 @@
 #include <span>
 
 #include "dataplane/api/counters.h"
-#include "dataplane/path/packet_meta.h"
+#include "dataplane/packet/packet_meta.h"
 
 namespace meshgate {
 

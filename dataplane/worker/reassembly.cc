@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataplane/path/reassembly.h"
+#include "dataplane/worker/reassembly.h"
 
 #include <rte_hash_crc.h>
 #include <sys/random.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataplane/wire/frame.h"
+#include "dataplane/path/punt.h"
 
 namespace meshgate {
 

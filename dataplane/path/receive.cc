@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where packets come from: one turn of a worker over its ports, its inbox and control's ring. Each
+// burst goes into the pipeline.
+#include <rte_cycles.h>
+
+#include <array>
+
+#include "dataplane/path/pipeline.h"
+#include "dataplane/path/stages.h"
+#include "dataplane/ports/port.h"
+
+namespace meshgate {
+
+namespace {
+
+// What a driver hands over is in no cache of ours: asks for what classify reads and writes, all
+// packets at once. Returns the bytes of the burst.
+uint64_t fetch(const Batch& batch) noexcept {
+    uint64_t nb_bytes = 0;
+    for (rte_mbuf* mbuf : batch) {
+        rte_prefetch0(&meta_of(mbuf));
+        const auto* data = rte_pktmbuf_mtod(mbuf, const uint8_t*);
+        rte_prefetch0(data);
+        rte_prefetch0(data + RTE_CACHE_LINE_SIZE);
+        nb_bytes += mbuf->pkt_len;
+    }
+    return nb_bytes;
+}
+
+}  // namespace
+
+unsigned Worker::turn() noexcept {
+    now_tsc = rte_rdtsc();
+    const Snapshot& snapshot = shared.snapshot->read();  // one view for the whole turn
+    const unsigned nb_packets =
+        receive_ports(snapshot) + receive_inbox(snapshot) + receive_injections(snapshot);
+    if (nb_packets > 0)
+        flush_all();
+    if (now_tsc >= reassembly.next_expiry_tsc()) [[unlikely]]
+        expire_fragments(*this, now_tsc);
+    return nb_packets;
+}
+
+unsigned Worker::receive_ports(const Snapshot& snapshot) noexcept {
+    unsigned nb_packets = 0;
+    for (const RxQueue& rx : parts.rx_queues) {
+        Batch batch;
+        stage_tsc = rte_rdtsc();
+        batch.set_size(shared.ports[rx.port]->rx_burst(rx.queue, batch.data(), kBurst));
+        if (batch.empty())
+            continue;
+        const uint64_t nb_bytes = fetch(batch);
+        StageCounters& stage = counters.stages[static_cast<size_t>(Stage::rx)];
+        stage.batches.add(1);
+        stage.packets.add(batch.size());
+        const uint64_t end_tsc = rte_rdtsc();
+        stage.cycles.add(end_tsc - stage_tsc);
+        stage_tsc = end_tsc;
+        counters.rx_packets.add(batch.size());
+        counters.ports[rx.port].rx_packets.add(batch.size());
+        counters.ports[rx.port].rx_bytes.add(nb_bytes);
+        nb_packets += batch.size();
+        if (snapshot.ports[rx.port].role == PortRole::wan)
+            run_underlay(*this, snapshot, rx.port, batch);
+        else
+            run_overlay(*this, snapshot, rx.port, batch);
+    }
+    return nb_packets;
+}
+
+unsigned Worker::receive_inbox(const Snapshot& snapshot) noexcept {
+    std::array<void*, kBurst> objects;
+    const unsigned nb_packets =
+        rte_ring_dequeue_burst(parts.inbox, objects.data(), kBurst, nullptr);
+    if (nb_packets == 0)
+        return 0;
+    stage_tsc = rte_rdtsc();
+    counters.handover_in_packets.add(nb_packets);
+    Batch to_reassemble, to_open, to_route;
+    for (unsigned i = 0; i < nb_packets; ++i) {
+        auto* mbuf = static_cast<rte_mbuf*>(objects[i]);
+        switch (meta_of(mbuf).resume) {
+            case Resume::reassemble:
+                to_reassemble.push(mbuf);
+                break;
+            case Resume::open:
+                to_open.push(mbuf);
+                break;
+            case Resume::route:
+                to_route.push(mbuf);
+                break;
+            case Resume::tx:
+                transmit({&mbuf, 1}, meta_of(mbuf).departure_port);
+                break;
+        }
+    }
+    run_reassembly(*this, snapshot, to_reassemble);
+    run_decapsulation(*this, snapshot, to_open);
+    run_forwarding(*this, snapshot, to_route);
+    return nb_packets;
+}
+
+unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
+    std::array<void*, kBurst> objects;
+    const unsigned nb_packets =
+        rte_ring_dequeue_burst(parts.injections, objects.data(), kBurst, nullptr);
+    if (nb_packets == 0)
+        return 0;
+    stage_tsc = rte_rdtsc();
+    counters.injected_packets.add(nb_packets);
+    Batch to_route, to_seal, to_links;
+    for (unsigned i = 0; i < nb_packets; ++i) {
+        auto* mbuf = static_cast<rte_mbuf*>(objects[i]);
+        PacketMeta& meta = meta_of(mbuf);
+        meta.from_peer = kNoPeer;
+        switch (meta.info.inject) {
+            case Inject::frame:
+                transmit({&mbuf, 1}, meta.info.port);
+                break;
+            case Inject::route:
+                to_route.push(mbuf);
+                break;
+            case Inject::seal:
+                meta.to_peer = meta.info.peer;
+                (meta.info.link == kNoLink ? to_seal : to_links).push(mbuf);
+                break;
+        }
+    }
+    run_forwarding(*this, snapshot, to_route);
+    run_sealing(*this, snapshot, to_seal);
+    run_sealing_by_link(*this, to_links);
+    return nb_packets;
+}
+
+}  // namespace meshgate
