@@ -508,7 +508,7 @@ void Packets::check_departed() const {
         return;
     const WorkerCounters& counters = box_.worker(worker_).counters;
     for (size_t i = 0; i < kNbDrops; ++i) {
-        if (const uint64_t n = counters.drops[i].get(); n != 0)
+        if (const uint64_t n = counters.drops.get(static_cast<Drop>(i)); n != 0)
             std::fprintf(stderr, "dropped %s: %lu\n", meshgate::to_string(static_cast<Drop>(i)), n);
     }
     for (size_t i = 0; i < kNbPunts; ++i) {

@@ -164,7 +164,7 @@ void classify(benchmark::State& state, Side side, Family family) {
     Worker& worker = bed()->worker();
     const Snapshot& snapshot = bed()->snapshot();
     Frames frames{*bed(), side, family};
-    Batch batch;
+    Batch batch, fragments;  // of these there are none
     size_t nb_passed = 0;
     for (auto _ : state) {
         frames.restore();
@@ -172,8 +172,10 @@ void classify(benchmark::State& state, Side side, Family family) {
             for (size_t i = 0; i < kNbFrames; i += kBurst) {
                 for (size_t n = i; n < i + kBurst; ++n)
                     batch.push(frames.all()[n]);
-                (side == Side::underlay ? classify_underlay_stage : classify_overlay_stage)(
-                    worker, snapshot, port_of(side), batch);
+                if (side == Side::underlay)
+                    classify_underlay_stage(worker, snapshot, port_of(side), batch, fragments);
+                else
+                    classify_overlay_stage(worker, snapshot, port_of(side), batch);
                 nb_passed += batch.size();
                 batch.clear();
             }

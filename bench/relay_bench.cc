@@ -162,7 +162,7 @@ private:
     void check_departed() {
         const WorkerCounters& counters = box_.worker(0).counters;
         for (size_t i = 0; i < kNbDrops; ++i) {
-            if (const uint64_t n = counters.drops[i].get(); n != 0)
+            if (const uint64_t n = counters.drops.get(static_cast<Drop>(i)); n != 0)
                 std::fprintf(stderr, "dropped %s: %lu\n", meshgate::to_string(static_cast<Drop>(i)),
                              n);
         }

@@ -90,7 +90,7 @@ public:
     WorkerStatus worker_status(unsigned worker) const override;
     const WorkerCounters& counters(unsigned worker) const override;
     void count_drop(Drop reason, uint64_t nb_packets) override {
-        control_counters_.drops[static_cast<size_t>(reason)].add(nb_packets);
+        control_counters_.drops.add(reason, Stage::control, nb_packets);
     }
     const WorkerCounters& control_counters() const override { return control_counters_; }
     std::string aead_engine() const override { return aead_->name; }

@@ -188,7 +188,7 @@ struct DropView {
     uint64_t total = 0;
 };
 
-// Sums over workers; what control drops was a punt before. rx + injected + originated = tx + drops
+// Sums over workers; what control drops is not in them. rx + injected + originated = tx + drops
 // + punts, up to what is in flight at the moment of reading.
 struct ConservationView {
     uint64_t rx = 0, injected = 0, originated = 0;
@@ -196,7 +196,8 @@ struct ConservationView {
 };
 
 struct DropsView {
-    std::vector<DropView> drops;     // every reason, also those never seen
+    // Every reason, also those never seen; one that several stages know, once for each of them.
+    std::vector<DropView> drops;
     std::vector<ResultCount> punts;  // packets given to control, by reason
     ConservationView conservation;
 };

@@ -60,6 +60,25 @@ RouteView::Origin origin_of(RouteOrigin origin) noexcept {
     return RouteView::Origin::built_in;
 }
 
+// A row per stage in which the reason was met; one of zero where it never was.
+void add_drops(DropsView& view, const std::vector<const WorkerCounters*>& all, Drop reason) {
+    const size_t nb_before = view.drops.size();
+    for (size_t i = 0; i < kNbStages; ++i) {
+        const auto stage = static_cast<Stage>(i);
+        uint64_t total = 0;
+        for (const WorkerCounters* counters : all)
+            total += counters->drops.get(reason, stage);
+        if (total == 0)
+            continue;
+        view.drops.push_back({to_string(reason), to_string(stage), help_for(reason), total});
+        if (stage != Stage::control)
+            view.conservation.drops += total;
+    }
+    if (view.drops.size() == nb_before)
+        view.drops.push_back(
+            {to_string(reason), to_string(usual_stage(reason)), help_for(reason), 0});
+}
+
 SessionState session_of(const wireguard::PeerView& peer,
                         const std::optional<SendingKeypair>& sending, uint64_t tsc_now) noexcept {
     if (sending)
@@ -284,17 +303,16 @@ std::vector<RouteView> StateView::routes() {
     return result;
 }
 
-// What control dropped was given to it as a punt before: it stands among the reasons, but not in
-// the balance of the workers.
+// What control dropped was given to it as a punt before, or was its own: it stands among the
+// reasons, but not in the balance of the workers.
 DropsView StateView::drops() {
     Dataplane& dataplane = gateway_.dataplane();
-    std::array<uint64_t, kNbDrops> drops{};
+    std::vector<const WorkerCounters*> all{&dataplane.control_counters()};
     std::array<uint64_t, kNbPunts> punts{};
     DropsView view;
     for (unsigned worker = 0; worker < dataplane.options().nb_workers; ++worker) {
         const WorkerCounters& counters = dataplane.counters(worker);
-        for (size_t i = 0; i < kNbDrops; ++i)
-            drops[i] += counters.drops[i].get();
+        all.push_back(&counters);
         for (size_t i = 0; i < kNbPunts; ++i)
             punts[i] += counters.punts[i].get();
         view.conservation.rx += counters.rx_packets.get();
@@ -302,13 +320,8 @@ DropsView StateView::drops() {
         view.conservation.originated += counters.originated_packets.get();
         view.conservation.tx += counters.tx_packets.get();
     }
-    const WorkerCounters& control = dataplane.control_counters();
-    for (size_t i = 0; i < kNbDrops; ++i) {
-        const auto reason = static_cast<Drop>(i);
-        view.conservation.drops += drops[i];
-        view.drops.push_back({to_string(reason), stage_of(reason), help_for(reason),
-                              drops[i] + control.drops[i].get()});
-    }
+    for (size_t i = 0; i < kNbDrops; ++i)
+        add_drops(view, all, static_cast<Drop>(i));
     for (size_t i = 0; i < kNbPunts; ++i) {
         view.conservation.punts += punts[i];
         view.punts.push_back({to_string(static_cast<Punt>(i)), punts[i]});

@@ -175,8 +175,10 @@ void Gateway::handle(Packet packet, const Now& now) {
 void Gateway::queue_handshake(const Packet& packet) {
     const auto bytes = packet.bytes();
     const PacketInfo& info = packet.info();
-    if (bytes.size() > wireguard::Message::kMaxLen)
+    if (bytes.size() > wireguard::Message::kMaxLen) {
+        parts_.dataplane.count_drop(Drop::bad_message);
         return;
+    }
     if (handshakes_.size() >= kMaxQueuedHandshakes) {
         parts_.dataplane.count_drop(Drop::punt_full);
         return;
@@ -192,9 +194,7 @@ void Gateway::queue_handshake(const Packet& packet) {
 bool Gateway::workers_refuse_handshakes() {
     uint64_t nb_refused = 0;
     for (unsigned worker = 0; worker < parts_.dataplane.options().nb_workers; ++worker)
-        nb_refused += parts_.dataplane.counters(worker)
-                          .drops[static_cast<size_t>(Drop::handshake_flood)]
-                          .get();
+        nb_refused += parts_.dataplane.counters(worker).drops.get(Drop::handshake_flood);
     return nb_refused != std::exchange(nb_refused_handshakes_, nb_refused);
 }
 
@@ -219,8 +219,10 @@ void Gateway::answer_handshakes() {
 }
 
 void Gateway::answer_echo(Packet packet, Time now) {
-    if (!echo_replies_.take(now) || !make_echo_reply(packet.bytes()))
-        return;
+    if (!echo_replies_.take(now))
+        return parts_.dataplane.count_drop(Drop::echo_flood);
+    if (!make_echo_reply(packet.bytes()))
+        return parts_.dataplane.count_drop(Drop::bad_echo);
     PacketInfo& info = packet.info();
     if (info.peer != kNoPeer) {
         info.inject = Inject::route;
@@ -232,7 +234,7 @@ void Gateway::answer_echo(Packet packet, Time now) {
     const Frame header = ethernet_header_for(identity, info.source_mac, packet.bytes());
     uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
     if (front == nullptr)
-        return;
+        return parts_.dataplane.count_drop(Drop::no_headroom);
     std::ranges::copy(header, front);
     info.inject = Inject::frame;
     parts_.dataplane.send(std::move(packet));

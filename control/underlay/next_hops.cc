@@ -97,7 +97,7 @@ void NextHops::release(Packet packet, PortId port, const MacAddress& mac) {
     const Frame header = ethernet_header_for({view.mac, view.vlan}, mac, packet.bytes());
     uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
     if (front == nullptr) {
-        dataplane_.count_drop(Drop::no_mbuf);
+        dataplane_.count_drop(Drop::no_headroom);
         return;
     }
     std::ranges::copy(header, front);

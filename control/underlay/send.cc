@@ -23,7 +23,7 @@ void HandshakeSender::send(const Link& link, const wireguard::SendMessage& messa
         return dataplane_.count_drop(Drop::no_mbuf);
     std::ranges::copy(bytes, packet.bytes().begin());
     if (!encapsulate(packet, link, message.tos))
-        return dataplane_.count_drop(Drop::no_mbuf);
+        return dataplane_.count_drop(Drop::no_headroom);
     packet.info().inject = Inject::frame;
     packet.info().port = link.port;
     dataplane_.send(std::move(packet));

@@ -24,31 +24,6 @@ private:
     std::atomic<uint64_t> value_{0};
 };
 
-enum class Stage : uint8_t {
-    rx,
-    classify,
-    reassemble,
-    index,
-    relay,
-    open,
-    replay,
-    decap,
-    source_check,
-    route,
-    path,
-    mss_clamp,
-    fragment,
-    seal,
-    encap,
-    cut_outer,
-    icmp_error,
-    l2,
-    punt,
-    tx,
-    nb_stages,
-};
-const char* to_string(Stage stage) noexcept;  // the metric label
-
 struct PortCounters {
     Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
     Counter cut_frames;  // of those `truncated`: super-packets that the driver cut
@@ -56,6 +31,26 @@ struct PortCounters {
 
 struct StageCounters {
     Counter batches, packets, cycles;  // cycles: TSC clocks spent inside the stage
+};
+
+// By reason, and by the stage in which it happened.
+class DropCounters {
+public:
+    void add(Drop reason, Stage stage, uint64_t nb_packets = 1) noexcept {
+        counters_[static_cast<size_t>(reason)][static_cast<size_t>(stage)].add(nb_packets);
+    }
+    uint64_t get(Drop reason, Stage stage) const noexcept {
+        return counters_[static_cast<size_t>(reason)][static_cast<size_t>(stage)].get();
+    }
+    uint64_t get(Drop reason) const noexcept {
+        uint64_t sum = 0;
+        for (const Counter& counter : counters_[static_cast<size_t>(reason)])
+            sum += counter.get();
+        return sum;
+    }
+
+private:
+    std::array<std::array<Counter, kNbStages>, kNbDrops> counters_;
 };
 
 // Written by one worker only. Conservation, over the sum of all workers (docs/packet-path.md):
@@ -68,10 +63,10 @@ struct alignas(64) WorkerCounters {
     Counter tx_packets;          // given to ports
     Counter handover_out_packets, handover_in_packets;
     Counter turns, busy_cycles, idle_cycles, sleeps;
-    std::array<Counter, kNbDrops> drops;
+    DropCounters drops;
     std::array<Counter, kNbPunts> punts;
     std::array<PortCounters, kMaxPorts> ports;
-    std::array<StageCounters, static_cast<size_t>(Stage::nb_stages)> stages;
+    std::array<StageCounters, kNbStages> stages;
 };
 
 }  // namespace meshgate

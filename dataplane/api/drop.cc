@@ -4,7 +4,6 @@
 #include <array>
 
 #include "base/names.h"
-#include "dataplane/api/counters.h"
 
 namespace meshgate {
 
@@ -17,7 +16,6 @@ struct DropRow {
     const char* help;
 };
 
-// In the order of the enumeration, which rows_in_order() below makes sure of.
 constexpr std::array<DropRow, kNbDrops> kDrops{{
     {Drop::too_short, "too_short", Stage::classify, "The frame ends inside a header."},
     {Drop::truncated, "truncated", Stage::classify,
@@ -32,8 +30,10 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The IP version, header length or total length makes no sense."},
     {Drop::bad_ip_checksum, "bad_ip_checksum", Stage::classify,
      "The IPv4 header checksum is wrong."},
-    {Drop::martian, "martian", Stage::classify,
-     "An address is loopback or unspecified, or the source is a group or an address of ours."},
+    {Drop::martian_source, "martian_source", Stage::classify,
+     "The source is a group, loopback, unspecified or an address of ours."},
+    {Drop::martian_destination, "martian_destination", Stage::route,
+     "The destination is loopback or unspecified."},
     {Drop::multicast, "multicast", Stage::classify,
      "The destination is a multicast group that nobody here listens to."},
     {Drop::broadcast, "broadcast", Stage::route,
@@ -87,14 +87,26 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
     {Drop::no_session, "no_session", Stage::seal,
      "The peer has no session yet and enough packets wait for one already."},
     {Drop::no_endpoint, "no_endpoint", Stage::path,
-     "The peer's endpoint is unknown: it has to speak first, or needs one in the configuration."},
+     "The peer's endpoint is unknown, or no wan port leads to it: it has to speak first, or needs "
+     "one "
+     "in the configuration."},
     {Drop::unresolved_neighbor, "unresolved_neighbor", Stage::l2,
      "The next hop does not answer ARP or neighbour discovery, or enough packets wait for it."},
     {Drop::local_no_listener, "local_no_listener", Stage::route,
      "The packet is for an address of ours where nothing answers it."},
     {Drop::mesh_flood, "mesh_flood", Stage::punt,
      "A peer or LAN port sends more Babel or mesh control messages than its share."},
-    {Drop::no_mbuf, "no_mbuf", Stage::rx, "The packet buffer pool is empty."},
+    {Drop::echo_flood, "echo_flood", Stage::control,
+     "More echo requests to this box arrive than it answers."},
+    {Drop::bad_echo, "bad_echo", Stage::control,
+     "An echo request to this box is too short or its checksum is wrong."},
+    {Drop::no_mbuf, "no_mbuf", Stage::fragment, "The packet buffer pool is empty."},
+    {Drop::no_headroom, "no_headroom", Stage::encap,
+     "The buffer has no room in front of the packet for the headers to be added."},
+    {Drop::no_tailroom, "no_tailroom", Stage::seal,
+     "The buffer has no room behind the packet for padding and the authentication tag."},
+    {Drop::batch_full, "batch_full", Stage::fragment,
+     "Fragmenting the packets of one burst made more pieces than a burst may have."},
     {Drop::handover_full, "handover_full", Stage::index,
      "The ring to the worker that owns the packet is full: that worker is overloaded."},
     {Drop::punt_full, "punt_full", Stage::punt,
@@ -117,10 +129,10 @@ constexpr auto kPunts =
     names_of<kNbPunts>({"handshake", "arp", "neighbor_discovery", "icmp_to_us", "underlay_icmp",
                         "no_session", "unresolved_neighbor", "mesh"});
 
-constexpr auto kStages = names_of<static_cast<size_t>(Stage::nb_stages)>(
+constexpr auto kStages = names_of<kNbStages>(
     {"rx",    "classify",     "reassemble", "index", "relay",     "open",     "replay",
      "decap", "source_check", "route",      "path",  "mss_clamp", "fragment", "seal",
-     "encap", "cut_outer",    "icmp_error", "l2",    "punt",      "tx"});
+     "encap", "cut_outer",    "icmp_error", "l2",    "punt",      "tx",       "control"});
 
 // What a value outside the enumeration prints, rather than memory behind the table.
 constexpr const char* kUnknown = "unknown";
@@ -132,9 +144,9 @@ const char* to_string(Drop reason) noexcept {
     return i < kDrops.size() ? kDrops[i].name : kUnknown;
 }
 
-const char* stage_of(Drop reason) noexcept {
+Stage usual_stage(Drop reason) noexcept {
     const auto i = static_cast<size_t>(reason);
-    return i < kDrops.size() ? to_string(kDrops[i].stage) : kUnknown;
+    return i < kDrops.size() ? kDrops[i].stage : Stage::nb_stages;
 }
 
 const char* help_for(Drop reason) noexcept {

@@ -6,6 +6,33 @@
 
 namespace meshgate {
 
+// Where a packet is.
+enum class Stage : uint8_t {
+    rx,  // of workers, in the order of pipeline.cc
+    classify,
+    reassemble,
+    index,
+    relay,
+    open,
+    replay,
+    decap,
+    source_check,
+    route,
+    path,
+    mss_clamp,
+    fragment,
+    seal,
+    encap,
+    cut_outer,
+    icmp_error,
+    l2,
+    punt,
+    tx,
+    control,  // what the control thread does with packets it was given, or makes
+    nb_stages,
+};
+constexpr size_t kNbStages = static_cast<size_t>(Stage::nb_stages);
+
 // Why a packet died. One counter per reason; the name is the metric label (dots and capitals never
 // appear). The order is the order of `meshgate show drops`.
 enum class Drop : uint8_t {
@@ -17,13 +44,14 @@ enum class Drop : uint8_t {
     unknown_ethertype,
     bad_ip_header,  // version, header length, total length
     bad_ip_checksum,
-    martian,       // an end that is loopback or unspecified; a source that is a group or our own
-    multicast,     // nobody here listens to that group
-    broadcast,     // the limited broadcast, or that of a network of ours
-    link_local,    // an end that means something on its own link only
-    reserved,      // class E, IPv4-mapped and IPv4-compatible IPv6
-    reassembled,   // a further piece of a datagram that is whole now; not an error
-    fragment_bad,  // a piece of impossible place or length, or a first one without UDP header
+    martian_source,       // a group, loopback, unspecified or our own
+    martian_destination,  // loopback or unspecified
+    multicast,            // nobody here listens to that group
+    broadcast,            // the limited broadcast, or that of a network of ours
+    link_local,           // an end that means something on its own link only
+    reserved,             // class E, IPv4-mapped and IPv4-compatible IPv6
+    reassembled,          // a further piece of a datagram that is whole now; not an error
+    fragment_bad,        // a piece of impossible place or length, or a first one without UDP header
     fragment_overlap,    // pieces that contradict each other (RFC 5722)
     fragment_timeout,    // the rest did not come
     fragment_limit,      // too many datagrams of a source, or pieces, or bytes waited for the rest
@@ -52,8 +80,14 @@ enum class Drop : uint8_t {
     unresolved_neighbor,  // next hop does not answer, or its waiting room is full
     local_no_listener,    // to an address of ours, but nothing answers there
     mesh_flood,           // more Babel or mesh control messages than one sender's share
+    // control
+    echo_flood,  // more echo requests to the box than it answers
+    bad_echo,    // an echo request that contradicts itself
     // rings and tx
-    no_mbuf,
+    no_mbuf,      // the pool is empty
+    no_headroom,  // no room for headers in front of the packet
+    no_tailroom,  // no room for padding and tag behind it
+    batch_full,   // more fragments than a burst has room for
     handover_full,
     punt_full,
     port_unbound,  // the port has no interface: it is gone, or not there yet
@@ -77,8 +111,10 @@ enum class Punt : uint8_t {
 };
 constexpr size_t kNbPunts = static_cast<size_t>(Punt::nb_reasons);
 
+// Metric labels.
 const char* to_string(Drop reason) noexcept;  // "bad_tag"
-const char* stage_of(Drop reason) noexcept;   // "open"
+const char* to_string(Stage stage) noexcept;  // "open"
+Stage usual_stage(Drop reason) noexcept;      // where most packets meet it
 const char* help_for(Drop reason) noexcept;   // one sentence for the operator
 const char* to_string(Punt reason) noexcept;
 

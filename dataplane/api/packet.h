@@ -51,6 +51,7 @@ public:
     const PacketInfo& info() const noexcept;
     // Makes room in front, from the headroom; null when it does not fit.
     uint8_t* prepend(uint16_t len) noexcept;
+    rte_mbuf* get() const noexcept { return mbuf_.get(); }
     rte_mbuf* release() noexcept { return mbuf_.release(); }
 
 private:

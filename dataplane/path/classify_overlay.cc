@@ -21,44 +21,48 @@ namespace meshgate {
 namespace {
 
 // What may not leave the link because of its source may be for us all the same.
-Drop check_scope(const PortView& view, const IpAddress& source,
-                 const IpAddress& destination) noexcept {
-    const Drop wrong = check_source_scope(source);
+Verdict check_scope(const PortView& view, const IpAddress& source,
+                    const IpAddress& destination) noexcept {
+    const Verdict verdict = check_source_scope(source);
     const bool for_us = std::ranges::count(view.addresses, destination) != 0;
-    return wrong == Drop::link_local && for_us ? kSound : wrong;
+    return verdict == Drop::link_local && for_us ? kSound : verdict;
 }
 
 // Frames to groups are not routed; neighbour discovery was taken out before. What other
 // destinations may be is for the route stage to say.
-Drop check_addresses_v4(const PortView& view, const rte_ipv4_hdr& ip, Frame frame) noexcept {
+Verdict check_addresses_v4(const PortView& view, const rte_ipv4_hdr& ip, Frame frame) noexcept {
     if (frame.is_for_group())
         return ip.dst_addr == UINT32_MAX ? Drop::broadcast : Drop::multicast;
     if (is_ours_v4(view, ip.src_addr))
-        return Drop::martian;
+        return Drop::martian_source;
     return check_scope(view, IpAddress::v4(ip.src_addr), IpAddress::v4(ip.dst_addr));
 }
 
-// Control has the packet already.
-constexpr Drop kTaken = static_cast<Drop>(kNbDrops + 1);
-
-Drop check_addresses_v6(Worker& worker, rte_mbuf* mbuf, const PortView& view,
-                        Frame frame) noexcept {
-    const auto& ip = frame.l3<rte_ipv6_hdr>();
-    const IpAddress destination = IpAddress::v6(ip.dst_addr);
-    if ((destination.is_multicast() || destination.is_link_local()) &&
-        takes_babel_in_clear(worker, mbuf, view, frame))
-        return kTaken;
+Verdict check_addresses_v6(const PortView& view, const rte_ipv6_hdr& ip, Frame frame) noexcept {
     if (frame.is_for_group())
         return Drop::multicast;
     if (is_ours_v6(view, ip.src_addr))
-        return Drop::martian;
-    return check_scope(view, IpAddress::v6(ip.src_addr), destination);
+        return Drop::martian_source;
+    return check_scope(view, IpAddress::v6(ip.src_addr), IpAddress::v6(ip.dst_addr));
 }
 
-Drop check_addresses(Worker& worker, rte_mbuf* mbuf, const PortView& view, Frame frame) noexcept {
+Verdict check_addresses(const PortView& view, Frame frame) noexcept {
     return frame.ether_type == RTE_ETHER_TYPE_IPV4
                ? check_addresses_v4(view, frame.l3<rte_ipv4_hdr>(), frame)
-               : check_addresses_v6(worker, mbuf, view, frame);
+               : check_addresses_v6(view, frame.l3<rte_ipv6_hdr>(), frame);
+}
+
+// True, and control has it, for what routers and neighbours of the LAN say to us.
+bool takes_for_control(Worker& worker, rte_mbuf* mbuf, const PortView& view, Frame frame) noexcept {
+    if (resolves_neighbors(mbuf, frame)) {
+        punt_resolution(worker, mbuf, frame);
+        return true;
+    }
+    if (frame.ether_type != RTE_ETHER_TYPE_IPV6)
+        return false;
+    const uint8_t* destination = frame.l3<rte_ipv6_hdr>().dst_addr;
+    return (destination[0] == 0xff || is_link_local_v6(destination)) &&
+           takes_babel_in_clear(worker, mbuf, view, frame);
 }
 
 // An IPv4 packet that nothing is wrong with.
@@ -90,16 +94,14 @@ void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId por
             return true;
         }
         Frame frame;
-        Drop wrong = check_frame(frame, mbuf, filter);
-        if (wrong == kSound && resolves_neighbors(mbuf, frame)) {
-            punt_resolution(worker, mbuf, frame);
-            return false;
+        Verdict verdict = check_frame(frame, mbuf, filter);
+        if (verdict.is_sound()) {
+            if (takes_for_control(worker, mbuf, filter.view, frame))
+                return false;
+            verdict = check_addresses(filter.view, frame);
         }
-        if (wrong == kSound)
-            wrong = check_addresses(worker, mbuf, filter.view, frame);
-        if (wrong != kSound) {
-            if (wrong != kTaken)
-                worker.drop(mbuf, wrong);
+        if (!verdict.is_sound()) {
+            worker.drop(mbuf, verdict.reason());
             return false;
         }
         meta.from_peer = kNoPeer;

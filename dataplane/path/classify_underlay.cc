@@ -28,8 +28,8 @@ struct Outer {
     bool fragment = false;
 };
 
-Drop parse_outer_ipv4(Outer& outer, const PortView& view, rte_mbuf* mbuf,
-                      uint16_t l3_offset) noexcept {
+Verdict parse_outer_ipv4(Outer& outer, const PortView& view, rte_mbuf* mbuf,
+                         uint16_t l3_offset) noexcept {
     const auto* ip = header_at<rte_ipv4_hdr>(mbuf, l3_offset);
     outer = Outer{.l4_offset = static_cast<uint16_t>(l3_offset + rte_ipv4_hdr_len(ip)),
                   .proto = ip->next_proto_id,
@@ -39,15 +39,15 @@ Drop parse_outer_ipv4(Outer& outer, const PortView& view, rte_mbuf* mbuf,
     return is_ours_v4(view, ip->dst_addr) ? kSound : Drop::not_for_us;
 }
 
-Drop parse_outer_ipv6(Outer& outer, const PortView& view, rte_mbuf* mbuf,
-                      uint16_t l3_offset) noexcept {
+Verdict parse_outer_ipv6(Outer& outer, const PortView& view, rte_mbuf* mbuf,
+                         uint16_t l3_offset) noexcept {
     const auto* ip = header_at<rte_ipv6_hdr>(mbuf, l3_offset);
     outer = Outer{.l4_offset = static_cast<uint16_t>(l3_offset + kIpv6Len),
                   .proto = ip->proto,
                   .tos = ipv6_traffic_class(*ip),
                   .v6 = true};
     if (IpAddress::v6(ip->src_addr).is_unspecified())
-        return Drop::martian;
+        return Drop::martian_source;
     if (ip->proto == kProtoFragment) {
         if (mbuf->data_len < outer.l4_offset + sizeof(FragmentHeader))
             return Drop::too_short;
@@ -59,7 +59,7 @@ Drop parse_outer_ipv6(Outer& outer, const PortView& view, rte_mbuf* mbuf,
 
 // UDP as W02 and W44 want it: bytes behind the datagram are cut, a zero checksum is for IPv4 only.
 // The sum itself is not verified: every message that counts is authenticated.
-Drop check_udp(rte_mbuf* mbuf, Outer outer, const Snapshot& snapshot) noexcept {
+Verdict check_udp(rte_mbuf* mbuf, Outer outer, const Snapshot& snapshot) noexcept {
     const uint32_t available = mbuf->data_len - outer.l4_offset;
     if (available < kUdpLen)
         return Drop::too_short;
@@ -185,22 +185,22 @@ void take_fragment(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer,
 bool accept_outer(Worker& worker, const Snapshot& snapshot, const PortView& view, rte_mbuf* mbuf,
                   Frame frame, Batch& fragments) noexcept {
     Outer outer;
-    Drop wrong = frame.ether_type == RTE_ETHER_TYPE_IPV4
-                     ? parse_outer_ipv4(outer, view, mbuf, frame.l3_offset)
-                     : parse_outer_ipv6(outer, view, mbuf, frame.l3_offset);
-    if (wrong == kSound && outer.fragment) {
+    Verdict verdict = frame.ether_type == RTE_ETHER_TYPE_IPV4
+                          ? parse_outer_ipv4(outer, view, mbuf, frame.l3_offset)
+                          : parse_outer_ipv6(outer, view, mbuf, frame.l3_offset);
+    if (verdict.is_sound() && outer.fragment) {
         take_fragment(worker, mbuf, frame, outer, fragments);
         return false;
     }
-    if (wrong == kSound && outer.proto == (outer.v6 ? kProtoIcmp6 : kProtoIcmp)) {
+    if (verdict.is_sound() && outer.proto == (outer.v6 ? kProtoIcmp6 : kProtoIcmp)) {
         take_underlay_icmp(worker, mbuf, frame, outer);
         return false;
     }
-    if (wrong == kSound)
-        wrong = outer.proto == kProtoUdp ? check_udp(mbuf, outer, snapshot) : Drop::not_for_us;
-    if (wrong == kSound)
+    if (verdict.is_sound())
+        verdict = outer.proto == kProtoUdp ? check_udp(mbuf, outer, snapshot) : Drop::not_for_us;
+    if (verdict.is_sound())
         return accept_message(worker, mbuf, frame, outer);
-    worker.drop(mbuf, wrong);
+    worker.drop(mbuf, verdict.reason());
     return false;
 }
 
@@ -230,13 +230,13 @@ void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId po
             take_plain(mbuf, plain.l3_offset());
             return true;
         }
-        const Drop wrong = check_frame(frame, mbuf, filter);
-        if (wrong == kSound && !resolves_neighbors(mbuf, frame))
+        const Verdict verdict = check_frame(frame, mbuf, filter);
+        if (verdict.is_sound() && !resolves_neighbors(mbuf, frame))
             return accept_outer(worker, snapshot, filter.view, mbuf, frame, fragments);
-        if (wrong == kSound)
+        if (verdict.is_sound())
             punt_resolution(worker, mbuf, frame);
         else
-            worker.drop(mbuf, wrong);
+            worker.drop(mbuf, verdict.reason());
         return false;
     });
 }

@@ -4,7 +4,7 @@
 // Out:   the same; datagrams that exceed the link's MTU as fragments (RFC 791; RFC 8200, 4.5). Runs
 //        where a narrow link has to carry IPv6 packets of up to 1280 bytes, which the layer below
 //        IPv6 must do (RFC 8200, 5): nothing else that is too big gets so far.
-// Drops: no_mbuf.
+// Drops: no_mbuf, batch_full.
 
 #include <algorithm>
 
@@ -88,15 +88,14 @@ void cut(Worker& worker, Batch& out, rte_mbuf* mbuf) noexcept {
     const Whole whole = take_apart(worker, mbuf);
     Batch fragments;
     for (uint32_t offset = 0; offset < whole.payload_len; offset += whole.room) {
+        const bool full = out.size() + fragments.size() == Batch::kCapacity;
         rte_mbuf* const fragment =
-            out.size() + fragments.size() == Batch::kCapacity
-                ? nullptr
-                : make_fragment(worker, whole, static_cast<uint16_t>(offset));
+            full ? nullptr : make_fragment(worker, whole, static_cast<uint16_t>(offset));
         if (fragment == nullptr) {
             for (rte_mbuf* made : fragments)
                 rte_pktmbuf_free(made);
             fragments.clear();
-            worker.drop(mbuf, Drop::no_mbuf);
+            worker.drop(mbuf, full ? Drop::batch_full : Drop::no_mbuf);
             return;
         }
         fragments.push(fragment);
@@ -117,7 +116,7 @@ void cut_outer_stage(Worker& worker, Batch& batch) noexcept {
         if (mbuf->data_len - link.ip_offset > outer_mtu(link))
             cut(worker, out, mbuf);
         else if (out.full())
-            worker.drop(mbuf, Drop::no_mbuf);
+            worker.drop(mbuf, Drop::batch_full);
         else
             out.push(mbuf);
     }

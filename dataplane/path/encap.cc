@@ -2,7 +2,7 @@
 
 // In:    WireGuard messages with their link and outer TOS.
 // Out:   whole frames: the link's prepared headers in front, lengths, ECN and checksums filled in.
-// Drops: no_mbuf (no headroom), unresolved_neighbor (the path's next hop has not answered yet).
+// Drops: no_headroom, unresolved_neighbor (the path's next hop has not answered yet).
 
 #include "dataplane/api/packet.h"
 #include "dataplane/path/stages.h"
@@ -38,9 +38,7 @@ namespace {
 }  // namespace
 
 bool encapsulate(Packet& packet, const Link& link, uint8_t dscp_ecn) noexcept {
-    rte_mbuf* const mbuf = packet.release();
-    packet = Packet{mbuf};
-    return prepend_outer(mbuf, link, dscp_ecn, nullptr);
+    return prepend_outer(packet.get(), link, dscp_ecn, nullptr);
 }
 
 void encap_stage(Worker& worker, Batch& batch) noexcept {
@@ -54,7 +52,7 @@ void encap_stage(Worker& worker, Batch& batch) noexcept {
         meta.departure_port = link.port;
         if (prepend_outer(mbuf, link, meta.outer_tos, &worker.shared))
             return true;
-        worker.drop(mbuf, Drop::no_mbuf);
+        worker.drop(mbuf, Drop::no_headroom);
         return false;
     });
 }

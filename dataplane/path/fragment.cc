@@ -5,9 +5,11 @@
 //        IPv6 of up to 1280 bytes for a peer stays as it is: its datagram is to be cut instead
 //        (RFC 8200, 5). True when there is such.
 // Errors: too_big, for IPv6 and IPv4 with DF (W43).
-// Drops: no_mbuf.
+// Drops: no_mbuf, batch_full, too_big (more pieces than a packet may have).
 
 #include <rte_ip_frag.h>
+
+#include <cerrno>
 
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/wire.h"
@@ -28,7 +30,8 @@ bool may_fragment(rte_mbuf* mbuf) noexcept {
 
 // The pieces inherit what the packet knows; their checksums are made here, for no port does it
 // under encryption.
-uint16_t cut(Worker& worker, std::array<rte_mbuf*, kMaxPieces>& pieces, rte_mbuf* mbuf) noexcept {
+// The number of pieces, or a negative errno.
+int32_t cut(Worker& worker, std::array<rte_mbuf*, kMaxPieces>& pieces, rte_mbuf* mbuf) noexcept {
     const PacketMeta& meta = meta_of(mbuf);
     // The library cuts payload at multiples of eight only when the MTU says so.
     const uint16_t header_len = rte_ipv4_hdr_len(header_at<rte_ipv4_hdr>(mbuf));
@@ -36,32 +39,29 @@ uint16_t cut(Worker& worker, std::array<rte_mbuf*, kMaxPieces>& pieces, rte_mbuf
     const int32_t nb_pieces = rte_ipv4_fragment_copy_nonseg_packet(
         mbuf, pieces.data(), kMaxPieces, static_cast<uint16_t>(header_len + payload_len),
         worker.shared.pool);
-    if (nb_pieces <= 0)
-        return 0;
-    const auto nb_made = static_cast<uint16_t>(nb_pieces);
-    for (uint16_t i = 0; i < nb_made; ++i) {
-        meta_of(pieces[i]) = meta;
-        auto* ip = header_at<rte_ipv4_hdr>(pieces[i]);
+    for (int32_t i = 0; i < nb_pieces; ++i) {
+        meta_of(pieces[static_cast<size_t>(i)]) = meta;
+        auto* ip = header_at<rte_ipv4_hdr>(pieces[static_cast<size_t>(i)]);
         ip->hdr_checksum = 0;
         ip->hdr_checksum = static_cast<uint16_t>(~rte_raw_cksum(ip, rte_ipv4_hdr_len(ip)));
     }
-    return nb_made;
+    return nb_pieces;
 }
 
 void fragment(Worker& worker, Batch& out, rte_mbuf* mbuf) noexcept {
     std::array<rte_mbuf*, kMaxPieces> pieces;
-    const uint16_t nb_pieces = cut(worker, pieces, mbuf);
-    if (nb_pieces == 0) {
-        worker.drop(mbuf, Drop::no_mbuf);
+    const int32_t nb_pieces = cut(worker, pieces, mbuf);
+    if (nb_pieces <= 0) {
+        worker.drop(mbuf, nb_pieces == -ENOMEM ? Drop::no_mbuf : Drop::too_big);
         return;
     }
-    worker.counters.originated_packets.add(nb_pieces - 1U);
+    worker.counters.originated_packets.add(static_cast<uint64_t>(nb_pieces) - 1);
     rte_pktmbuf_free(mbuf);
-    for (uint16_t i = 0; i < nb_pieces; ++i) {
+    for (rte_mbuf* piece : std::span{pieces}.first(static_cast<size_t>(nb_pieces))) {
         if (out.full())
-            worker.drop(pieces[i], Drop::no_mbuf);
+            worker.drop(piece, Drop::batch_full);
         else
-            out.push(pieces[i]);
+            out.push(piece);
     }
 }
 
@@ -91,7 +91,7 @@ bool fragment_stage(Worker& worker, Batch& batch, Batch& errors, TooNarrow polic
         if (passes && !out.full()) {
             out.push(mbuf);
         } else if (passes) {
-            worker.drop(mbuf, Drop::no_mbuf);
+            worker.drop(mbuf, Drop::batch_full);
         } else if (may_fragment(mbuf)) {
             fragment(worker, out, mbuf);
         } else {

@@ -25,6 +25,7 @@ constexpr uint8_t kErrorTosV4 = 0xc0;  // internetwork control (RFC 1812, 4.3.2.
 
 struct ErrorKind {
     Drop reason;
+    Stage stage;  // that asked for it
     uint8_t type_v4, code_v4;
     uint8_t type_v6, code_v6;
 };
@@ -32,18 +33,19 @@ struct ErrorKind {
 constexpr ErrorKind kind_of(IcmpError error) noexcept {
     switch (error) {
         case IcmpError::ttl_expired:
-            return {Drop::ttl_expired, kIcmpTimeExceeded, 0, kIcmp6TimeExceeded, 0};
+            return {Drop::ttl_expired, Stage::route, kIcmpTimeExceeded, 0, kIcmp6TimeExceeded, 0};
         case IcmpError::no_endpoint:
-            return {Drop::no_endpoint, kIcmpUnreachable, 1, kIcmp6Unreachable, 3};
+            return {Drop::no_endpoint, Stage::path, kIcmpUnreachable, 1, kIcmp6Unreachable, 3};
         case IcmpError::no_listener:
-            return {Drop::local_no_listener, kIcmpUnreachable, 3, kIcmp6Unreachable, 4};
+            return {
+                Drop::local_no_listener, Stage::route, kIcmpUnreachable, 3, kIcmp6Unreachable, 4};
         case IcmpError::too_big:
-            return {Drop::too_big, kIcmpUnreachable, 4, kIcmp6TooBig, 0};
+            return {Drop::too_big, Stage::fragment, kIcmpUnreachable, 4, kIcmp6TooBig, 0};
         case IcmpError::none:
         case IcmpError::no_route:
             break;
     }
-    return {Drop::no_route, kIcmpUnreachable, 0, kIcmp6Unreachable, 0};
+    return {Drop::no_route, Stage::route, kIcmpUnreachable, 0, kIcmp6Unreachable, 0};
 }
 
 // A clock that may lag behind by one burst's worth: each error pushes it on by its share.
@@ -182,12 +184,12 @@ bool answer(Worker& worker, const Snapshot& snapshot, rte_mbuf* mbuf) noexcept {
 void icmp_error_stage(Worker& worker, const Snapshot& snapshot, Batch& errors) noexcept {
     errors.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);
-        const Drop reason = kind_of(meta.error).reason;
+        const ErrorKind kind = kind_of(meta.error);
         if (!answer(worker, snapshot, mbuf)) {
-            worker.drop(mbuf, reason);
+            worker.drop(mbuf, kind.reason, kind.stage);
             return false;
         }
-        worker.counters.drops[static_cast<size_t>(reason)].add(1);
+        worker.counters.drops.add(kind.reason, kind.stage);
         worker.counters.originated_packets.add(1);
         meta.error = IcmpError::none;
         meta.from_peer = kNoPeer;
@@ -196,8 +198,10 @@ void icmp_error_stage(Worker& worker, const Snapshot& snapshot, Batch& errors) n
 }
 
 void drop_errors(Worker& worker, Batch& errors) noexcept {
-    for (rte_mbuf* mbuf : errors)
-        worker.drop(mbuf, kind_of(meta_of(mbuf).error).reason);
+    for (rte_mbuf* mbuf : errors) {
+        const ErrorKind kind = kind_of(meta_of(mbuf).error);
+        worker.drop(mbuf, kind.reason, kind.stage);
+    }
     errors.clear();
 }
 

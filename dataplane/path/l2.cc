@@ -3,7 +3,7 @@
 // In:    IP packets for a LAN port, with their forwarding entry.
 // Out:   Ethernet frames to the next hop's MAC.
 // Punts: unresolved_neighbor: control asks by ARP or ND, the packet waits there.
-// Drops: no_mbuf (no headroom).
+// Drops: no_headroom.
 
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/wire.h"
@@ -91,7 +91,7 @@ void l2_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
         }
         if (prepend_ethernet(mbuf, ip_version(mbuf) == 4 ? prepared.v4 : prepared.v6, *mac))
             return true;
-        worker.drop(mbuf, Drop::no_mbuf);
+        worker.drop(mbuf, Drop::no_headroom);
         return false;
     });
 }

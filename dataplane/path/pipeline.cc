@@ -26,6 +26,7 @@ template <typename Function>
 void timed(Worker& worker, Stage stage, Batch& batch, Function function) noexcept {
     if (batch.empty())
         return;
+    worker.stage = stage;
     StageCounters& counters = worker.counters.stages[static_cast<size_t>(stage)];
     counters.batches.add(1);
     counters.packets.add(batch.size());

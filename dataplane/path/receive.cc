@@ -36,8 +36,10 @@ unsigned Worker::turn() noexcept {
         receive_ports(snapshot) + receive_inbox(snapshot) + receive_injections(snapshot);
     if (nb_packets > 0)
         flush_all();
-    if (now_tsc >= reassembly.next_expiry_tsc()) [[unlikely]]
+    if (now_tsc >= reassembly.next_expiry_tsc()) [[unlikely]] {
+        stage = Stage::reassemble;
         expire_fragments(*this, now_tsc);
+    }
     return nb_packets;
 }
 
@@ -50,11 +52,11 @@ unsigned Worker::receive_ports(const Snapshot& snapshot) noexcept {
         if (batch.empty())
             continue;
         const uint64_t nb_bytes = fetch(batch);
-        StageCounters& stage = counters.stages[static_cast<size_t>(Stage::rx)];
-        stage.batches.add(1);
-        stage.packets.add(batch.size());
+        StageCounters& rx_stage = counters.stages[static_cast<size_t>(Stage::rx)];
+        rx_stage.batches.add(1);
+        rx_stage.packets.add(batch.size());
         const uint64_t end_tsc = rte_rdtsc();
-        stage.cycles.add(end_tsc - stage_tsc);
+        rx_stage.cycles.add(end_tsc - stage_tsc);
         stage_tsc = end_tsc;
         counters.rx_packets.add(batch.size());
         counters.ports[rx.port].rx_packets.add(batch.size());
@@ -74,6 +76,7 @@ unsigned Worker::receive_inbox(const Snapshot& snapshot) noexcept {
         rte_ring_dequeue_burst(parts.inbox, objects.data(), kBurst, nullptr);
     if (nb_packets == 0)
         return 0;
+    stage = Stage::tx;  // of frames that are sent as they are
     stage_tsc = rte_rdtsc();
     counters.handover_in_packets.add(nb_packets);
     Batch to_reassemble, to_open, to_route;
@@ -106,6 +109,7 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
         rte_ring_dequeue_burst(parts.injections, objects.data(), kBurst, nullptr);
     if (nb_packets == 0)
         return 0;
+    stage = Stage::tx;  // of frames that are sent as they are
     stage_tsc = rte_rdtsc();
     counters.injected_packets.add(nb_packets);
     Batch to_route, to_seal, to_links;

@@ -7,10 +7,11 @@
 //        may be an IPv6 packet of up to 1280 bytes has to get through (RFC 8200, 5); hop limit
 //        (lowered), DSCP and ECN are carried over, so that what loops dies, and congestion is told
 //        end to end.
-// Drops: no_endpoint (the link is gone), ttl_expired, too_big, no_mbuf (no headroom).
+// Drops: no_endpoint (the link is gone), ttl_expired, too_big, no_headroom.
 
 #include <algorithm>
 
+#include "dataplane/packet/verdict.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/ports/port.h"
 #include "dataplane/wire/outer.h"
@@ -85,10 +86,7 @@ void rewrite_ipv6(uint8_t* l3, uint16_t message_len, const Carried& carried) noe
     reinterpret_cast<rte_ipv6_hdr*>(l3)->hop_limits = carried.hop_limit - 1;
 }
 
-// kSound, or why the datagram does not travel on.
-constexpr Drop kSound = Drop::nb_reasons;
-
-Drop rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
+Verdict rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
     const Carried carried = carried_from(mbuf);
     if (carried.hop_limit <= 1)
         return Drop::ttl_expired;
@@ -96,7 +94,7 @@ Drop rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
     if (message_len > std::max(link.mtu_bytes, kIpv6MinMtu) + kMinTransportLen)
         return Drop::too_big;
     if (!prepend(mbuf, link.header_len))
-        return Drop::no_mbuf;
+        return Drop::no_headroom;
     auto* frame = header_at<uint8_t>(mbuf);
     copy_header(frame, link);
     mbuf->ol_flags = 0;
@@ -125,9 +123,9 @@ bool relay_stage(Worker& worker, Batch& relayed) noexcept {
         PacketMeta& meta = meta_of(mbuf);
         const Link* link = meta.link;
         const uint16_t message_len = mbuf->data_len;
-        const Drop wrong = link == nullptr ? Drop::no_endpoint : rewrite(worker, mbuf, *link);
-        if (wrong != kSound) {
-            worker.drop(mbuf, wrong);
+        const Verdict verdict = link == nullptr ? Drop::no_endpoint : rewrite(worker, mbuf, *link);
+        if (!verdict.is_sound()) {
+            worker.drop(mbuf, verdict.reason());
             return false;
         }
         any_too_long = any_too_long || is_too_long(*link, message_len);

@@ -101,17 +101,18 @@ bool stays_on_link(const Snapshot& snapshot, const ForwardingEntry& entry, const
     return on_a_port && std::ranges::count(snapshot.ports[entry.port].addresses, source) != 0;
 }
 
-// nb_reasons, or why the packet goes nowhere, wherever the route leads.
-Drop check_scope(const Snapshot& snapshot, const ForwardingEntry& entry, rte_mbuf* mbuf) noexcept {
+// Whether the packet may go anywhere at all, wherever the route leads.
+Verdict check_scope(const Snapshot& snapshot, const ForwardingEntry& entry,
+                    rte_mbuf* mbuf) noexcept {
     const bool v4 = ip_version(mbuf) == 4;
     const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf);
     const auto* ip6 = header_at<rte_ipv6_hdr>(mbuf);
     const IpAddress destination = v4 ? IpAddress::v4(ip4->dst_addr) : IpAddress::v6(ip6->dst_addr);
-    const Drop wrong = check_destination_scope(destination);
-    if (wrong != Drop::link_local)
-        return wrong;
+    const Verdict verdict = check_destination_scope(destination);
+    if (verdict != Drop::link_local)
+        return verdict;
     const IpAddress source = v4 ? IpAddress::v4(ip4->src_addr) : IpAddress::v6(ip6->src_addr);
-    return stays_on_link(snapshot, entry, meta_of(mbuf), source) ? Drop::nb_reasons : wrong;
+    return stays_on_link(snapshot, entry, meta_of(mbuf), source) ? kSound : verdict;
 }
 
 void forward_to(Worker& worker, rte_mbuf* mbuf, const Snapshot& snapshot,
@@ -144,8 +145,8 @@ void route_stage(Worker& worker, const Snapshot& snapshot, Batch& batch, Routed&
         const ForwardingEntry& entry = snapshot.entries[forward];
         meta_of(mbuf).forward = forward;
         if (looked_up.maybe_special) {
-            if (const Drop wrong = check_scope(snapshot, entry, mbuf); wrong != Drop::nb_reasons) {
-                worker.drop(mbuf, wrong);
+            if (const Verdict verdict = check_scope(snapshot, entry, mbuf); !verdict.is_sound()) {
+                worker.drop(mbuf, verdict.reason());
                 return false;
             }
         }

@@ -19,7 +19,7 @@ bool embeds_v4(const IpAddress& address) noexcept {
 
 }  // namespace
 
-Drop check_destination_scope(const IpAddress& destination) noexcept {
+Verdict check_destination_scope(const IpAddress& destination) noexcept {
     if (destination.is_link_local())
         return Drop::link_local;
     if (destination.is_multicast())
@@ -28,16 +28,18 @@ Drop check_destination_scope(const IpAddress& destination) noexcept {
         return Drop::broadcast;
     const bool this_network = destination.is_v4() && destination.bytes[0] == 0;
     if (destination.is_loopback() || destination.is_unspecified() || this_network)
-        return Drop::martian;
+        return Drop::martian_destination;
     const bool reserved =
         destination.is_v4() ? (destination.bytes[0] & 0xf0) == 0xf0 : embeds_v4(destination);
-    return reserved ? Drop::reserved : Drop::nb_reasons;
+    return reserved ? Drop::reserved : kSound;
 }
 
-Drop check_source_scope(const IpAddress& source) noexcept {
-    const Drop wrong = check_destination_scope(source);
+Verdict check_source_scope(const IpAddress& source) noexcept {
+    const Verdict verdict = check_destination_scope(source);
     // A group or everybody sends nothing.
-    return wrong == Drop::multicast || wrong == Drop::broadcast ? Drop::martian : wrong;
+    const bool martian = verdict == Drop::multicast || verdict == Drop::broadcast ||
+                         verdict == Drop::martian_destination;
+    return martian ? Drop::martian_source : verdict;
 }
 
 }  // namespace meshgate

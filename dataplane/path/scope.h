@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "base/address.h"
-#include "dataplane/api/drop.h"
+#include "dataplane/packet/verdict.h"
 
 // Addresses that mean something on one link, or nowhere: no packet from or to them is carried on
 // (RFC 1812, 4.2.2.11, 5.3.5.1 and 5.3.7; RFC 3927, 7; RFC 4291, 2.5.6). Site-local ones are like
@@ -27,8 +27,8 @@ inline constexpr std::array<uint8_t, 256> kFirstOctets = [] {
     return octets;
 }();
 
-// Why a packet from there, or to there, does not leave its link; nb_reasons where it may.
-Drop check_source_scope(const IpAddress& source) noexcept;
-Drop check_destination_scope(const IpAddress& destination) noexcept;
+// Whether a packet from there, or to there, may leave its link.
+Verdict check_source_scope(const IpAddress& source) noexcept;
+Verdict check_destination_scope(const IpAddress& destination) noexcept;
 
 }  // namespace meshgate

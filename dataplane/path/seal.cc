@@ -3,11 +3,11 @@
 // In:    inner IP packets (or none: keepalives) with peer and link.
 // Out:   transport data messages, data at the message. The whole burst is one AEAD batch.
 // Punts: no_session: packets wait in control while a handshake runs. Nothing leaves in plaintext.
-// Drops: no_session (keepalives, and what control sends by a link), no_mbuf (no room behind the
-//        packet).
+// Drops: no_session (keepalives, and what control sends by a link), no_headroom, no_tailroom.
 
 #include <algorithm>
 
+#include "dataplane/packet/verdict.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/wire.h"
 
@@ -77,14 +77,16 @@ uint8_t outer_tos_for(rte_mbuf* mbuf) noexcept {
 }
 
 // Pads (W04), makes room for header and tag, and says what the AEAD shall do.
-bool prepare(AeadJob& job, rte_mbuf* mbuf, const Keypair& keypair, uint64_t counter) noexcept {
+Verdict prepare(AeadJob& job, rte_mbuf* mbuf, const Keypair& keypair, uint64_t counter) noexcept {
     const uint32_t inner_len = mbuf->data_len;
     const uint32_t aligned_len = (inner_len + kPadding - 1) / kPadding * kPadding;
     const uint32_t padded_len =
         std::max(inner_len, std::min<uint32_t>(aligned_len, meta_of(mbuf).mtu_bytes));
     const uint32_t end = mbuf->data_off + padded_len + kTagLen;
-    if (end > mbuf->buf_len || mbuf->data_off < sizeof(TransportHeader))
-        return false;
+    if (end > mbuf->buf_len)
+        return Drop::no_tailroom;
+    if (mbuf->data_off < sizeof(TransportHeader))
+        return Drop::no_headroom;
     // Padding is shorter than the tag, which will be written over the rest of this.
     static_assert(kPadding <= kTagLen);
     auto* inner = header_at<uint8_t>(mbuf);
@@ -100,7 +102,7 @@ bool prepare(AeadJob& job, rte_mbuf* mbuf, const Keypair& keypair, uint64_t coun
     job.counter = counter;
     job.data = inner;
     job.len = padded_len;
-    return true;
+    return kSound;
 }
 
 void count_sent(PeerActivity& activity, uint64_t now_tsc, bool data,
@@ -127,8 +129,9 @@ void seal_stage(Worker& worker, Batch& batch, WithoutSession policy) noexcept {
         }
         meta.outer_tos = outer_tos_for(mbuf);
         const bool data = mbuf->data_len != 0;
-        if (!prepare(jobs[nb_jobs], mbuf, *keypair, activity.reserved.next++)) {
-            worker.drop(mbuf, Drop::no_mbuf);
+        const Verdict verdict = prepare(jobs[nb_jobs], mbuf, *keypair, activity.reserved.next++);
+        if (!verdict.is_sound()) {
+            worker.drop(mbuf, verdict.reason());
             return false;
         }
         count_sent(activity, worker.now_tsc, data, mbuf->data_len);

@@ -16,7 +16,7 @@ namespace meshgate {
 
 namespace {
 
-Drop check_scope(rte_mbuf* mbuf) noexcept {
+Verdict check_scope(rte_mbuf* mbuf) noexcept {
     return check_source_scope(ip_version(mbuf) == 4
                                   ? IpAddress::v4(header_at<rte_ipv4_hdr>(mbuf)->src_addr)
                                   : IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->src_addr));
@@ -38,10 +38,10 @@ void source_check_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) 
             entry.kind == ForwardKind::peer && entry.peer == meta_of(mbuf).from_peer;
         if (theirs && !looked_up.maybe_special)
             return true;
-        const Drop wrong = check_scope(mbuf);
-        if (theirs && wrong == Drop::nb_reasons)
+        const Verdict verdict = check_scope(mbuf);
+        if (theirs && verdict.is_sound())
             return true;
-        worker.drop(mbuf, wrong == Drop::nb_reasons ? Drop::source_not_allowed : wrong);
+        worker.drop(mbuf, verdict.is_sound() ? Drop::source_not_allowed : verdict.reason());
         return false;
     };
     if (looked_up.nb_v6 == 0) {

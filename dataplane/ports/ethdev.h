@@ -10,7 +10,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "dataplane/api/dataplane.h"
+#include "dataplane/api/options.h"
 #include "dataplane/ports/device.h"
 #include "dataplane/ports/mempool.h"
 #include "dataplane/ports/packet_socket.h"

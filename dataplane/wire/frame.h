@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "dataplane/api/drop.h"
 #include "dataplane/api/snapshot.h"
+#include "dataplane/packet/verdict.h"
 #include "dataplane/wire/wire.h"
 
 // What both classify stages do with every frame.
 
 namespace meshgate {
-
-// What is wrong with a frame, or nb_reasons.
-constexpr Drop kSound = Drop::nb_reasons;
 
 // What a port's frames are held against, made ready once per batch.
 struct FrameFilter {
@@ -48,7 +45,7 @@ struct Frame {
 
 // VLAN rules: a port with a tag takes frames with that tag only; one without takes untagged ones,
 // and those with tag 0 (priority only).
-inline Drop parse_ethernet(Frame& frame, rte_mbuf* mbuf, const FrameFilter& filter) noexcept {
+inline Verdict parse_ethernet(Frame& frame, rte_mbuf* mbuf, const FrameFilter& filter) noexcept {
     if (mbuf->data_len < kEtherLen || mbuf->nb_segs != 1)
         return Drop::too_short;
     frame.ether = header_at<rte_ether_hdr>(mbuf);
@@ -71,7 +68,7 @@ inline Drop parse_ethernet(Frame& frame, rte_mbuf* mbuf, const FrameFilter& filt
 }
 
 // Cuts what stands behind the IP packet: Ethernet padding, or bytes nobody accounts for.
-inline Drop trim(rte_mbuf* mbuf, uint16_t l3_offset, uint32_t ip_len) noexcept {
+inline Verdict trim(rte_mbuf* mbuf, uint16_t l3_offset, uint32_t ip_len) noexcept {
     if (l3_offset + ip_len > mbuf->data_len)
         return Drop::truncated;
     if (l3_offset + ip_len < mbuf->data_len)
@@ -85,9 +82,8 @@ inline bool is_martian_source(uint32_t source_be) noexcept {
     return (source >> 28) == 0xe || (source >> 24) == 127 || source + 1 <= 1;
 }
 
-// The IPv4 header: sound, its checksum right; cuts what stands behind the packet.
-// kSound, or what is wrong.
-inline Drop check_ipv4(rte_mbuf* mbuf, Frame frame) noexcept {
+// The IPv4 header and its checksum; cuts what stands behind the packet.
+inline Verdict check_ipv4(rte_mbuf* mbuf, Frame frame) noexcept {
     if (mbuf->data_len < frame.l3_offset + kIpv4Len)
         return Drop::too_short;
     const auto* ip = &frame.l3<rte_ipv4_hdr>();
@@ -95,25 +91,25 @@ inline Drop check_ipv4(rte_mbuf* mbuf, Frame frame) noexcept {
     const uint16_t total_len = rte_be_to_cpu_16(ip->total_length);
     if ((ip->version_ihl >> 4) != 4 || header_len < kIpv4Len || total_len < header_len)
         return Drop::bad_ip_header;
-    if (const Drop wrong = trim(mbuf, frame.l3_offset, total_len); wrong != kSound)
-        return wrong;
+    if (const Verdict verdict = trim(mbuf, frame.l3_offset, total_len); !verdict.is_sound())
+        return verdict;
     const uint64_t verdict = mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
     if (verdict != RTE_MBUF_F_RX_IP_CKSUM_GOOD && !ipv4_checksum_right(ip, header_len))
         return Drop::bad_ip_checksum;
-    return is_martian_source(ip->src_addr) ? Drop::martian : kSound;
+    return is_martian_source(ip->src_addr) ? Drop::martian_source : kSound;
 }
 
-inline Drop check_ipv6(rte_mbuf* mbuf, Frame frame) noexcept {
+inline Verdict check_ipv6(rte_mbuf* mbuf, Frame frame) noexcept {
     if (mbuf->data_len < frame.l3_offset + kIpv6Len)
         return Drop::too_short;
     const auto* ip = &frame.l3<rte_ipv6_hdr>();
     if ((rte_be_to_cpu_32(ip->vtc_flow) >> 28) != 6)
         return Drop::bad_ip_header;
     const uint32_t ip_len = kIpv6Len + uint32_t{rte_be_to_cpu_16(ip->payload_len)};
-    if (const Drop wrong = trim(mbuf, frame.l3_offset, ip_len); wrong != kSound)
-        return wrong;
+    if (const Verdict verdict = trim(mbuf, frame.l3_offset, ip_len); !verdict.is_sound())
+        return verdict;
     const IpAddress source = IpAddress::v6(ip->src_addr);
-    return source.is_multicast() || source.is_loopback() ? Drop::martian : kSound;
+    return source.is_multicast() || source.is_loopback() ? Drop::martian_source : kSound;
 }
 
 // A multicast router asks who listens to what (RFC 3810, section 5.1): the ICMPv6 message stands
@@ -138,10 +134,10 @@ inline bool is_neighbor_discovery(rte_mbuf* mbuf, Frame frame) noexcept {
 }
 
 // Everything up to the IP packet, for both sides: Ethernet, VLAN, destination MAC, the IP header.
-// kSound, or what is wrong. IPv4 and IPv6 packets end where their header says.
-inline Drop check_frame(Frame& frame, rte_mbuf* mbuf, const FrameFilter& filter) noexcept {
-    if (const Drop wrong = parse_ethernet(frame, mbuf, filter); wrong != kSound)
-        return wrong;
+// IPv4 and IPv6 packets end where their header says.
+inline Verdict check_frame(Frame& frame, rte_mbuf* mbuf, const FrameFilter& filter) noexcept {
+    if (const Verdict verdict = parse_ethernet(frame, mbuf, filter); !verdict.is_sound())
+        return verdict;
     switch (frame.ether_type) {
         case RTE_ETHER_TYPE_IPV4:
             return check_ipv4(mbuf, frame);

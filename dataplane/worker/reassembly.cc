@@ -43,11 +43,11 @@ const Reassembly::Pieces& Reassembly::add(Sink& sink, const FragmentKey& key,
     done_.nb = 0;
     const uint16_t index = find_or_make(sink, key, now_tsc);
     Entry& entry = entries_[index];
-    if (const Drop wrong = check(entry, fragment); wrong != Drop::nb_reasons) {
-        sink.drop(fragment.mbuf, wrong);
+    if (const Verdict verdict = check(entry, fragment); !verdict.is_sound()) {
+        sink.drop(fragment.mbuf, verdict.reason());
         // The network may deliver one twice; anything else spoils the datagram (RFC 5722).
         if (!is_repeated(entry, fragment)) {
-            drop_pieces(sink, entry, wrong);
+            drop_pieces(sink, entry, verdict.reason());
             entry.spoiled = true;
         }
         return done_;
@@ -120,8 +120,8 @@ uint16_t Reassembly::make(const Node& node, const FragmentKey& key, uint64_t now
     return index;
 }
 
-// nb_reasons where the fragment fits beside those that are here.
-Drop Reassembly::check(const Entry& entry, const Fragment& fragment) const noexcept {
+// Whether the fragment fits beside those that are here.
+Verdict Reassembly::check(const Entry& entry, const Fragment& fragment) const noexcept {
     if (entry.spoiled)
         return Drop::fragment_overlap;
     const uint32_t end = fragment.offset + fragment.len;
@@ -137,7 +137,7 @@ Drop Reassembly::check(const Entry& entry, const Fragment& fragment) const noexc
         if (!fragment.more && one.offset >= end)
             return Drop::fragment_overlap;
     }
-    return entry.pieces.nb == kMaxPieces ? Drop::fragment_limit : Drop::nb_reasons;
+    return entry.pieces.nb == kMaxPieces ? Drop::fragment_limit : kSound;
 }
 
 bool Reassembly::is_repeated(const Entry& entry, const Fragment& fragment) noexcept {

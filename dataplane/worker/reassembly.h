@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "dataplane/api/drop.h"
+#include "dataplane/packet/verdict.h"
 
 namespace meshgate {
 
@@ -91,7 +92,7 @@ private:
 
     uint16_t find_or_make(Sink& sink, const FragmentKey& key, uint64_t now_tsc) noexcept;
     uint16_t make(const Node& node, const FragmentKey& key, uint64_t now_tsc) noexcept;
-    Drop check(const Entry& entry, const Fragment& fragment) const noexcept;
+    Verdict check(const Entry& entry, const Fragment& fragment) const noexcept;
     static bool is_repeated(const Entry& entry, const Fragment& fragment) noexcept;
     void insert(Entry& entry, const Fragment& fragment) noexcept;
     void give_up(Sink& sink, uint16_t index, Drop reason) noexcept;

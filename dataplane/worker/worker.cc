@@ -76,8 +76,8 @@ void Worker::sleep() noexcept {
 
 // ---- where packets go ----
 
-void Worker::drop(rte_mbuf* mbuf, Drop reason) noexcept {
-    counters.drops[static_cast<size_t>(reason)].add(1);
+void Worker::drop(rte_mbuf* mbuf, Drop reason, Stage where) noexcept {
+    counters.drops.add(reason, where);
     if (reason == Drop::truncated) {
         const PortId port = meta_of(mbuf).arrival_port;
         if (mbuf->pkt_len > shared.ports[port]->longest_rx_bytes())
@@ -157,7 +157,7 @@ void Worker::flush_port(PortId port) noexcept {
     counters.ports[port].tx_bytes.add(nb_bytes);
     const Drop refusal = shared.ports[port]->is_bound() ? Drop::tx_full : Drop::port_unbound;
     for (uint16_t i = nb_sent; i < pending.size; ++i)
-        drop(pending.mbufs[i], refusal);
+        drop(pending.mbufs[i], refusal, Stage::tx);
     pending.size = 0;
 }
 

@@ -105,7 +105,9 @@ public:
     unsigned turn() noexcept;
 
     // ---- used by the stages ----
-    [[gnu::cold]] void drop(rte_mbuf* mbuf, Drop reason) noexcept;
+    // Counted for the stage that runs now, or for the one that is named.
+    [[gnu::cold]] void drop(rte_mbuf* mbuf, Drop reason) noexcept { drop(mbuf, reason, stage); }
+    [[gnu::cold]] void drop(rte_mbuf* mbuf, Drop reason, Stage where) noexcept;
     // To control's rings, with the arrival port in its PacketInfo; dropped and counted when full.
     void punt(rte_mbuf* mbuf, Punt reason) noexcept;
     // To another worker's inbox; dropped and counted when that is full.
@@ -122,7 +124,8 @@ public:
     WorkerParts parts;
     WorkerCounters counters;
     uint64_t now_tsc = 0;          // read once per turn
-    uint64_t stage_tsc = 0;        // when the stage that runs now began, see pipeline.cc
+    Stage stage = Stage::rx;       // that runs now, see pipeline.cc
+    uint64_t stage_tsc = 0;        // when it began
     uint64_t icmp_tokens_tsc = 0;  // token bucket of ICMP errors, see icmp_error.cc
     HandshakeGate handshake_gate;
     uint64_t fragments_paid_until_tsc = 0;  // see classify_underlay.cc

@@ -154,7 +154,11 @@ class Box(Host):
     def drops(self):
         """Reason -> count, of those that happened."""
         drops = self.show("show", "drops")["drops"]
-        return {drop["reason"]: drop["total"] for drop in drops if drop["total"]}
+        totals = {}
+        for drop in drops:
+            if drop["total"]:
+                totals[drop["reason"]] = totals.get(drop["reason"], 0) + drop["total"]
+        return totals
 
     def reload(self, check=True):
         self.write()

@@ -387,7 +387,7 @@ std::vector<std::string> World::take_events() {
     for (const auto& worker : workers_) {
         handovers += worker->counters.handover_out_packets.get();
         for (size_t i = 0; i < kNbDrops; ++i)
-            drops[i] += worker->counters.drops[i].get();
+            drops[i] += worker->counters.drops.get(static_cast<Drop>(i));
         for (size_t i = 0; i < kNbPunts; ++i)
             punts[i] += worker->counters.punts[i].get();
         Note note;
@@ -481,8 +481,8 @@ int64_t World::imbalance() const {
         sources += c.rx_packets.get() + c.injected_packets.get() + c.originated_packets.get() +
                    c.handover_in_packets.get();
         sinks += c.tx_packets.get() + c.handover_out_packets.get();
-        for (const Counter& drop : c.drops)
-            sinks += drop.get();
+        for (size_t i = 0; i < kNbDrops; ++i)
+            sinks += c.drops.get(static_cast<Drop>(i));
         for (const Counter& punt : c.punts)
             sinks += punt.get();
     }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/api/dataplane.h"
 #include "dataplane/ports/mempool.h"
 #include "dataplane/ports/port.h"
 #include "dataplane/worker/worker.h"

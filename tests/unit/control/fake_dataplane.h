@@ -32,13 +32,9 @@ public:
     // ---- for the test ----
     void punt(Punt reason, std::span<const uint8_t> bytes, PacketInfo info = {});
     std::vector<Sent> take_sent() { return std::exchange(sent, {}); }
-    uint64_t drops(Drop reason) const {
-        return control_counters_.drops[static_cast<size_t>(reason)].get();
-    }
+    uint64_t drops(Drop reason) const { return control_counters_.drops.get(reason); }
     // As a worker counts what it drops.
-    void count_worker_drop(Drop reason) {
-        worker_counters_.drops[static_cast<size_t>(reason)].add(1);
-    }
+    void count_worker_drop(Drop reason) { worker_counters_.drops.add(reason, usual_stage(reason)); }
     void count_worker_turn() { worker_counters_.turns.add(1); }
     static MacAddress mac_of(PortId port) { return {{2, 0, 0, 0, 1, static_cast<uint8_t>(port)}}; }
 
@@ -104,7 +100,7 @@ public:
     }
     const WorkerCounters& counters(unsigned) const override { return worker_counters_; }
     void count_drop(Drop reason, uint64_t nb_packets) override {
-        control_counters_.drops[static_cast<size_t>(reason)].add(nb_packets);
+        control_counters_.drops.add(reason, Stage::control, nb_packets);
     }
     const WorkerCounters& control_counters() const override { return control_counters_; }
     std::string aead_engine() const override { return "none"; }

@@ -260,8 +260,7 @@ TEST(Dataplane, DropsAndCountsWhatARingDoesNotHold) {
         ++nb_sent;
     EXPECT_EQ(nb_sent, 2048U);
     EXPECT_EQ(dataplane->mbufs_in_use(), 2048U);
-    const size_t reason = static_cast<size_t>(Drop::handover_full);
-    EXPECT_EQ(dataplane->control_counters().drops[reason].get(), 1U);
+    EXPECT_EQ(dataplane->control_counters().drops.get(Drop::handover_full, Stage::control), 1U);
 }
 
 TEST(Dataplane, FinishesWhatIsQueuedBeforeItStops) {
@@ -521,8 +520,7 @@ TEST(Dataplane, RelaysUntilTheHopLimitRunsOut) {
     const auto expired = [&] {
         uint64_t sum_of_workers = 0;
         for (unsigned worker = 0; worker < 2; ++worker)
-            sum_of_workers +=
-                dataplane->counters(worker).drops[static_cast<size_t>(Drop::ttl_expired)].get();
+            sum_of_workers += dataplane->counters(worker).drops.get(Drop::ttl_expired);
         return sum_of_workers;
     };
     ASSERT_TRUE(eventually([&] { return expired() == 1; }));

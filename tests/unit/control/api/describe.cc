@@ -22,7 +22,7 @@ Json drops() {
     for (size_t i = 0; i < kNbDrops; ++i) {
         const auto reason = static_cast<Drop>(i);
         rows.push_back({{"reason", to_string(reason)},
-                        {"stage", stage_of(reason)},
+                        {"stage", to_string(usual_stage(reason))},
                         {"help", help_for(reason)}});
     }
     return rows;

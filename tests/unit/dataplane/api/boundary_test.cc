@@ -142,7 +142,7 @@ TEST(Boundary, CountersAreReadWhileTheyAreWritten) {
         [&] {
             for (uint64_t n = 0; n < kNbAdded; ++n) {
                 counters.rx_packets.add(3);
-                counters.drops[static_cast<size_t>(Drop::bad_tag)].add(1);
+                counters.drops.add(Drop::bad_tag, Stage::open);
             }
         },
         [&](size_t reader) {
@@ -152,7 +152,7 @@ TEST(Boundary, CountersAreReadWhileTheyAreWritten) {
         });
     EXPECT_EQ(nb_backwards, 0U);
     EXPECT_EQ(counters.rx_packets.get(), 3 * kNbAdded);
-    EXPECT_EQ(counters.drops[static_cast<size_t>(Drop::bad_tag)].get(), kNbAdded);
+    EXPECT_EQ(counters.drops.get(Drop::bad_tag), kNbAdded);
 }
 
 // Every nonce once, whoever takes it (W03).

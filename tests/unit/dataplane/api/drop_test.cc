@@ -36,7 +36,7 @@ TEST(Drop, HasAUniqueNameAStageAndHelpForEveryReason) {
         EXPECT_TRUE(is_label(name)) << i;
         EXPECT_NE(name, "unknown");
         EXPECT_TRUE(names.insert(name).second) << name;
-        EXPECT_TRUE(stages.contains(stage_of(reason))) << name;
+        EXPECT_TRUE(stages.contains(to_string(usual_stage(reason)))) << name;
         const std::string help = help_for(reason);
         EXPECT_GT(help.size(), 10U) << name;
         EXPECT_TRUE(help.ends_with('.')) << name;
@@ -46,10 +46,20 @@ TEST(Drop, HasAUniqueNameAStageAndHelpForEveryReason) {
 
 TEST(Drop, SurvivesAValueOutsideTheEnumeration) {
     EXPECT_STREQ(to_string(Drop::nb_reasons), "unknown");
-    EXPECT_STREQ(stage_of(static_cast<Drop>(255)), "unknown");
+    EXPECT_EQ(usual_stage(static_cast<Drop>(255)), Stage::nb_stages);
     EXPECT_STREQ(help_for(static_cast<Drop>(255)), "unknown");
     EXPECT_STREQ(to_string(Punt::nb_reasons), "unknown");
     EXPECT_STREQ(to_string(Stage::nb_stages), "unknown");
+}
+
+TEST(DropCounters, TellStagesApart) {
+    DropCounters drops;
+    drops.add(Drop::handover_full, Stage::index);
+    drops.add(Drop::handover_full, Stage::tx, 2);
+    EXPECT_EQ(drops.get(Drop::handover_full), 3U);
+    EXPECT_EQ(drops.get(Drop::handover_full, Stage::tx), 2U);
+    EXPECT_EQ(drops.get(Drop::handover_full, Stage::classify), 0U);
+    EXPECT_EQ(drops.get(Drop::punt_full), 0U);
 }
 
 TEST(Punt, HasAUniqueNameForEveryReason) {

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <thread>
 
+#include "dataplane/api/note.h"
 #include "dataplane/api/packet.h"
 #include "dataplane/packet/packet_meta.h"
 #include "dataplane/ports/device.h"
