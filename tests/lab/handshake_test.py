@@ -86,9 +86,10 @@ def test_wrong_preshared_key_gives_no_session_until_it_is_right(lab):
 
 
 def box_says(frames, box_mac):
-    """Frames from the box that are not ARP, ND or other link chatter."""
+    """Frames from the box that are not ARP, ND, MLD reports (to ff02::16) or other link chatter."""
     mac = bytes.fromhex(box_mac.replace(":", ""))
     return [frame for _, frame in frames if frame[6:12] == mac
+            and frame[:6] != bytes.fromhex("333300000016")
             and (frame[12:14] == b"\x08\x00" or (frame[12:14] == b"\x86\xdd" and frame[20] != 58))]
 
 
