@@ -7,12 +7,21 @@ namespace meshgate {
 
 namespace {
 
+// Unsigned, which _mm512_reduce_add_epi64 is not.
+uint64_t add_up(__m512i words) noexcept {
+    const __m256i four =
+        _mm256_add_epi64(_mm512_castsi512_si256(words), _mm512_extracti64x4_epi64(words, 1));
+    const __m128i two =
+        _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    return static_cast<uint64_t>(
+        _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))));
+}
+
 // The sum of all 32-bit words, from the sums of all 64-bit words modulo 2^64 and of their upper
-// halves, which are far from running over.
+// halves, which are far from running over: lane by lane the lower halves are what is left.
 uint64_t of_words(__m512i wholes, __m512i uppers) noexcept {
-    const auto upper = static_cast<uint64_t>(_mm512_reduce_add_epi64(uppers));
-    const auto whole = static_cast<uint64_t>(_mm512_reduce_add_epi64(wholes));
-    return whole - (upper << 32) + upper;
+    const __m512i lowers = _mm512_sub_epi64(wholes, _mm512_slli_epi64(uppers, 32));
+    return add_up(_mm512_add_epi64(lowers, uppers));
 }
 
 struct Sums {

@@ -10,8 +10,6 @@
 //        fragment_timeout, fragment_limit, fragment_too_large (RFC 1122, 3.3.2; RFC 8200, 4.5;
 //        RFC 5722; RFC 6946).
 
-#include <rte_hash_crc.h>
-
 #include <algorithm>
 
 #include "dataplane/path/stages.h"
@@ -203,8 +201,10 @@ rte_mbuf* reassemble_inner(Worker& worker, rte_mbuf* mbuf) noexcept {
 unsigned fragment_owner(const Worker& worker, rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
     const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf, l3_offset);
     const auto* ip6 = header_at<rte_ipv6_hdr>(mbuf, l3_offset);
-    const uint32_t hash = (ip4->version_ihl >> 4) == 4 ? rte_hash_crc(&ip4->src_addr, 4, 0)
-                                                       : rte_hash_crc(ip6->src_addr, 16, 0);
+    const bool v4 = (ip4->version_ihl >> 4) == 4;
+    const uint32_t hash =
+        v4 ? hash_address(reinterpret_cast<const uint8_t*>(&ip4->src_addr), sizeof ip4->src_addr, 0)
+           : hash_address(ip6->src_addr, sizeof ip6->src_addr, 0);
     return hash % worker.nb_workers();
 }
 

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace meshgate {
 
@@ -26,6 +27,13 @@ uint32_t random_seed() noexcept {
 }
 
 }  // namespace
+
+// rte_hash_crc wants its words aligned, which addresses in headers are not.
+uint32_t hash_address(const uint8_t* address, size_t len, uint32_t start) noexcept {
+    alignas(uint64_t) std::array<uint8_t, 16> aligned{};
+    std::memcpy(aligned.data(), address, std::min(len, aligned.size()));
+    return rte_hash_crc(aligned.data(), aligned.size(), start);
+}
 
 Reassembly::Reassembly(size_t max_bytes, uint64_t tsc_hz)
     : max_bytes_{max_bytes},
@@ -73,11 +81,11 @@ void Reassembly::expire(Sink& sink, uint64_t now_tsc) noexcept {
 
 // The bucket is the source's alone: what it sends is then found, and counted, in one list.
 Reassembly::Node Reassembly::node_of(const FragmentKey& key) const noexcept {
-    const uint32_t source_hash = rte_hash_crc(key.source.bytes.data(), 16, seed_ ^ key.sender);
+    const uint32_t source_hash = hash_address(key.source.bytes.data(), 16, seed_ ^ key.sender);
     const uint32_t rest = key.identification ^ (uint32_t{key.proto} << 24);
     return {.source_hash = source_hash,
             .key_hash = rte_hash_crc_4byte(
-                rest, rte_hash_crc(key.destination.bytes.data(), 16, source_hash))};
+                rest, hash_address(key.destination.bytes.data(), 16, source_hash))};
 }
 
 uint16_t Reassembly::find_or_make(Sink& sink, const FragmentKey& key, uint64_t now_tsc) noexcept {

@@ -32,6 +32,9 @@ struct Fragment {
     bool more = false;            // others follow
 };
 
+// Of an address in a header, IPv4 or IPv6.
+uint32_t hash_address(const uint8_t* address, size_t len, uint32_t start) noexcept;
+
 // Datagrams that arrive in pieces, of one worker. Bounded: memory in all, datagrams of a source,
 // pieces of a datagram, time. Where room is short the oldest goes, so that a flood of pieces that
 // never become whole shortens the time that others may take, and no more.
