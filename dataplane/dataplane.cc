@@ -310,11 +310,15 @@ Result<std::unique_ptr<Dataplane>> Dataplane::create(const DataplaneOptions& opt
     if (const Result<void> fine = check_options(options); !fine)
         return tl::unexpected{fine.error()};
     auto dataplane = std::make_unique<DataplaneImpl>(options);
-    for (const auto step : {&DataplaneImpl::start_eal, &DataplaneImpl::open_ports,
-                            &DataplaneImpl::allocate_tables, &DataplaneImpl::make_workers}) {
-        if (const Result<void> done = (*dataplane.*step)(); !done)
-            return tl::unexpected{done.error()};
-    }
+    Result<void> done = dataplane->start_eal();
+    if (done)
+        done = dataplane->open_ports();
+    if (done)
+        done = dataplane->allocate_tables();
+    if (done)
+        done = dataplane->make_workers();
+    if (!done)
+        return tl::unexpected{done.error()};
     return dataplane;
 }
 

@@ -67,8 +67,8 @@ struct LaneKernels {
     unsigned chacha_lanes;
     unsigned poly_lanes;
     void (*chacha)(ChachaPass& pass) noexcept;
-    void (*poly)(
-        PolyGroup& group) noexcept;  // best where lanes next to each other have like lengths
+    // Best where lanes next to each other have like lengths.
+    void (*poly)(PolyGroup& group) noexcept;
     void (*wipe_registers)() noexcept;
 };
 

@@ -27,12 +27,16 @@ enum class IcmpError : uint8_t {
 // Travels with each mbuf, in its private area. From classify on, the mbuf's data begins at the IP
 // header (overlay) or at the WireGuard message (underlay).
 struct PacketMeta {
-    // Underlay side, set by classify and index.
-    Keypair* keypair;
-    uint64_t counter;
-    // Overlay side, set by route.
-    PeerSlot* slot;
-    const Link* link;
+    // What a packet is opened with, from index to decap, and what it leaves by, from path (of relayed
+    // ones: index) on. No packet is in both phases.
+    union {
+        Keypair* keypair;
+        PeerSlot* slot;
+    };
+    union {
+        uint64_t counter;
+        const Link* link;
+    };
     PeerId from_peer;  // kNoPeer: came in from a LAN port
     uint16_t arrival_port;
     uint16_t departure_port;
@@ -52,6 +56,8 @@ struct PacketMeta {
     alignas(64) PacketInfo info;
 };
 static_assert(offsetof(PacketMeta, info) == 64, "the packet path's part is one cache line");
+static_assert(offsetof(PacketMeta, source_mac) + sizeof(MacAddress) <= 48,
+              "with room for a policy verdict, a flow and a segment");
 
 inline PacketMeta& meta_of(rte_mbuf* mbuf) noexcept {
     return *static_cast<PacketMeta*>(rte_mbuf_to_priv(mbuf));

@@ -138,7 +138,8 @@ bool accept_message(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer) no
     }
     note_endpoints(meta.info, mbuf, frame, outer);
     const HandshakeGate::Mac2 mac2 = mac2_of(mbuf, offset);
-    if (!worker.handshake_gate.admit(meta.info.remote.address, mac2, worker.now_tsc)) {
+    if (!worker.stage_state.classify.handshakes.admit(meta.info.remote.address, mac2,
+                                                      worker.now_tsc)) {
         worker.drop(mbuf, Drop::handshake_flood);
         return false;
     }

@@ -36,8 +36,8 @@ Whole take_apart(Worker& worker, rte_mbuf* mbuf) noexcept {
     whole.payload_len = static_cast<uint16_t>(mbuf->data_len - whole.headers_len);
     whole.room = static_cast<uint16_t>((outer_mtu(link) - ip_len - whole.extra_len()) & ~7);
     // Others' are odd where ours are even, and so on: no two workers use one at a time.
-    whole.identification = worker.next_identification;
-    worker.next_identification += worker.nb_workers();
+    whole.identification = worker.stage_state.cut_outer.next_identification;
+    worker.stage_state.cut_outer.next_identification += worker.nb_workers();
     return whole;
 }
 

@@ -3,7 +3,7 @@
 // In:    packets that died of something their sender should know, data at the IP header.
 // Out:   the ICMP or ICMPv6 errors about them, as overlay packets of our own, to be routed.
 // Drops: the offending packets, by their reason. No error is made about errors, fragments,
-//        multicast, or above the rate (RFC 1812, 4.3.2; RFC 4443, 2.4).
+//        multicast, or above the worker's rate (RFC 1812, 4.3.2; RFC 4443, 2.4).
 
 #include <algorithm>
 
@@ -13,10 +13,6 @@
 namespace meshgate {
 
 namespace {
-
-// Per worker: 1000 errors/s, and bursts of 100.
-constexpr uint64_t kErrorsPerSecond = 1000;
-constexpr uint64_t kErrorBurst = 100;
 
 constexpr uint16_t kMaxErrorLenV4 = 576;   // RFC 1812, 4.3.2.3
 constexpr uint16_t kMaxErrorLenV6 = 1280;  // RFC 4443, 2.4 (c)
@@ -48,15 +44,9 @@ constexpr ErrorKind kind_of(IcmpError error) noexcept {
     return {Drop::no_route, Stage::route, kIcmpUnreachable, 0, kIcmp6Unreachable, 0};
 }
 
-// A clock that may lag behind by one burst's worth: each error pushes it on by its share.
 bool take_token(Worker& worker) noexcept {
-    const uint64_t cost_tsc = worker.shared.tsc_hz / kErrorsPerSecond;
-    const uint64_t oldest_tsc = worker.now_tsc - std::min(worker.now_tsc, kErrorBurst * cost_tsc);
-    const uint64_t from_tsc = std::max(worker.icmp_tokens_tsc, oldest_tsc);
-    if (from_tsc + cost_tsc > worker.now_tsc)
-        return false;
-    worker.icmp_tokens_tsc = from_tsc + cost_tsc;
-    return true;
+    IcmpErrorState& state = worker.stage_state.icmp_error;
+    return state.rate.take(state.paid_until_tsc, worker.now_tsc);
 }
 
 bool may_answer_v4(rte_mbuf* mbuf) noexcept {

@@ -14,7 +14,7 @@ namespace meshgate {
 
 namespace {
 
-// Asks for what the stages behind the AEAD will want of the session and its peer.
+// Prefetches what the stages behind the AEAD read of the session and its peer.
 bool accept(Worker& worker, rte_mbuf* mbuf, Keypair* keypair) noexcept {
     PacketMeta& meta = meta_of(mbuf);
     meta.keypair = keypair;
@@ -29,7 +29,7 @@ bool accept(Worker& worker, rte_mbuf* mbuf, Keypair* keypair) noexcept {
     return true;
 }
 
-// Asks for the link's headers and counters.
+// Prefetches the link's headers and counters.
 void lead_on(const Worker& worker, rte_mbuf* mbuf, LinkId id, Batch& relayed) noexcept {
     PacketMeta& meta = meta_of(mbuf);
     meta.link = worker.shared.links[id].load(std::memory_order_acquire);

@@ -11,7 +11,7 @@
 namespace meshgate {
 
 void open_stage(Worker& worker, Batch& batch) noexcept {
-    AeadJob* jobs = worker.aead_jobs.data();
+    AeadJob* jobs = worker.stage_state.aead.jobs.data();
     for (uint16_t i = 0; i < batch.size(); ++i) {
         rte_mbuf* mbuf = batch[i];
         const PacketMeta& meta = meta_of(mbuf);

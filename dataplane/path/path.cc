@@ -18,7 +18,7 @@ namespace meshgate {
 
 namespace {
 
-// Asks for what seal will want of the session.
+// Prefetches what seal reads of the session.
 void fetch_session(const Keypair* keypair) noexcept {
     if (keypair == nullptr)
         return;
@@ -34,7 +34,7 @@ void path_stage(Worker& worker, Batch& batch, Batch& errors) noexcept {
         meta.slot = &worker.shared.peers[meta.to_peer];
         meta.link = meta.slot->path.load(std::memory_order_acquire);
         fetch_session(meta.slot->sending.load(std::memory_order_relaxed));
-        // The line that the outer headers will begin in.
+        // Prefetches the line that the outer headers will begin in.
         rte_prefetch0(header_at<uint8_t>(mbuf) - RTE_CACHE_LINE_SIZE);
         if (meta.link != nullptr) {
             meta.mtu_bytes = meta.slot->mtu_of(meta.link->mtu_bytes);

@@ -6,7 +6,7 @@
 
 namespace meshgate {
 
-// The ways of a packet. Each takes the batch, and leaves it empty.
+// Entry points of the pipeline. Each takes the batch, and leaves it empty.
 
 // A burst from a wan port.
 void run_underlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept;

@@ -15,10 +15,6 @@ namespace {
 constexpr uint16_t kBabelPort = 6696;
 constexpr std::array<uint8_t, 16> kBabelGroup{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 6};
 
-// Per sender and worker. A member hands on the largest network file within two seconds.
-constexpr uint64_t kPerSecond = 2000;
-constexpr uint64_t kMostAtOnce = 256;
-
 // An IPv6 packet that carries a whole UDP datagram to that port, and nothing else.
 bool is_udp_to(uint16_t port, const rte_ipv6_hdr* ip) noexcept {
     const uint16_t udp_len = rte_be_to_cpu_16(ip->payload_len);
@@ -42,19 +38,10 @@ bool checksum_right(const rte_ipv6_hdr* ip) noexcept {
            0xffff;
 }
 
-bool take_share(uint64_t& paid_until_tsc, const Worker& worker) noexcept {
-    const uint64_t cost_tsc = worker.shared.tsc_hz / kPerSecond;
-    const uint64_t from_tsc = std::max(paid_until_tsc, worker.now_tsc);
-    if (from_tsc + cost_tsc > worker.now_tsc + kMostAtOnce * cost_tsc)
-        return false;
-    paid_until_tsc = from_tsc + cost_tsc;
-    return true;
-}
-
 void punt(Worker& worker, rte_mbuf* mbuf, uint64_t& paid_until_tsc) noexcept {
     if (!checksum_right(header_at<rte_ipv6_hdr>(mbuf)))
         worker.drop(mbuf, Drop::bad_udp);
-    else if (!take_share(paid_until_tsc, worker))
+    else if (!worker.stage_state.punt_mesh.rate.take(paid_until_tsc, worker.now_tsc))
         worker.drop(mbuf, Drop::mesh_flood);
     else
         worker.punt(mbuf, Punt::mesh);
@@ -94,7 +81,7 @@ bool takes_babel_in_clear(Worker& worker, rte_mbuf* mbuf, const PortView& view,
     narrow(mbuf, frame.l3_offset, static_cast<uint16_t>(mbuf->data_len - frame.l3_offset));
     if (worker.shared.ports[meta.arrival_port]->traits().finish_partial_checksums)
         finish_partial_checksum(mbuf);
-    punt(worker, mbuf, worker.mesh_paid_until_tsc[meta.arrival_port]);
+    punt(worker, mbuf, worker.stage_state.punt_mesh.paid_until_tsc[meta.arrival_port]);
     return true;
 }
 

@@ -19,11 +19,6 @@ namespace meshgate {
 
 namespace {
 
-// Of a worker's time, fragments take what so many a second need, some 2 % at 800 clocks each;
-// others must not suffer from a flood of them.
-constexpr uint64_t kFragmentsPerSecond = 60'000;
-constexpr uint64_t kFragmentsAtOnce = 1024;
-
 class DropSink final : public Reassembly::Sink {
 public:
     explicit DropSink(Worker& worker) noexcept : worker_{worker} {}
@@ -167,8 +162,8 @@ rte_mbuf* reassemble(Worker& worker, rte_mbuf* mbuf) noexcept {
     // An IPv6 fragment that is all of its datagram waits for nobody (RFC 6946).
     if (parsed.fragment.offset != 0 || parsed.fragment.more) {
         DropSink sink{worker};
-        const Reassembly::Pieces& pieces =
-            worker.reassembly.add(sink, parsed.key, parsed.fragment, worker.now_tsc);
+        const Reassembly::Pieces& pieces = worker.stage_state.reassemble.datagrams.add(
+            sink, parsed.key, parsed.fragment, worker.now_tsc);
         if (pieces.nb == 0)
             return nullptr;
         whole = join(worker, pieces);
@@ -181,12 +176,8 @@ rte_mbuf* reassemble(Worker& worker, rte_mbuf* mbuf) noexcept {
 }  // namespace
 
 bool take_fragment_share(Worker& worker) noexcept {
-    const uint64_t cost_tsc = worker.shared.tsc_hz / kFragmentsPerSecond;
-    const uint64_t from_tsc = std::max(worker.fragments_paid_until_tsc, worker.now_tsc);
-    if (from_tsc + cost_tsc > worker.now_tsc + kFragmentsAtOnce * cost_tsc)
-        return false;
-    worker.fragments_paid_until_tsc = from_tsc + cost_tsc;
-    return true;
+    ReassembleState& state = worker.stage_state.reassemble;
+    return state.rate.take(state.paid_until_tsc, worker.now_tsc);
 }
 
 rte_mbuf* reassemble_inner(Worker& worker, rte_mbuf* mbuf) noexcept {
@@ -219,7 +210,7 @@ void reassemble_stage(Worker& worker, Batch& fragments) noexcept {
 
 void expire_fragments(Worker& worker, uint64_t now_tsc) noexcept {
     DropSink sink{worker};
-    worker.reassembly.expire(sink, now_tsc);
+    worker.stage_state.reassemble.datagrams.expire(sink, now_tsc);
 }
 
 }  // namespace meshgate

@@ -13,9 +13,9 @@ namespace meshgate {
 
 namespace {
 
-// What a driver hands over is in no cache of ours: asks for what classify reads and writes, all
-// packets at once. Returns the bytes of the burst.
-uint64_t fetch(const Batch& batch) noexcept {
+// Prefetches what classify reads and writes, all packets at once: what a driver hands over is in no
+// cache of ours. Returns the bytes of the burst.
+uint64_t prefetch(const Batch& batch) noexcept {
     uint64_t nb_bytes = 0;
     for (rte_mbuf* mbuf : batch) {
         rte_prefetch0(&meta_of(mbuf));
@@ -36,7 +36,7 @@ unsigned Worker::turn() noexcept {
         receive_ports(snapshot) + receive_inbox(snapshot) + receive_injections(snapshot);
     if (nb_packets > 0)
         flush_all();
-    if (now_tsc >= reassembly.next_expiry_tsc()) [[unlikely]] {
+    if (now_tsc >= stage_state.reassemble.datagrams.next_expiry_tsc()) [[unlikely]] {
         stage = Stage::reassemble;
         expire_fragments(*this, now_tsc);
     }
@@ -51,7 +51,7 @@ unsigned Worker::receive_ports(const Snapshot& snapshot) noexcept {
         batch.set_size(shared.ports[rx.port]->rx_burst(rx.queue, batch.data(), kBurst));
         if (batch.empty())
             continue;
-        const uint64_t nb_bytes = fetch(batch);
+        const uint64_t nb_bytes = prefetch(batch);
         StageCounters& rx_stage = counters.stages[static_cast<size_t>(Stage::rx)];
         rx_stage.batches.add(1);
         rx_stage.packets.add(batch.size());

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // In:    overlay IP packets with sound headers, data at the IP header.
-// Out:   `to_peers` with the peer, `to_lan` with port and next hop, both with the hop limit
-// lowered;
+// Out:   `to_peers` with the peer, `to_lan` with port and next hop, the hop limit of both lowered;
 //        `errors` with the ICMP error to answer with. The batch is left empty.
 // Punts: echo requests to our own addresses, mesh control messages of peers.
 // Drops: blackhole, local_no_listener (what may not be answered); broadcast, multicast, link_local,

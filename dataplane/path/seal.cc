@@ -117,7 +117,7 @@ void count_sent(PeerActivity& activity, uint64_t now_tsc, bool data,
 }  // namespace
 
 void seal_stage(Worker& worker, Batch& batch, WithoutSession policy) noexcept {
-    AeadJob* const jobs = worker.aead_jobs.data();
+    AeadJob* const jobs = worker.stage_state.aead.jobs.data();
     uint16_t nb_jobs = 0;
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);

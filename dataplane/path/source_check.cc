@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // In:    inner IP packets and the peer that sent each.
-// Out:   those whose source belongs to that peer: the longest-prefix match of the source in the
-// same
-//        table that routes to it must lead to the peer (W40).
+// Out:   those whose source belongs to that peer: the longest-prefix match of the source, in the
+//        table that routes to it, must lead to the peer (W40).
 // Punts: Babel, which comes from a link-local address and thus before all routes.
 // Drops: source_not_allowed, mesh_flood; an address that no peer may have by its own reason.
 

@@ -16,7 +16,7 @@ public:
     // True exactly once per counter. Call only with counters whose tag verified.
     bool accept(uint64_t counter) noexcept;
 
-    // Asks for the memory that accept(counter) will want.
+    // What accept(counter) will read and write.
     void prefetch(uint64_t counter) const noexcept {
         __builtin_prefetch(&next_, 1);
         __builtin_prefetch(&bits_[counter / kBlockBits % kBlocks], 1);

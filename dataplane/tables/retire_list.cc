@@ -21,8 +21,10 @@ Result<Rcu> Rcu::create(unsigned nb_readers) {
 size_t RetireList::reclaim() {
     while (!retired_.empty() && rcu_.has_passed(retired_.front().token)) {
         // Out of the list first: what is let go of may retire further objects.
-        const std::shared_ptr<const void> object = std::move(retired_.front().object);
+        const Retired due = std::move(retired_.front());
         retired_.pop_front();
+        if (due.action)
+            due.action();
     }
     return retired_.size();
 }

@@ -4,6 +4,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 
 #include "base/result.h"
@@ -32,19 +33,19 @@ private:
     std::unique_ptr<rte_rcu_qsbr, Free> rcu_;
 };
 
-// Holds what workers may still be reading. Control thread only.
+// Holds what workers may still be reading, and what is to be done once none does. Control thread
+// only.
 class RetireList {
 public:
     explicit RetireList(Rcu& rcu) noexcept : rcu_{rcu} {}
 
     // Lets go of `object` a grace period from now. No reader can find it any more.
     void add(std::shared_ptr<const void> object) {
-        retired_.push_back({rcu_.start(), std::move(object)});
+        retired_.push_back({rcu_.start(), std::move(object), nullptr});
     }
     // Calls `action` a grace period from now.
-    template <typename Action>
-    void add_action(Action action) {
-        add(std::shared_ptr<const void>{nullptr, [action](const void*) mutable { action(); }});
+    void add_action(std::function<void()> action) {
+        retired_.push_back({rcu_.start(), nullptr, std::move(action)});
     }
     // Lets go of all whose time has come; returns how many wait on.
     size_t reclaim();
@@ -53,6 +54,7 @@ private:
     struct Retired {
         uint64_t token;
         std::shared_ptr<const void> object;
+        std::function<void()> action;  // or none
     };
 
     Rcu& rcu_;

@@ -10,32 +10,27 @@
 namespace meshgate {
 
 Result<Doorbell> Doorbell::create() {
-    const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (fd < 0)
+    UniqueFd fd{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    if (!fd)
         return fail(errno, "eventfd");
-    return Doorbell{fd};
+    return Doorbell{std::move(fd)};
 }
 
 Doorbell::Doorbell(Doorbell&& other) noexcept
-    : fd_{std::exchange(other.fd_, -1)}, armed_{other.armed_.load(std::memory_order_relaxed)} {}
-
-Doorbell::~Doorbell() {
-    if (fd_ >= 0)
-        close(fd_);
-}
+    : fd_{std::move(other.fd_)}, armed_{other.armed_.load(std::memory_order_relaxed)} {}
 
 void Doorbell::disarm() noexcept {
     armed_.store(false, std::memory_order_relaxed);
     uint64_t nb_rings = 0;
     // EAGAIN when nobody rang: the usual case.
-    [[maybe_unused]] const ssize_t status = read(fd_, &nb_rings, sizeof nb_rings);
+    [[maybe_unused]] const ssize_t status = read(fd_.get(), &nb_rings, sizeof nb_rings);
 }
 
 void Doorbell::wake() noexcept {
     if (!armed_.exchange(false, std::memory_order_relaxed))
         return;  // somebody else did
     const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t status = write(fd_, &one, sizeof one);
+    [[maybe_unused]] const ssize_t status = write(fd_.get(), &one, sizeof one);
 }
 
 }  // namespace meshgate

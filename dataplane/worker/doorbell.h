@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace meshgate {
 
@@ -16,7 +18,6 @@ public:
     static Result<Doorbell> create();
     Doorbell(Doorbell&& other) noexcept;
     Doorbell& operator=(Doorbell&&) = delete;
-    ~Doorbell();
 
     // The fence pairs with the one in ring(): either the sleeper sees the work, or the other side
     // sees the bell armed.
@@ -31,14 +32,13 @@ public:
         if (armed_.load(std::memory_order_relaxed))
             wake();
     }
-    bool armed() const noexcept { return armed_.load(std::memory_order_relaxed); }
-    int fd() const noexcept { return fd_; }
+    int fd() const noexcept { return fd_.get(); }
 
 private:
-    explicit Doorbell(int fd) noexcept : fd_{fd} {}
+    explicit Doorbell(UniqueFd fd) noexcept : fd_{std::move(fd)} {}
     void wake() noexcept;
 
-    int fd_;
+    UniqueFd fd_;
     std::atomic<bool> armed_{false};
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker/handshake_gate.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace meshgate {
@@ -17,18 +16,13 @@ constexpr uint64_t kPerSecondOfSource = 20;
 }  // namespace
 
 HandshakeGate::HandshakeGate(uint64_t tsc_hz, uint64_t seed) noexcept
-    : cost_tsc_{tsc_hz / kPerSecond},
-      burst_tsc_{cost_tsc_ * kBurst},
+    : common_{{.tsc_hz = tsc_hz, .per_second = kPerSecond, .burst = kBurst}},
       source_gap_tsc_{tsc_hz / kPerSecondOfSource},
       seed_{seed | 1} {}
 
 bool HandshakeGate::admit(const IpAddress& source, Mac2 mac2, uint64_t now_tsc) noexcept {
-    uint64_t& paid_until_tsc = paid_until_tsc_[static_cast<size_t>(mac2)];
-    const uint64_t from_tsc = std::max(paid_until_tsc, now_tsc);
-    if (from_tsc + cost_tsc_ <= now_tsc + burst_tsc_) {
-        paid_until_tsc = from_tsc + cost_tsc_;
+    if (common_.take(paid_until_tsc_[static_cast<size_t>(mac2)], now_tsc))
         return true;
-    }
     uint64_t& next_tsc = next_of_source_tsc_[slot_of(source)];
     if (now_tsc < next_tsc)
         return false;

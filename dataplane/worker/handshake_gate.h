@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/address.h"
+#include "dataplane/worker/tsc_rate.h"
 
 namespace meshgate {
 
@@ -26,11 +27,10 @@ private:
 
     size_t slot_of(const IpAddress& source) const noexcept;
 
-    uint64_t cost_tsc_;  // of one message of the common rate
-    uint64_t burst_tsc_;
+    TscRate common_;
     uint64_t source_gap_tsc_;
     uint64_t seed_;
-    std::array<uint64_t, 2> paid_until_tsc_{};  // by Mac2: the common rate is used up to then
+    std::array<uint64_t, 2> paid_until_tsc_{};  // of the common rate, by Mac2
     std::array<uint64_t, kNbSlots> next_of_source_tsc_{};
 };
 

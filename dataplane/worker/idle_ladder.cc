@@ -23,12 +23,12 @@ struct Patience {
 // than sleeping at once or spinning first (two to three runs of each; over af_xdp no clear
 // difference).
 constexpr Patience kFloating{0, 200};
-// A core of one's own is worth some warmth.
+// A core of its own may be kept warm.
 constexpr Patience kPinned{50, 200};
-// Nobody would wake us: sleep late.
+// No doorbell to be woken by: sleep late.
 constexpr Patience kWithoutDoorbell{20, 200};
 
-// With a doorbell for every queue the end of a sleep is only a net under the rope.
+// With a doorbell for every queue the timeout of a sleep is only a fallback.
 constexpr long kSleepNs = 50'000'000;
 // Without one it is what a packet waits for: an eighth of the silence before it, and never more
 // than a millisecond with what the kernel's timer adds.

@@ -37,28 +37,28 @@ void free_mbufs(rte_ring* ring) noexcept {
 
 Result<WorkerRings> WorkerRings::create(unsigned worker) {
     struct Row {
-        Ring WorkerRings::*ring;
+        Ring& ring;
         const char* name;
         unsigned element_len;
         unsigned size;
         unsigned flags;
     };
     constexpr unsigned kPointer = sizeof(void*);
-    const Row rows[] = {
-        {&WorkerRings::punts, "punts", kPointer, kNbPunts, kOneToOne},
-        {&WorkerRings::mesh, "mesh", kPointer, kNbMesh, kOneToOne},
-        {&WorkerRings::waiting, "waiting", kPointer, kNbWaiting, kOneToOne},
-        {&WorkerRings::notes, "notes", sizeof(Note), kNbNotes, kOneToOne},
-        {&WorkerRings::injections, "injections", kPointer, kNbInjections, kOneToOne},
-        {&WorkerRings::inbox, "inbox", kPointer, kNbInbox, kManyToOne},
-    };
     WorkerRings rings;
+    const Row rows[] = {
+        {rings.punts, "punts", kPointer, kNbPunts, kOneToOne},
+        {rings.mesh, "mesh", kPointer, kNbMesh, kOneToOne},
+        {rings.waiting, "waiting", kPointer, kNbWaiting, kOneToOne},
+        {rings.notes, "notes", sizeof(Note), kNbNotes, kOneToOne},
+        {rings.injections, "injections", kPointer, kNbInjections, kOneToOne},
+        {rings.inbox, "inbox", kPointer, kNbInbox, kManyToOne},
+    };
     for (const Row& row : rows) {
         const std::string name = row.name + std::to_string(worker);
         // RING_F_EXACT_SZ: as many as we say, not one less.
-        rings.*row.ring = Ring{rte_ring_create_elem(name.c_str(), row.element_len, row.size,
-                                                    SOCKET_ID_ANY, row.flags | RING_F_EXACT_SZ)};
-        if (rings.*row.ring == nullptr)
+        row.ring.reset(rte_ring_create_elem(name.c_str(), row.element_len, row.size, SOCKET_ID_ANY,
+                                            row.flags | RING_F_EXACT_SZ));
+        if (row.ring == nullptr)
             return fail(rte_errno, "ring " + name);
     }
     return rings;

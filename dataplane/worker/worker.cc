@@ -28,9 +28,10 @@ uint64_t random_seed() noexcept {
 Worker::Worker(const WorkerShared& shared_by_all, WorkerParts own)
     : shared{shared_by_all},
       parts{std::move(own)},
-      handshake_gate{shared_by_all.tsc_hz, random_seed()},
-      reassembly{parts.reassembly_bytes, shared_by_all.tsc_hz},
-      next_identification{parts.id},
+      stage_state{{.tsc_hz = shared_by_all.tsc_hz,
+                   .seed = random_seed(),
+                   .reassembly_bytes = parts.reassembly_bytes,
+                   .first_identification = parts.id}},
       tx_pending_(shared.ports.size()) {}
 
 Worker::~Worker() = default;
@@ -161,7 +162,7 @@ void Worker::flush_port(PortId port) noexcept {
     pending.size = 0;
 }
 
-// The end of a turn: what was collected leaves, and whom we gave work is woken, once each.
+// The end of a turn: sends what was collected, and wakes each thread that was given work, once.
 void Worker::flush_all() noexcept {
     for (PortId port = 0; port < tx_pending_.size(); ++port)
         flush_port(port);

@@ -23,8 +23,8 @@
 #include "dataplane/tables/published.h"
 #include "dataplane/worker/activity.h"
 #include "dataplane/worker/doorbell.h"
-#include "dataplane/worker/handshake_gate.h"
 #include "dataplane/worker/reassembly.h"
+#include "dataplane/worker/stage_state.h"
 
 namespace meshgate {
 
@@ -123,18 +123,11 @@ public:
     const WorkerShared& shared;
     WorkerParts parts;
     WorkerCounters counters;
-    uint64_t now_tsc = 0;          // read once per turn
-    Stage stage = Stage::rx;       // that runs now, see pipeline.cc
-    uint64_t stage_tsc = 0;        // when it began
-    uint64_t icmp_tokens_tsc = 0;  // token bucket of ICMP errors, see icmp_error.cc
-    HandshakeGate handshake_gate;
-    uint64_t fragments_paid_until_tsc = 0;  // see classify_underlay.cc
-    Reassembly reassembly;
-    uint32_t next_identification = 0;  // of datagrams cut here, see cut_outer.cc
-    std::array<uint64_t, kMaxPorts> mesh_paid_until_tsc{};  // of Babel in clear, see mesh.cc
+    uint64_t now_tsc = 0;     // read once per turn
+    Stage stage = Stage::rx;  // that runs now, see pipeline.cc
+    uint64_t stage_tsc = 0;   // when it began
+    StageState stage_state;
     std::atomic<bool> asleep{false};
-    // Room for one burst's work: not on the stack, where it would be filled anew for each.
-    std::array<AeadJob, Batch::kCapacity> aead_jobs;
 
 private:
     unsigned receive_ports(const Snapshot& snapshot) noexcept;
