@@ -113,7 +113,9 @@ private:
     }
     TxRoute tx_route(PortId port, unsigned worker) const noexcept;
     Result<WorkerParts> parts_of(unsigned worker);
-    Packet take(Ring WorkerRings::*ring);
+    enum class PuntRing : uint8_t { punts, mesh, waiting };
+    static const Ring& ring_of(const WorkerRings& rings, PuntRing kind) noexcept;
+    Packet take(PuntRing kind);
     Packet take_urgent();
 
     const DataplaneOptions options_;

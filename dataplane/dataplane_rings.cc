@@ -29,11 +29,23 @@ bool DataplaneImpl::arm_wakeup() {
     return false;
 }
 
-Packet DataplaneImpl::take(Ring WorkerRings::*ring) {
+const Ring& DataplaneImpl::ring_of(const WorkerRings& rings, PuntRing kind) noexcept {
+    switch (kind) {
+        case PuntRing::mesh:
+            return rings.mesh;
+        case PuntRing::waiting:
+            return rings.waiting;
+        case PuntRing::punts:
+            break;
+    }
+    return rings.punts;
+}
+
+Packet DataplaneImpl::take(PuntRing kind) {
     for (size_t i = 0; i < rings_.size(); ++i) {
         next_ring_ = (next_ring_ + 1) % static_cast<unsigned>(rings_.size());
         void* mbuf = nullptr;
-        if (rte_ring_dequeue((rings_[next_ring_].*ring).get(), &mbuf) == 0)
+        if (rte_ring_dequeue(ring_of(rings_[next_ring_], kind).get(), &mbuf) == 0)
             return Packet{static_cast<rte_mbuf*>(mbuf)};
     }
     return Packet{};
@@ -42,9 +54,9 @@ Packet DataplaneImpl::take(Ring WorkerRings::*ring) {
 // Handshakes and Babel by turns, so that a flood of the one does not delay the other.
 Packet DataplaneImpl::take_urgent() {
     mesh_first_ = !mesh_first_;
-    if (Packet packet = take(mesh_first_ ? &WorkerRings::mesh : &WorkerRings::punts))
+    if (Packet packet = take(mesh_first_ ? PuntRing::mesh : PuntRing::punts))
         return packet;
-    return take(mesh_first_ ? &WorkerRings::punts : &WorkerRings::mesh);
+    return take(mesh_first_ ? PuntRing::punts : PuntRing::mesh);
 }
 
 // Handshakes before packets that wait for them; but neither kind can keep the other out.
@@ -55,7 +67,7 @@ Packet DataplaneImpl::next_punt() {
             return packet;
     }
     nb_punts_in_row_ = 0;
-    if (Packet packet = take(&WorkerRings::waiting))
+    if (Packet packet = take(PuntRing::waiting))
         return packet;
     return take_urgent();
 }

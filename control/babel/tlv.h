@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/protocol_numbers.h"
 
 namespace meshgate::babel {
 
 using Bytes = std::span<const uint8_t>;
 using RouterId = std::array<uint8_t, 8>;
 
-constexpr uint16_t kPort = 6696;
+constexpr uint16_t kPort = kBabelPort;
 constexpr uint16_t kInfinity = 0xffff;  // the metric and the cost of what is unreachable
 constexpr size_t kHeaderLen = 4;
 // Where multicast packets go: ff02::1:6.

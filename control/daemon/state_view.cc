@@ -3,15 +3,13 @@
 
 #include <algorithm>
 
+#include "base/protocol_numbers.h"
+
 namespace meshgate::control {
 
 namespace {
 
 using wireguard::HandshakeEvent;
-
-constexpr uint64_t kInitiationLen = 148;
-constexpr uint64_t kResponseLen = 92;
-constexpr uint64_t kCookieReplyLen = 64;
 
 int64_t seconds(uint64_t ns) noexcept {
     return static_cast<int64_t>(ns / kNsPerSecond);

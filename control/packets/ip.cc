@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/packets/ip.h"
 
+#include <endian.h>
+
 #include <algorithm>
 #include <cstring>
+
+#include "base/checksum.h"
 
 namespace meshgate::control {
 
 namespace {
 
-uint32_t add_up(std::span<const uint8_t> bytes, uint32_t sum) noexcept {
-    for (size_t i = 0; i < bytes.size(); ++i)
-        sum += static_cast<uint32_t>(i % 2 == 0 ? bytes[i] << 8 : bytes[i]);
-    return sum;
+uint16_t fold(uint64_t sum) noexcept {
+    while (sum >> 16 != 0)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<uint16_t>(sum);
+}
+
+// In host order.
+uint32_t sum_of(std::span<const uint8_t> bytes) noexcept {
+    return be16toh(fold(internet_sum(bytes)));
 }
 
 }  // namespace
@@ -39,17 +48,14 @@ IpAddress destination_of(std::span<const uint8_t> ip) noexcept {
 }
 
 uint16_t checksum_of(std::span<const uint8_t> bytes, uint32_t sum) noexcept {
-    sum = add_up(bytes, sum);
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return static_cast<uint16_t>(~sum);
+    return static_cast<uint16_t>(~fold(uint64_t{sum_of(bytes)} + sum));
 }
 
 uint16_t upper_checksum_of(std::span<const uint8_t> ip, uint8_t protocol,
                            size_t options_len) noexcept {
     const auto payload = ip.subspan(kIpv6HeaderLen + options_len);
     const auto len = static_cast<uint32_t>(payload.size());
-    return checksum_of(payload, add_up(ip.subspan(8, 32), len + protocol));
+    return checksum_of(payload, sum_of(ip.subspan(8, 32)) + len + protocol);
 }
 
 void write_ip_header(std::span<uint8_t> ip, const IpFields& fields) noexcept {

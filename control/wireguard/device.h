@@ -13,6 +13,7 @@
 
 #include "base/address.h"
 #include "base/keys.h"
+#include "base/protocol_numbers.h"
 #include "control/wireguard/timings.h"
 #include "dataplane/api/keypair.h"
 
@@ -58,7 +59,7 @@ struct Activity {
 
 // One handshake message, ready to be sent.
 struct Message {
-    static constexpr size_t kMaxLen = 148;  // the longest handshake message
+    static constexpr size_t kMaxLen = kInitiationLen;  // the longest handshake message
 
     std::array<uint8_t, kMaxLen> bytes{};
     size_t len = 0;

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <span>
 
+#include "base/protocol_numbers.h"
+
 namespace meshgate::wireguard {
 
 // Handshake messages as on the wire (WireGuard paper, section 5.4). Integers are little-endian
@@ -44,7 +46,7 @@ struct InitiationMessage {
     Mac mac1;
     Mac mac2;
 };
-static_assert(sizeof(InitiationMessage) == 148 && alignof(InitiationMessage) == 1);
+static_assert(sizeof(InitiationMessage) == kInitiationLen && alignof(InitiationMessage) == 1);
 
 struct ResponseMessage {
     Le32 type;
@@ -55,7 +57,7 @@ struct ResponseMessage {
     Mac mac1;
     Mac mac2;
 };
-static_assert(sizeof(ResponseMessage) == 92 && alignof(ResponseMessage) == 1);
+static_assert(sizeof(ResponseMessage) == kResponseLen && alignof(ResponseMessage) == 1);
 
 struct CookieReplyMessage {
     Le32 type;
@@ -63,7 +65,7 @@ struct CookieReplyMessage {
     std::array<uint8_t, kXNonceLen> nonce;
     std::array<uint8_t, kCookieLen + kTagLen> encrypted_cookie;
 };
-static_assert(sizeof(CookieReplyMessage) == 64 && alignof(CookieReplyMessage) == 1);
+static_assert(sizeof(CookieReplyMessage) == kCookieReplyLen && alignof(CookieReplyMessage) == 1);
 
 // Initiation and response end alike: mac1 over what is before it, mac2 over that and mac1.
 constexpr size_t kMacsLen = 2 * kMacLen;

@@ -13,9 +13,6 @@ struct rte_mbuf;
 
 namespace meshgate {
 
-// UDP port of mesh control messages, which go from node address to node address inside a session.
-constexpr uint16_t kMeshPort = 6698;
-
 // What a worker shall do with a packet from control.
 enum class Inject : uint8_t {
     frame,  // bytes are a whole Ethernet frame: give it to `port` as it is

@@ -12,7 +12,6 @@ namespace meshgate {
 namespace {
 
 // RFC 8966, section 5.
-constexpr uint16_t kBabelPort = 6696;
 constexpr std::array<uint8_t, 16> kBabelGroup{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 6};
 
 // An IPv6 packet that carries a whole UDP datagram to that port, and nothing else.

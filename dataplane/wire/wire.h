@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "base/checksum.h"
+#include "base/protocol_numbers.h"
 
 namespace meshgate {
 
@@ -29,9 +30,6 @@ constexpr uint32_t kMessageInitiation = 1;
 constexpr uint32_t kMessageResponse = 2;
 constexpr uint32_t kMessageCookieReply = 3;
 constexpr uint32_t kMessageTransport = 4;
-constexpr uint16_t kInitiationLen = 148;
-constexpr uint16_t kResponseLen = 92;
-constexpr uint16_t kCookieReplyLen = 64;
 constexpr uint16_t kTagLen = 16;
 constexpr uint16_t kMinTransportLen = sizeof(TransportHeader) + kTagLen;
 constexpr uint16_t kPadding = 16;  // plaintext is padded to a multiple (W04)

@@ -180,7 +180,7 @@ bool is_node_address(const IpAddress& address) noexcept {
 bool is_handshake(Bytes bytes) noexcept {
     if (bytes.size() < 4 || (bytes[1] | bytes[2] | bytes[3]) != 0)
         return false;
-    constexpr std::array<size_t, 4> kLengths{0, 148, 92, 64};
+    constexpr std::array<size_t, 4> kLengths{0, kInitiationLen, kResponseLen, kCookieReplyLen};
     return bytes[0] >= 1 && bytes[0] < kLengths.size() && bytes.size() == kLengths[bytes[0]];
 }
 

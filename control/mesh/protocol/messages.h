@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/keys.h"
+#include "base/protocol_numbers.h"
 
 namespace meshgate::mesh {
 
@@ -20,7 +21,6 @@ namespace meshgate::mesh {
 // later version may add some; what changes the meaning of a field gets another version number.
 //
 // Who sends what to whom, how often, and how large it is: docs/architecture.md.
-constexpr uint16_t kMeshPort = 6698;
 constexpr uint8_t kEncodingVersion = 1;
 constexpr size_t kMaxMessageLen = 1200;  // with IPv6 and UDP within 1280 bytes
 constexpr size_t kMaxPaddedLen = 1372;   // with them 1420 bytes, the largest that relays take
@@ -32,9 +32,9 @@ constexpr size_t kMaxFileLen = kSignatureLen + size_t{4} * 1024 * 1024;
 constexpr size_t kPieceLen = 1024;
 constexpr uint16_t kMaxPiecesPerRequest = 64;  // a request for more is malformed
 
-constexpr size_t kMaxCandidates = 16;      // endpoints in one message
-constexpr size_t kMaxClientEntries = 15;   // clients in one message
-constexpr size_t kMaxHandshakeLen = 148;   // the longest WireGuard handshake message
+constexpr size_t kMaxCandidates = 16;                // endpoints in one message
+constexpr size_t kMaxClientEntries = 15;             // clients in one message
+constexpr size_t kMaxHandshakeLen = kInitiationLen;  // the longest WireGuard handshake message
 constexpr uint8_t kMaxHandshakeHops = 16;  // relays that pass a handshake on before it dies
 
 // On a new link or session, when it changes, and every 10 s. 0: no network file yet.

@@ -22,7 +22,7 @@ public:
 
     void say(BoxId to, const mesh::Message& message) { say(to, mesh::encode(message)); }
     void say(BoxId to, const std::vector<uint8_t>& payload) {
-        send(to, {{node(id_), mesh::kMeshPort}, {node(to), mesh::kMeshPort}, 64}, payload);
+        send(to, {{node(id_), kMeshPort}, {node(to), kMeshPort}, 64}, payload);
     }
     // By Babel: that all these are here, for nothing.
     void announce(BoxId to, const std::vector<Prefix>& prefixes) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/protocol_numbers.h"
 #include "control/neighbor/messages.h"
 #include "dataplane/tables/fib.h"
 
@@ -15,7 +16,6 @@ namespace meshgate::control::world {
 namespace {
 
 constexpr MacAddress kRouterMac{{2, 0, 0, 0, 9, 9}};
-constexpr uint16_t kBabelPort = 6696;
 // dataplane/path/punt_mesh.cc
 constexpr uint64_t kMeshCostNs = 500'000;
 constexpr uint64_t kMeshAtOnce = 256;
