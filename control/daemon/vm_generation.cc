@@ -18,6 +18,7 @@ namespace meshgate::control {
 namespace {
 
 constexpr std::string_view kFork = "NEW_VMGENID=1";
+constexpr uint32_t kKernelPort = 0;
 constexpr uint32_t kKernelGroup = 1;       // what the kernel sends; udev's own is 2
 constexpr int kReceiveBytes = 256 * 1024;  // a burst of new interfaces must not push one out
 constexpr size_t kMaxEvents = 1024;        // per call
@@ -61,7 +62,9 @@ UniqueFd open_uevents() {
 
 }  // namespace
 
-bool is_vm_fork(std::span<const uint8_t> uevent) noexcept {
+bool is_vm_fork(std::span<const uint8_t> uevent, uint32_t sender_port) noexcept {
+    if (sender_port != kKernelPort)
+        return false;
     std::string_view rest{reinterpret_cast<const char*>(uevent.data()), uevent.size()};
     const size_t header = rest.find('\0');
     if (header == std::string_view::npos ||
@@ -101,9 +104,8 @@ bool VmGeneration::take_fork() noexcept {
             fork = true;
         else if (len < 0)
             break;
-        // Anybody privileged may send to the group; the kernel's own have no port.
-        else if (from.nl_pid == 0)
-            fork |= is_vm_fork(std::span{bytes}.first(static_cast<size_t>(len)));
+        else
+            fork |= is_vm_fork(std::span{bytes}.first(static_cast<size_t>(len)), from.nl_pid);
     }
     return fork;
 }

@@ -9,9 +9,11 @@
 
 namespace meshgate::control {
 
-// A uevent of the kernel: "ACTION@DEVPATH", then "KEY=VALUE" texts, each ended by a zero byte. True
-// for the one that the vmgenid driver sends when the machine was copied or went back to a snapshot.
-bool is_vm_fork(std::span<const uint8_t> uevent) noexcept;
+// A uevent: "ACTION@DEVPATH", then "KEY=VALUE" texts, each ended by a zero byte. True for the one
+// that the vmgenid driver sends when the machine was copied or went back to a snapshot. Only the
+// kernel is believed, whose netlink port is 0: others that are privileged may send to the group too,
+// and could end all sessions.
+bool is_vm_fork(std::span<const uint8_t> uevent, uint32_t sender_port) noexcept;
 
 // Tells when this virtual machine became another one: its hypervisor changed the VM generation id.
 // Control thread only; never waits.

@@ -11,7 +11,6 @@
 
 #include "dataplane/api/dataplane.h"
 #include "dataplane/dataplane_impl.h"
-#include "dataplane/ports/eal.h"
 
 namespace meshgate {
 
@@ -590,17 +589,3 @@ TEST(Dataplane, WipesKeypairsThatAreLeftAtTheEnd) {
 }  // namespace
 
 }  // namespace meshgate
-
-int main(int argc, char** argv) {
-    testing::InitGoogleTest(&argc, argv);
-    const meshgate::Result<meshgate::Eal> eal =
-        meshgate::Eal::start({.memory = {.hugepages = false, .memory_mib = 256},
-                              .nb_workers = 2,
-                              .cores = {},
-                              .pci_addresses = {}});
-    if (!eal) {
-        std::fprintf(stderr, "%s\n", eal.error().message.c_str());
-        return EXIT_FAILURE;
-    }
-    return RUN_ALL_TESTS();
-}

@@ -668,17 +668,3 @@ TEST(PacketSocket, FindsSocketsByFamily) {
 }  // namespace
 
 }  // namespace meshgate
-
-int main(int argc, char** argv) {
-    testing::InitGoogleTest(&argc, argv);
-    const meshgate::Result<meshgate::Eal> eal =
-        meshgate::Eal::start({.memory = {.hugepages = false, .memory_mib = 256},
-                              .nb_workers = 2,
-                              .cores = {},
-                              .pci_addresses = {}});
-    if (!eal) {
-        std::fprintf(stderr, "%s\n", eal.error().message.c_str());
-        return EXIT_FAILURE;
-    }
-    return RUN_ALL_TESTS();
-}
