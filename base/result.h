@@ -27,6 +27,12 @@ using Result = tl::expected<T, Error>;
     return fail(std::move(message));
 }
 
+// Hands on what went wrong one level below, as it is: of a result that failed.
+template <typename T, typename E>
+[[nodiscard]] tl::unexpected<E> propagate(const tl::expected<T, E>& failed) {
+    return tl::unexpected<E>{failed.error()};
+}
+
 // Puts `context` in front of what went wrong one level below.
 [[nodiscard]] inline tl::unexpected<Error> within(const std::string& context, const Error& error) {
     return fail(context + ": " + error.message);

@@ -54,27 +54,18 @@ tl::expected<Client, ClientError> Client::connect(const std::string& socket_path
     if (socket_path.empty() || socket_path.size() >= sizeof(address.sun_path))
         return refuse(ExitCode::usage, "a socket path has 1 to 107 bytes");
     std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
-    Client client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+    Client client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)},
                   Clock::now() + timeout};
-    if (::connect(client.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+    if (::connect(client.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) !=
+        0)
         return not_connected(errno, socket_path);
     return client;
-}
-
-Client::Client(Client&& other) noexcept
-    : fd_{std::exchange(other.fd_, -1)},
-      deadline_{other.deadline_},
-      received_{std::move(other.received_)} {}
-
-Client::~Client() {
-    if (fd_ >= 0)
-        ::close(fd_);
 }
 
 bool Client::wait_for(short events) const {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
-    pollfd poll_fd{fd_, events, 0};
+    pollfd poll_fd{fd_.get(), events, 0};
     return ::poll(&poll_fd, 1, static_cast<int>(std::max<int64_t>(left.count(), 0))) == 1;
 }
 
@@ -83,7 +74,7 @@ tl::expected<std::string, ClientError> Client::ask(const std::string& request) {
     for (size_t sent = 0; sent < line.size();) {
         if (!wait_for(POLLOUT))
             return late();
-        const ssize_t n = ::send(fd_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+        const ssize_t n = ::send(fd_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN)
             break;  // what the daemon said before it closed may still be read
         sent += static_cast<size_t>(std::max<ssize_t>(n, 0));
@@ -100,7 +91,7 @@ tl::expected<std::string, ClientError> Client::ask(const std::string& request) {
         searched = received_.size();
         if (!wait_for(POLLIN))
             return late();
-        const ssize_t n = ::recv(fd_, buffer.data(), buffer.size(), 0);
+        const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
         if (n == 0 || (n < 0 && errno != EAGAIN))
             return refuse(ExitCode::not_running, "meshgated closed the connection");
         received_.append(buffer.data(), static_cast<size_t>(std::max<ssize_t>(n, 0)));

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <string>
 #include <tl/expected.hpp>
+#include <utility>
 
+#include "base/unique_fd.h"
 #include "cli/exit_code.h"
 
 namespace meshgate::cli {
@@ -19,19 +21,17 @@ class Client {
 public:
     static tl::expected<Client, ClientError> connect(const std::string& socket_path,
                                                      std::chrono::milliseconds timeout);
-    Client(Client&& other) noexcept;
-    Client& operator=(Client&&) = delete;
-    ~Client();
 
     // Sends one line and returns the answer line without its newline.
     tl::expected<std::string, ClientError> ask(const std::string& request);
 
 private:
     using Clock = std::chrono::steady_clock;
-    Client(int fd, Clock::time_point deadline) noexcept : fd_{fd}, deadline_{deadline} {}
+    Client(UniqueFd fd, Clock::time_point deadline) noexcept
+        : fd_{std::move(fd)}, deadline_{deadline} {}
     bool wait_for(short events) const;
 
-    int fd_ = -1;
+    UniqueFd fd_;
     Clock::time_point deadline_;
     std::string received_;
 };

@@ -15,31 +15,13 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "config/text/read_bounded.h"
 
 namespace meshgate::config {
 namespace {
 
 constexpr size_t kSignatureTextLen = 88;  // base64 of 64 bytes
 constexpr size_t kMaxSignatureFileBytes = 1024;
-
-// Reads one byte more than allowed, so that too much is seen as such.
-bool read_bounded(int fd, std::string& text, size_t max_bytes) {
-    constexpr size_t kChunkLen = size_t{64} << 10;
-    size_t len = 0;
-    while (len <= max_bytes) {
-        text.resize(std::min(len + kChunkLen, max_bytes + 1));
-        const ssize_t got = ::read(fd, text.data() + len, text.size() - len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return false;
-        if (got == 0)
-            break;
-        len += static_cast<size_t>(got);
-    }
-    text.resize(len);
-    return true;
-}
 
 // Empty when there is no such file. A pipe would make us wait, and a device may do worse.
 Result<std::optional<std::string>> read_file(const std::string& path, size_t max_bytes) {
@@ -203,7 +185,7 @@ std::string to_string(const SignatureFile& file) {
 Result<std::optional<SignatureFile>> read_signature_file(const std::string& path) {
     const auto text = read_file(path, kMaxSignatureFileBytes);
     if (!text)
-        return tl::unexpected{text.error()};
+        return propagate(text);
     if (!*text)
         return std::nullopt;
     const auto file = parse_signature_file(**text);
@@ -215,7 +197,7 @@ Result<std::optional<SignatureFile>> read_signature_file(const std::string& path
 Result<std::string> read_network_text(const std::string& path) {
     auto text = read_file(path, kMaxNetworkBytes);
     if (!text)
-        return tl::unexpected{text.error()};
+        return propagate(text);
     if (!*text)
         return fail(ENOENT, printable(path));
     return std::move(**text);
@@ -224,10 +206,10 @@ Result<std::string> read_network_text(const std::string& path) {
 Result<SignedNetwork> read_signed_network(const std::string& path) {
     auto text = read_network_text(path);
     if (!text)
-        return tl::unexpected{text.error()};
+        return propagate(text);
     const auto file = read_signature_file(path + ".sig");
     if (!file)
-        return tl::unexpected{file.error()};
+        return propagate(file);
     if (!*file)
         return fail(printable(path) + ".sig: there is no signature beside the network file");
     return SignedNetwork{std::move(*text), (*file)->signature};
@@ -257,7 +239,7 @@ Result<void> keep_network(const std::string& path, const SignedNetwork& network)
 Result<std::optional<SignedNetwork>> load_kept_network(const std::string& path) {
     const auto contents = read_file(path, std::tuple_size_v<Signature> + kMaxNetworkBytes);
     if (!contents)
-        return tl::unexpected{contents.error()};
+        return propagate(contents);
     if (!*contents)
         return std::nullopt;
     SignedNetwork network;

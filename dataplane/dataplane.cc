@@ -81,7 +81,7 @@ Result<void> DataplaneImpl::start_eal() {
     const Result<MemoryPlan> memory = plan_memory(
         options_.memory, std::max(options_.memory_mib, least_mib), free_hugepages_mib());
     if (!memory)
-        return tl::unexpected{memory.error()};
+        return propagate(memory);
     memory_ = *memory;
     Eal::Options eal{.memory = memory_, .nb_workers = options_.nb_workers, .cores = options_.cores};
     for (PortId id = 0; id < nb_ports; ++id) {
@@ -93,11 +93,11 @@ Result<void> DataplaneImpl::start_eal() {
     }
     Result<Eal> started = Eal::start(eal);
     if (!started)
-        return tl::unexpected{started.error()};
+        return propagate(started);
     eal_.emplace(*std::move(started));
     Result<Mempool> mempool = Mempool::create(pool);
     if (!mempool)
-        return tl::unexpected{mempool.error()};
+        return propagate(mempool);
     mempool_.emplace(*std::move(mempool));
     return {};
 }
@@ -108,7 +108,7 @@ Result<void> DataplaneImpl::open_ports() {
         Result<std::unique_ptr<Port>> port =
             Port::open(options, id, options_.nb_workers, *mempool_);
         if (!port)
-            return tl::unexpected{port.error()};
+            return propagate(port);
         ports_.push_back(*std::move(port));
         shared_.ports.push_back(ports_.back().get());
     }
@@ -133,7 +133,7 @@ Result<void> DataplaneImpl::allocate_tables() {
     retired_.emplace(*rcu_);
     Result<AeadSelection> aead = select_aead(options_.aead);
     if (!aead)
-        return tl::unexpected{aead.error()};
+        return propagate(aead);
     aead_.emplace(*std::move(aead));
     return {};
 }
@@ -157,7 +157,7 @@ Result<WorkerParts> DataplaneImpl::parts_of(unsigned worker) {
         ZeroedArray<PeerActivity>::create(options_.max_peers);
     Result<ZeroedArray<LinkCounters>> links = ZeroedArray<LinkCounters>::create(kMaxLinks);
     if (!aead)
-        return tl::unexpected{aead.error()};
+        return propagate(aead);
     if (!doorbell || !rings || !activity || !links)
         return fail(ENOMEM, "rings and counters of a worker");
     const WorkerRings& own = rings_.emplace_back(*std::move(rings));
@@ -308,7 +308,7 @@ std::string DataplaneImpl::memory_description() const {
 
 Result<std::unique_ptr<Dataplane>> Dataplane::create(const DataplaneOptions& options) {
     if (const Result<void> fine = check_options(options); !fine)
-        return tl::unexpected{fine.error()};
+        return propagate(fine);
     auto dataplane = std::make_unique<DataplaneImpl>(options);
     Result<void> done = dataplane->start_eal();
     if (done)
@@ -318,7 +318,7 @@ Result<std::unique_ptr<Dataplane>> Dataplane::create(const DataplaneOptions& opt
     if (done)
         done = dataplane->make_workers();
     if (!done)
-        return tl::unexpected{done.error()};
+        return propagate(done);
     return dataplane;
 }
 

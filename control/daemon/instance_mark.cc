@@ -66,7 +66,7 @@ Result<Copied> mark_instance(const std::string& state_folder, const Instance& pr
     const auto written = write_state_file(path, present.machine + "\n" + present.hardware + "\n" +
                                                     present.folder + "\n" + present.key + "\n");
     if (!written)
-        return tl::unexpected{written.error()};
+        return propagate(written);
     return before ? compare(*before, present) : Copied::no;
 }
 

@@ -68,11 +68,11 @@ Result<wireguard::Timings> parse_lab_timings(std::string_view text) {
         const auto done =
             set(timings, item.substr(0, equals), item.substr(std::min(equals + 1, item.size())));
         if (!done)
-            return tl::unexpected{done.error()};
+            return propagate(done);
         text.remove_prefix(std::min(comma + 1, text.size()));
     }
     if (const auto valid = timings.validate(); !valid)
-        return tl::unexpected{valid.error()};
+        return propagate(valid);
     return timings;
 }
 

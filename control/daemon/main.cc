@@ -18,6 +18,7 @@
 #include <span>
 #include <utility>
 
+#include "base/unique_fd.h"
 #include "config/load.h"
 #include "config/network_file.h"
 #include "control/api/server.h"
@@ -81,19 +82,13 @@ public:
     explicit Lock(const std::string& socket) {
         std::error_code error;
         std::filesystem::create_directories(std::filesystem::path{socket}.parent_path(), error);
-        fd_ = open((socket + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        file_ = UniqueFd{open((socket + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
         errno_ = errno;
-        held_ = fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) == 0;
-    }
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
-    ~Lock() {
-        if (fd_ >= 0)
-            close(fd_);
+        held_ = file_ && flock(file_.get(), LOCK_EX | LOCK_NB) == 0;
     }
 
     Result<void> check(const std::string& socket) const {
-        if (fd_ < 0)
+        if (!file_)
             return fail(errno_, socket + ".lock");
         if (!held_)
             return fail("another meshgated runs with the socket " + socket);
@@ -101,7 +96,7 @@ public:
     }
 
 private:
-    int fd_ = -1;
+    UniqueFd file_;
     int errno_ = 0;
     bool held_ = false;
 };
@@ -185,7 +180,7 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
                     {.generation = generation.support(), .folder = look_for_copy(gateway, log)}};
     auto servers = start_servers({io, log, state, arguments.web_binary}, gateway.model().control);
     if (!servers)
-        return tl::unexpected{servers.error()};
+        return propagate(servers);
     mesh::Resolver resolver{io, [&gateway](const std::string& name, const auto& addresses) {
                                 gateway.set_addresses(name, addresses);
                             }};
@@ -243,7 +238,7 @@ Result<void> run(config::Model model, mesh::NetworkStore* network, const Argumen
         return within("--lab-timings", timings.error());
     auto secrets = load_secrets(model);
     if (!secrets)
-        return tl::unexpected{secrets.error()};
+        return propagate(secrets);
     // Before the first frame comes in by a port, and until the last.
     HostInterfaces host{
         model.ports,
@@ -251,11 +246,11 @@ Result<void> run(config::Model model, mesh::NetworkStore* network, const Argumen
         log};
     auto dataplane = Dataplane::create(dataplane_options(model));
     if (!dataplane)
-        return tl::unexpected{dataplane.error()};
+        return propagate(dataplane);
     auto gateway = Gateway::create({**dataplane, log, system_now, *timings, network},
                                    std::move(model), std::move(*secrets));
     if (!gateway)
-        return tl::unexpected{gateway.error()};
+        return propagate(gateway);
     ClockMark mark{state_folder(), system_now()};
     (*gateway)->raise_timestamp_floor(mark.floor_ns());
     (*dataplane)->start();

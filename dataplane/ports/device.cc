@@ -143,7 +143,7 @@ Result<Device> make_device(const PortOptions& options, PortId id, unsigned nb_qu
                     "slash, comma or equals sign)");
     const Result<std::string> arguments = vdev_arguments(options, nb_queues);
     if (!arguments)
-        return tl::unexpected{arguments.error()};
+        return propagate(arguments);
     return Device{std::string{traits.driver} + std::to_string(id), *arguments};
 }
 

@@ -151,7 +151,7 @@ Result<std::vector<std::string>> eal_arguments(const Eal::Options& options,
                                                const std::vector<unsigned>& allowed) {
     const Result<std::string> lcores = lcores_argument(options, allowed);
     if (!lcores)
-        return tl::unexpected{lcores.error()};
+        return propagate(lcores);
     std::vector<std::string> arguments{"meshgated", "--lcores", *lcores, "--main-lcore", "0"};
     const auto add = [&arguments](std::initializer_list<std::string> more) {
         arguments.insert(arguments.end(), more);
@@ -181,7 +181,7 @@ Result<Eal> Eal::start(const Options& options) {
     }
     Result<std::vector<std::string>> arguments = eal_arguments(options, allowed_cores());
     if (!arguments)
-        return tl::unexpected{arguments.error()};
+        return propagate(arguments);
     raise_memory_lock_limit();
     rte_log_set_global_level(RTE_LOG_ERR);
     if (FILE* stream = EalLog::instance().stream(); stream != nullptr)

@@ -97,7 +97,7 @@ public:
         if (done)
             done = start();
         if (!done)
-            return tl::unexpected{done.error()};
+            return propagate(done);
         find_queue_fds();
         return std::move(ethdev_);
     }
@@ -133,7 +133,7 @@ private:
 Result<void> EthdevOpener::probe() {
     const Result<Device> device = make_device(request_.options, request_.id, request_.nb_queues);
     if (!device)
-        return tl::unexpected{device.error()};
+        return propagate(device);
     if (request_.options.device == DeviceKind::af_xdp)
         silence_bpf_libraries();
     take_eal_errors();

@@ -91,7 +91,7 @@ Result<void> Port::make_doorbells() {
     if (kind_.has_interface || kind_.creates_interface) {
         Result<KernelInterface> interface = KernelInterface::open(options_.device_argument);
         if (!interface)
-            return tl::unexpected{interface.error()};
+            return propagate(interface);
         interface_.emplace(*std::move(interface));
     }
     silence_ = UniqueFd{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -146,7 +146,7 @@ Result<void> Port::bind_ethdev(Transmit transmit) {
                                                            .interface_index = interface_index_,
                                                            .transmit = transmit});
     if (!opened)
-        return tl::unexpected{opened.error()};
+        return propagate(opened);
     const Ethdev& ethdev = **opened;
     // A port that may be bound anew has the queues and doorbells of which workers were told.
     if (interface_ && (ethdev.nb_queues() != nb_queues_ || ethdev.queue_fds().size() != nb_queues_))
