@@ -45,7 +45,8 @@ def test_network_file_on_a_full_disk(lab):
         assert "No space left on device" in one.log_text(), one.log_text()
         assert (state / "network.kept").read_bytes() == kept
         assert {path.name for path in state.iterdir()} <= {
-            "network.kept", "filling", "timestamp", "timestamp.new"}, list(state.iterdir())
+            "filling", "instance", "interfaces", "network.kept", "timestamp", "timestamp.new",
+        }, list(state.iterdir())
         # It comes back with what was kept, and has what it missed from the other one.
         two.process.wait_output("session-up")
         assert one.stop() == 0

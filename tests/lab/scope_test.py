@@ -12,12 +12,12 @@ from topology import BOX_LAN, CLIENT, HOST, Road
 
 PACKETS = 10
 TO_NOBODY = [("255.255.255.255", "broadcast"), ("224.0.0.251", "multicast"),
-             ("239.1.2.3", "multicast"), ("169.254.7.7", "link_local"), ("127.0.0.9", "martian"),
-             ("0.1.2.3", "martian"), ("243.0.0.1", "reserved"), ("ff02::fb", "multicast"),
-             ("ff0e::1234", "multicast"), ("fe80::77", "link_local"), ("::1", "martian"),
-             ("::10.9.0.2", "reserved")]
+             ("239.1.2.3", "multicast"), ("169.254.7.7", "link_local"),
+             ("127.0.0.9", "martian_destination"), ("0.1.2.3", "martian_destination"),
+             ("243.0.0.1", "reserved"), ("ff02::fb", "multicast"), ("ff0e::1234", "multicast"),
+             ("fe80::77", "link_local"), ("::1", "martian_destination"), ("::10.9.0.2", "reserved")]
 FROM_NOBODY = [("169.254.7.7", "link_local"), ("fe80::77", "link_local"), ("241.0.0.1", "reserved"),
-               ("0.1.2.3", "martian"), ("::10.1.0.7", "reserved")]
+               ("0.1.2.3", "martian_source"), ("::10.1.0.7", "reserved")]
 
 
 def packet(source, destination):
