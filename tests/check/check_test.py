@@ -38,6 +38,14 @@ class Checks(unittest.TestCase):
                               ("dataplane/crypto/aead.h", "dataplane/dataplane_impl.h"),
                               ("dataplane/api/link.cc", "dataplane/wire/wire.h"),
                               ("control/daemon/main.cc", "dataplane/worker/worker.h"),
+                              ("control/mesh/mesh.cc", "control/gateway/gateway.h"),
+                              ("control/mesh/protocol/cbor.cc", "control/mesh/members/member.h"),
+                              ("control/mesh/members/member.h", "control/mesh/paths/suspicion.h"),
+                              ("control/mesh/probing/links.cc", "control/mesh/paths/suspicion.h"),
+                              ("control/mesh/relays/a.cc", "control/mesh/paths/suspicion.h"),
+                              ("control/mesh/paths/a.cc", "control/mesh/clients/roaming.h"),
+                              ("control/mesh/clients/a.cc", "control/mesh/mesh.h"),
+                              ("control/underlay/links.cc", "control/sessions/sessions.h"),
                               ("config/load.cc", "control/gateway/gateway.h"),
                               ("base/keys.cc", "config/model.h")):
             text = f'#include "{include}"\n'
@@ -45,6 +53,8 @@ class Checks(unittest.TestCase):
         for name, include in (("dataplane/rx.cc", "dataplane/tables/fib.h"),
                               ("control/daemon/main.cc", "dataplane/api/drop.h"),
                               ("control/daemon/main.cc", "base/keys.h"),
+                              ("control/mesh/mesh.cc", "control/mesh/paths/suspicion.h"),
+                              ("control/mesh/paths/a.cc", "control/mesh/members/member.h"),
                               ("tests/unit/rx_test.cc", "dataplane/worker/worker.h")):
             text = f'#include "{include}"\n'
             self.assertEqual(self.findings(check.check_layering, name, text), [], (name, include))

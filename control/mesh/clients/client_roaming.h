@@ -12,7 +12,7 @@
 #include "base/keys.h"
 #include "base/time.h"
 #include "base/token_bucket.h"
-#include "control/mesh/paths/route_lookup.h"
+#include "control/mesh/members/route_lookup.h"
 #include "control/mesh/protocol/messages.h"
 
 namespace meshgate::mesh {

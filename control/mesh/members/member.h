@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "base/token_bucket.h"
 #include "config/network.h"
-#include "control/mesh/paths/next_hop.h"
+#include "control/mesh/members/next_hop.h"
 #include "dataplane/api/dataplane.h"
 
 namespace meshgate::mesh {

@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "control/log/log.h"
+#include "control/mesh/members/channel.h"
 #include "control/mesh/members/member_table.h"
+#include "control/mesh/members/route_lookup.h"
 #include "control/mesh/paths/path_mtu_probe.h"
 #include "control/mesh/paths/path_probe.h"
 #include "control/mesh/paths/path_selector.h"
-#include "control/mesh/paths/route_lookup.h"
 #include "control/mesh/paths/suspicion.h"
 #include "control/mesh/probing/link_prober.h"
-#include "control/mesh/protocol/channel.h"
 #include "control/mesh/relays/relay_table.h"
 #include "control/underlay/links.h"
 #include "control/wireguard/device.h"

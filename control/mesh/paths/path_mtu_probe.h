@@ -8,7 +8,7 @@
 
 #include "base/address.h"
 #include "base/time.h"
-#include "control/mesh/paths/next_hop.h"
+#include "control/mesh/members/next_hop.h"
 
 namespace meshgate::mesh {
 

@@ -4,27 +4,12 @@
 #include <cstdint>
 #include <optional>
 #include <set>
-#include <vector>
 
 #include "base/address.h"
 #include "base/time.h"
-#include "control/mesh/paths/next_hop.h"
+#include "control/mesh/probing/routes.h"
 
 namespace meshgate::mesh {
-
-// A route as the speaker has it, with the member at the other end of its link.
-struct Route {
-    NextHop via;
-    uint16_t metric = 0;  // babel::kInfinity: retracted
-    bool feasible = false;
-    bool selected = false;  // by the speaker, with hysteresis
-};
-
-// Routes to one member: its own node address, else the aggregate that relays announce.
-struct Routes {
-    std::vector<Route> to_node;
-    std::vector<Route> to_aggregate;
-};
 
 // Which way is the best, direct and relayed alike: the one that the speaker selected, else the
 // cheapest. Relays that are held down are avoided, but better than nothing.

@@ -11,7 +11,7 @@
 #include "config/model.h"
 #include "control/babel/speaker.h"
 #include "control/mesh/members/member_table.h"
-#include "control/mesh/paths/path_selector.h"
+#include "control/mesh/probing/routes.h"
 #include "control/underlay/links.h"
 
 namespace meshgate::mesh {

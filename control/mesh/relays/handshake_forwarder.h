@@ -8,7 +8,7 @@
 
 #include "base/address.h"
 #include "base/time.h"
-#include "control/mesh/paths/route_lookup.h"
+#include "control/mesh/members/route_lookup.h"
 #include "control/mesh/protocol/messages.h"
 
 namespace meshgate::mesh {

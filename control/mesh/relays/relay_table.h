@@ -14,7 +14,7 @@
 #include "base/address.h"
 #include "base/time.h"
 #include "base/token_bucket.h"
-#include "control/mesh/paths/route_lookup.h"
+#include "control/mesh/members/route_lookup.h"
 #include "control/mesh/protocol/messages.h"
 #include "dataplane/api/link.h"
 
@@ -81,7 +81,7 @@ struct RelayEntryView {
 
 enum class RelayCounter : uint8_t {
     opens_received,
-    opens_accepted,  // from here on in the order of RelayAnswer
+    opens_accepted,  // this and the next: answers that we gave
     refused_index_taken,
     refused_not_member,
     refused_cap,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "control/mesh/relays/relay_table.h"
 
 // How one entry of the table finds its way and keeps it. Nothing here erases an entry; finish()
@@ -18,6 +19,26 @@ constexpr auto kPaceDelay = std::chrono::milliseconds{20};
 constexpr uint32_t kSpread = 16;  // seconds by which refreshes come early, by index
 // So many closes wait at most; further ones are sent at once.
 constexpr size_t kMaxDelayedCloses = 65'536;
+
+RelayCounter counter_of(RelayAnswer answer) noexcept {
+    switch (answer) {
+        case RelayAnswer::accepted:
+            return RelayCounter::opens_accepted;
+        case RelayAnswer::refused_index_taken:
+            return RelayCounter::refused_index_taken;
+        case RelayAnswer::refused_not_member:
+            return RelayCounter::refused_not_member;
+        case RelayAnswer::refused_cap:
+            return RelayCounter::refused_cap;
+        case RelayAnswer::refused_no_way:
+            return RelayCounter::refused_no_way;
+        case RelayAnswer::refused_not_relay:
+            return RelayCounter::refused_not_relay;
+        case RelayAnswer::nb_answers:
+            break;
+    }
+    MG_ASSERT(!"no answer");
+}
 
 }  // namespace
 
@@ -400,9 +421,7 @@ void RelayTable::close_delayed(Time now) {
 // ---- what goes out ----
 
 void RelayTable::answer(uint32_t index, const IpAddress& to, uint32_t request, RelayAnswer reason) {
-    // The counters stand in the order of the answers.
-    const auto first = static_cast<size_t>(RelayCounter::opens_accepted);
-    count(static_cast<RelayCounter>(first + static_cast<size_t>(reason)));
+    count(counter_of(reason));
     send(to, RelayReply{request, index, reason});
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/mesh/members/neighbor_exchange.h"
+#include "control/mesh/neighbor_exchange.h"
 
 #include <algorithm>
 #include <iterator>

@@ -7,7 +7,7 @@
 
 #include "control/mesh/clients/client_roaming.h"
 #include "control/mesh/members/file_exchange.h"
-#include "control/mesh/paths/route_lookup.h"
+#include "control/mesh/members/route_lookup.h"
 
 namespace meshgate::mesh {
 

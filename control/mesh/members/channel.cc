@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/mesh/protocol/channel.h"
+#include "control/mesh/members/channel.h"
 
 #include <utility>
 

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "control/mesh/paths/next_hop.h"
+#include "control/mesh/members/next_hop.h"
 
 namespace meshgate::mesh {
 
