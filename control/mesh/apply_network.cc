@@ -55,6 +55,7 @@ void Mesh::apply_to_parts(const Now& now) {
     relayed_clients_.set_published(published);
     relays_.set_members(everybody, now.mono);
     relays_.set_serving(members_.is_relay());
+    member_links_.make_all(now.mono);
     prober_.on_network_changed(now.mono);
 }
 
@@ -88,7 +89,8 @@ void Mesh::add_member(const config::Member& info, const Now& now) {
 // Its sessions end, and nothing of it is known any more.
 void Mesh::remove_member(const Member& member, const Now& now) {
     log(Log::Level::info, "member-removed", member.info.name, "no longer in the network file", now);
-    prober_.remove_links(member, now.mono);
+    member_links_.remove_all(member, now.mono);
+    prober_.forget(member);
     for (const auto& [local_index, remote_index] : member.keypairs)
         relays_.close(remote_index, now.mono);
     paths_.forget(member);
@@ -110,9 +112,16 @@ void Mesh::refuse(const FileCandidate& candidate, const std::string& why, const 
 
 // ---- the box's side ----
 
+void Mesh::set_ports(const config::Model& box, const Now& now) {
+    port_terms_.set(box);
+    prober_.on_port_terms_changed(now.mono);
+    member_links_.make_all(now.mono);
+}
+
 void Mesh::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
                          const Now& now) {
-    prober_.set_addresses(host, addresses, now.mono);
+    endpoints_.set_addresses(host, addresses);
+    member_links_.make_all(now.mono);
 }
 
 std::vector<control::PeerPrefixes> Mesh::prefixes() const {

@@ -36,12 +36,19 @@ Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config:
       members_{authority, box.node.public_key},
       links_{parts_.links},
       channel_{parts_.dataplane, members_.node()},
-      prober_{parts_.dataplane, links_, members_, *this},
+      member_links_{links_, members_, endpoints_, *this},
+      prober_{{.dataplane = parts_.dataplane,
+               .underlay = links_,
+               .members = members_,
+               .port_terms = port_terms_,
+               .links = member_links_}},
       paths_{{.dataplane = parts_.dataplane,
               .device = parts_.device,
               .log = parts_.log,
               .members = members_,
               .links = links_,
+              .member_links = member_links_,
+              .port_terms = port_terms_,
               .prober = prober_,
               .relays = relays_,
               .channel = channel_}},
@@ -74,14 +81,14 @@ void Mesh::send_handshake(const wireguard::RouteMessage& message, const Now& now
     // Somebody wants it: what links there may be are needed, also where no relay introduces us.
     if (bytes.front() == kInitiation && !members_.is_eager(*member))
         member->traffic.on_wanted(now.mono);
-    prober_.make_links(*member, now.mono);
+    member_links_.make(*member, now.mono);
     const auto view = parts_.device.peer_view(member->peer);
     const bool first_try = view && view->initiations_of_attempt <= 1;
     const bool by_path =
         member->has_session() && member->path && !paths_.is_failing(*member) && first_try;
     const wireguard::SendMessage datagram{
         .peer = message.peer, .message = message.message, .to = {}};
-    for (const auto& [key, link] : prober_.links_of(*member)) {
+    for (const auto& [key, link] : member_links_.of(*member)) {
         if (!by_path || link.id == member->path->via.link)
             links_.send(link.id, datagram, now.mono);
     }
@@ -102,10 +109,10 @@ void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) 
     std::optional<LinkKey> link;
     if (const auto* from = std::get_if<wireguard::Addressing>(&keypair.from)) {
         link = LinkKey{from->port, from->remote};
-        prober_.add_link(*member, *link, LinkOrigin::heard, now.mono);
+        member_links_.add(*member, *link, LinkOrigin::heard, now.mono);
     }
     paths_.on_handshake(*member, link, now.mono);
-    prober_.make_links(*member, now.mono);
+    member_links_.make(*member, now.mono);
     relays_.open(keypair.remote_index, member->node, now.mono);
     // Somebody wanted it, here or there: worth a look for the best path.
     if (member->keypairs.size() == 1)
@@ -137,7 +144,7 @@ bool Mesh::may_send(PeerId peer, uint32_t local_index, const Now& now) {
 
 void Mesh::on_handshake_for_another(std::span<const uint8_t> bytes,
                                     const wireguard::Addressing& from, const Now& now) {
-    const Member* sender = prober_.member_of_link(links_.id_of({from.port, from.remote}));
+    const Member* sender = member_links_.member_of(links_.id_of({from.port, from.remote}));
     relayed_clients_.receive(bytes, {.remote = from.remote, .local = from.local, .port = from.port},
                              sender == nullptr ? std::nullopt : std::optional{sender->node},
                              now.mono);
@@ -196,7 +203,7 @@ void Mesh::receive_message(const Packet& packet, Member& member, const Now& now)
                                         time);
             },
             [&](const Seen& seen) {
-                const auto& links = prober_.links_of(member);
+                const auto& links = member_links_.of(member);
                 if (const auto link = links.find(from); link != links.end())
                     candidates_.on_seen(link->second.id, seen.endpoint);
             },
@@ -240,7 +247,8 @@ Time Mesh::next_deadline() const {
 }
 
 void Mesh::review(const Now& now) {
-    exchange_.set_neighbors(prober_.find_used_links(now.mono), now.mono);
+    prober_.begin_round(now.mono);
+    exchange_.set_neighbors(prober_.members_up(), now.mono);
     handshakes_.tick(now.mono);
     initiations_.begin_round();
     paths_.tick(now.mono);
@@ -254,12 +262,12 @@ void Mesh::review_member(Member& member, const Now& now) {
     if (member.has_session())
         member.traffic.update(parts_.dataplane.activity(member.peer), time);
     else if (eager)
-        prober_.make_links(member, time);
-    prober_.remove_stale_links(member, time);
+        member_links_.make(member, time);
+    member_links_.remove_stale(member, time);
     if (!member.has_session()) {
         using Peer = InitiationSchedule::Peer;
         const bool ours = member.info.relay || !members_.has_relays();
-        if (eager && !prober_.links_of(member).empty() &&
+        if (eager && !member_links_.of(member).empty() &&
             initiations_.poll(member.node, ours ? Peer::relay : Peer::leaf, time))
             parts_.device.on_no_session(member.peer, now);
         return;
@@ -272,7 +280,7 @@ void Mesh::review_member(Member& member, const Now& now) {
 
 // Tells the member where we see it, and how else we may be reached.
 void Mesh::exchange_candidates(Member& member, const Now& now) {
-    for (const auto& [key, link] : prober_.links_of(member)) {
+    for (const auto& [key, link] : member_links_.of(member)) {
         if (link.heard && now.mono - *link.heard < kHeardLately &&
             candidates_.is_report_due(link.id, now.mono) &&
             channel_.send(member, Seen{key.remote}, link.id))
@@ -290,7 +298,7 @@ void Mesh::send_candidates(Member& member, bool answer, const Now& now) {
         for (const Prefix& address : port.addresses)
             local.push_back({address.address, links_.listen_port()});
     }
-    const auto heard = prober_.heard_since(now.mono - kSeenLife);
+    const auto heard = member_links_.heard_since(now.mono - kSeenLife);
     channel_.send(member, Candidates{candidates_.own(heard, local), answer});
 }
 
@@ -310,7 +318,7 @@ bool Mesh::shutdown(const Now& now) {
 
 void Mesh::settle_routes(const Now& now) {
     for (const babel::Outgoing& packet : prober_.take_packets()) {
-        Member* member = prober_.member_of_link(packet.interface);
+        Member* member = member_links_.member_of(packet.interface);
         if (member != nullptr && links_.find(packet.interface) != nullptr)
             channel_.send_babel(*member, packet);
     }
@@ -347,7 +355,7 @@ void Mesh::settle(const Now& now) {
 void Mesh::on_babel_event(const babel::Event& event, const Now& now) {
     using Kind = babel::Event::Kind;
     const LinkId link = event.neighbor.interface;
-    const Member* member = prober_.member_of_link(link);
+    const Member* member = member_links_.member_of(link);
     if (member == nullptr)
         return;
     const std::string& name = member->info.name;
@@ -360,15 +368,15 @@ void Mesh::on_babel_event(const babel::Event& event, const Now& now) {
             }
             paths_.on_routes_changed();
             return log(Log::Level::info, "mesh-link-up", name,
-                       prober_.describe(links_.key_of(link)), now);
+                       port_terms_.describe(links_.key_of(link)), now);
         case Kind::neighbor_down:
             prober_.suspect_shared_links(link, now.mono);
             // It may have restarted, and our session with it be worth nothing.
-            if (member->info.relay && !prober_.is_up(member->node))
+            if (member->info.relay && !prober_.members_up().contains(member->node))
                 parts_.device.on_no_session(member->peer, now);
             paths_.on_routes_changed();
             return log(Log::Level::info, "mesh-link-down", name,
-                       prober_.describe(links_.key_of(link)), now);
+                       port_terms_.describe(links_.key_of(link)), now);
         case Kind::neighbor_suspected:
             return prober_.suspect_shared_links(link, now.mono);
         case Kind::prefix_refused:
@@ -407,6 +415,7 @@ void Mesh::on_relay_change(const RelayChange& change, const Now& now) {
 // ---- links, for the parts ----
 
 void Mesh::on_link_gone(LinkId link, Time now) {
+    prober_.on_link_gone(link, now);
     relays_.on_link_gone(link, now);
     relayed_clients_.on_link_gone(link);
     paths_.on_link_gone(link);

@@ -76,9 +76,9 @@ public:
 
     // ---- the box's side ----
     // After the ports of the links were set.
-    void set_ports(const config::Model& box, const Now& now) { prober_.set_ports(box, now.mono); }
+    void set_ports(const config::Model& box, const Now& now);
     // Names in endpoints of members, to be looked up; and what came of it.
-    std::set<std::string> hosts() const { return prober_.hosts(); }
+    std::set<std::string> hosts() const { return hosts_of(members_); }
     void set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
                        const Now& now);
     bool is_member(PeerId peer) const { return members_.of(peer) != nullptr; }
@@ -165,6 +165,9 @@ private:
     MemberTable members_;
     control::Links& links_;
     Channel channel_;
+    MemberEndpoints endpoints_;
+    PortTerms port_terms_;
+    MemberLinks member_links_;
     LinkProber prober_;
     CandidateExchange candidates_;
     InitiationSchedule initiations_;

@@ -127,21 +127,23 @@ std::vector<LinkView> Mesh::link_views(const Now& now) const {
         measured[neighbor.id.interface] = neighbor;
     std::vector<LinkView> result;
     for (const auto& [node, member] : members_.all()) {
-        for (const auto& [key, link] : prober_.links_of(*member)) {
+        for (const auto& [key, link] : member_links_.of(*member)) {
             LinkView view;
             view.peer = member->info.name;
             view.remote = key.remote;
             view.origin = origin_of(link.origin);
-            if (const auto* terms = prober_.terms_of(key.port)) {
+            if (const auto* terms = port_terms_.of(key.port)) {
                 view.port = terms->name;
                 view.metered = terms->metered;
             }
             view.in_use = member->path && member->path->via.link == link.id;
             view.age_s = link.heard ? seconds(now.mono - *link.heard) : -1;
             view.cost = babel::kInfinity;
-            view.state = link.probed ? LinkView::State::probing : LinkView::State::idle;
-            if (link.probed)
-                view.probe_interval_ms = static_cast<uint32_t>(seconds(link.interval) * 1000);
+            view.state = LinkView::State::idle;
+            if (const auto interval = prober_.interval_of(link.id)) {
+                view.state = LinkView::State::probing;
+                view.probe_interval_ms = static_cast<uint32_t>(seconds(*interval) * 1000);
+            }
             if (const auto found = measured.find(link.id); found != measured.end()) {
                 const babel::NeighborView& neighbor = found->second;
                 view.state = neighbor.up ? LinkView::State::up : LinkView::State::down;
@@ -179,7 +181,7 @@ control::MeshPathView Mesh::path_view(const Member& member, const Now& now) cons
     if (!direct)
         view.relay = members_.name_at(path.via.node);
     const LinkKey& key = links_.key_of(path.via.link);
-    if (const auto* terms = prober_.terms_of(key.port))
+    if (const auto* terms = port_terms_.of(key.port))
         view.port = terms->name;
     view.remote = key.remote;
     view.metric = path.metric;
@@ -306,7 +308,7 @@ std::optional<ExplainView> Mesh::explain(const std::string& name, const Now& now
     std::erase_if(view.links, [&](const LinkView& link) { return link.peer != name; });
     for (const Prefix& prefix : {Prefix{member.node, 128}, members_.node_prefix()}) {
         for (const babel::RouteView& route : prober_.speaker().routes(prefix)) {
-            const Member* hop = prober_.member_of_link(route.via.interface);
+            const Member* hop = member_links_.member_of(route.via.interface);
             if (hop != nullptr && hop != &member)
                 view.relays.push_back({.name = hop->info.name,
                                        .metric = route.metric,

@@ -42,7 +42,7 @@ PathInputs MemberPaths::inputs_of(const Member& member, const State& state, Time
     inputs.routes = parts_.prober.routes_to(member);
     inputs.held_down = suspicion_.held_down(member.node);
     if (state.handshake_by && now < state.handshake_until) {
-        const auto& links = parts_.prober.links_of(member);
+        const auto& links = parts_.member_links.of(member);
         if (const auto link = links.find(*state.handshake_by); link != links.end())
             inputs.handshake_link = link->second.id;
     }
@@ -134,8 +134,9 @@ void MemberPaths::change_path(Member& member, State& state, const PathChoice& pa
                                   member.is_direct() ? 0 : PathMtuProbe::kRelayedCeiling);
     parts_.links.use(member.peer, path.via.link);
     const std::string text =
-        member.is_direct() ? "direct, " + parts_.prober.describe(parts_.links.key_of(path.via.link))
-                           : "relayed by " + parts_.members.name_at(path.via.node);
+        member.is_direct()
+            ? "direct, " + parts_.port_terms.describe(parts_.links.key_of(path.via.link))
+            : "relayed by " + parts_.members.name_at(path.via.node);
     log(first ? Log::Level::debug : Log::Level::info, "path", member, text, now);
 }
 

@@ -32,6 +32,8 @@ public:
         Log& log;
         MemberTable& members;
         control::Links& links;
+        const MemberLinks& member_links;
+        const PortTerms& port_terms;
         const LinkProber& prober;
         RelayTable& relays;
         Channel& channel;
