@@ -187,10 +187,10 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
     uint64_t resolved_version = 0;
     const auto look_up_endpoints = [&] {
         if (gateway.mesh() == nullptr ||
-            std::exchange(resolved_version, gateway.mesh()->network().version) ==
-                gateway.mesh()->network().version)
+            std::exchange(resolved_version, gateway.mesh()->members().network().version) ==
+                gateway.mesh()->members().network().version)
             return;
-        resolver.set_hosts(gateway.mesh()->hosts());
+        resolver.set_hosts(mesh::hosts_of(gateway.mesh()->members()));
     };
     EventLoop loop{io,
                    gateway,

@@ -104,7 +104,7 @@ ReloadReport Reload::apply(config::Model after) {
 // The files that the box file names. Mostly boxes have it from each other, and theirs is newer.
 void Reload::take_network(ReloadReport& report, config::NetworkLoad load) {
     const config::NetworkOptions& options = *gateway_.model().network;
-    const uint64_t before = gateway_.mesh()->network().version;
+    const uint64_t before = gateway_.mesh()->members().network().version;
     if (load.network->version <= before)
         return;
     // The box file may name another authority by now, which needs a restart.
@@ -116,7 +116,8 @@ void Reload::take_network(ReloadReport& report, config::NetworkLoad load) {
         return;
     }
     report.changes.push_back("~ network.version  " + std::to_string(before) + " -> " +
-                             std::to_string(gateway_.mesh()->network().version) + "  (live)");
+                             std::to_string(gateway_.mesh()->members().network().version) +
+                             "  (live)");
     if (report.outcome == ReloadOutcome::unchanged)
         report.outcome = ReloadOutcome::applied;
 }

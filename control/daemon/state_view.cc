@@ -145,7 +145,7 @@ StatusView StateView::status() {
     view.public_key = gateway_.device().public_key();
     view.listen_port = model.wireguard.listen_port;
     const mesh::Mesh* mesh = gateway_.mesh();
-    view.peers_total = model.peers.size() + (mesh == nullptr ? 0 : mesh->nb_others());
+    view.peers_total = model.peers.size() + (mesh == nullptr ? 0 : mesh->members().all().size());
     view.peers_up = gateway_.sessions().nb_up().peers;
     view.clients_up = gateway_.sessions().nb_up().clients;
     view.keys_used_twice = gateway_.sessions().endpoint_conflicts(now.mono).size();
@@ -203,7 +203,7 @@ std::vector<std::string> StateView::problems() const {
     add_port_problems(result);
     add_copy_problems(result);
     if (gateway_.mesh() != nullptr)
-        std::ranges::move(gateway_.mesh()->problems(now), std::back_inserter(result));
+        std::ranges::move(gateway_.mesh()->views().problems(now), std::back_inserter(result));
     for (const auto& conflict : gateway_.sessions().endpoint_conflicts(now.mono))
         result.push_back("peer " + gateway_.name_of(conflict.peer) +
                          "  two machines use its key, at " + to_string(conflict.one) + " and " +
@@ -254,7 +254,7 @@ PeerView StateView::view_of(const config::Peer& peer) const {
         view.via = gateway_.model().ports[path->port].name;
         view.mtu_bytes = path->mtu_bytes;
     }
-    if (gateway_.mesh() != nullptr && gateway_.mesh()->is_member(*id))
+    if (gateway_.mesh() != nullptr && gateway_.mesh()->members().of(*id) != nullptr)
         add_mesh_path(view, *id);
     return view;
 }
@@ -266,7 +266,7 @@ std::vector<PeerView> StateView::peers() {
         result.push_back(view_of(peer));
     if (gateway_.mesh() == nullptr)
         return result;
-    for (const config::Member& member : gateway_.mesh()->network().members) {
+    for (const config::Member& member : gateway_.mesh()->members().network().members) {
         config::Peer peer;
         peer.name = member.name;
         peer.public_key = member.public_key;

@@ -9,7 +9,7 @@ namespace meshgate::control {
 // A member's endpoint is where its datagrams go now.
 void StateView::add_mesh_path(PeerView& view, PeerId peer) const {
     view.endpoint.reset();
-    const auto path = gateway_.mesh()->path_of(peer, gateway_.now());
+    const auto path = gateway_.mesh()->views().path_of(peer, gateway_.now());
     if (!path || path->kind == PathKind::none)
         return;
     view.endpoint = path->remote;
@@ -22,41 +22,41 @@ std::optional<NetworkView> StateView::network() {
     const mesh::Mesh* mesh = gateway_.mesh();
     if (mesh == nullptr)
         return std::nullopt;
-    const config::Network& network = mesh->network();
+    const config::Network& network = mesh->members().network();
     return NetworkView{.name = network.name,
                        .version = network.version,
-                       .authority = to_string(mesh->authority()),
+                       .authority = to_string(mesh->members().authority()),
                        .members = network.members.size(),
                        .clients = network.clients.size(),
-                       .others = mesh->nb_others(),
-                       .others_up = mesh->nb_others_up(),
+                       .others = mesh->members().all().size(),
+                       .others_up = mesh->members().nb_up(),
                        .alarms = mesh->nb_alarms(),
-                       .events = mesh->events()};
+                       .events = mesh->views().events()};
 }
 
 std::vector<LinkView> StateView::links() {
     const mesh::Mesh* mesh = gateway_.mesh();
-    return mesh == nullptr ? std::vector<LinkView>{} : mesh->link_views(gateway_.now());
+    return mesh == nullptr ? std::vector<LinkView>{} : mesh->views().links(gateway_.now());
 }
 
 std::vector<MeshPathView> StateView::paths() {
     const mesh::Mesh* mesh = gateway_.mesh();
-    return mesh == nullptr ? std::vector<MeshPathView>{} : mesh->path_views(gateway_.now());
+    return mesh == nullptr ? std::vector<MeshPathView>{} : mesh->views().paths(gateway_.now());
 }
 
 std::vector<MemberView> StateView::members() {
     const mesh::Mesh* mesh = gateway_.mesh();
-    return mesh == nullptr ? std::vector<MemberView>{} : mesh->member_views(gateway_.now());
+    return mesh == nullptr ? std::vector<MemberView>{} : mesh->views().members(gateway_.now());
 }
 
 std::vector<RelayView> StateView::relays() {
     const mesh::Mesh* mesh = gateway_.mesh();
-    return mesh == nullptr ? std::vector<RelayView>{} : mesh->relay_views(gateway_.now());
+    return mesh == nullptr ? std::vector<RelayView>{} : mesh->views().relays(gateway_.now());
 }
 
 std::optional<ExplainView> StateView::explain(const std::string& peer) {
     const mesh::Mesh* mesh = gateway_.mesh();
-    return mesh == nullptr ? std::nullopt : mesh->explain(peer, gateway_.now());
+    return mesh == nullptr ? std::nullopt : mesh->views().explain(peer, gateway_.now());
 }
 
 NetworkPushReport StateView::push_network(const std::string& text, const std::string& signature,
@@ -66,13 +66,13 @@ NetworkPushReport StateView::push_network(const std::string& text, const std::st
     if (signature.size() != candidate.signature.size())
         return {
             .accepted = false,
-            .version = mesh == nullptr ? 0 : mesh->network().version,
+            .version = mesh == nullptr ? 0 : mesh->members().network().version,
             .errors = {"a signature has 64 bytes, this one " + std::to_string(signature.size())}};
     std::ranges::copy(signature, candidate.signature.begin());
     auto offer = gateway_.offer_network(std::move(candidate), "uid " + std::to_string(caller.uid));
     mesh = gateway_.mesh();
     return {.accepted = offer.taken,
-            .version = mesh == nullptr ? 0 : mesh->network().version,
+            .version = mesh == nullptr ? 0 : mesh->members().network().version,
             .errors = std::move(offer.errors)};
 }
 

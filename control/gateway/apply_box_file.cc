@@ -2,6 +2,7 @@
 // The box file and the network file applied: from a model to peers, ports, routes and the mesh, at
 // the start, at each reload and with each new network file.
 #include <algorithm>
+#include <iterator>
 
 #include "config/key_file.h"
 #include "config/load.h"
@@ -127,17 +128,8 @@ void Gateway::publish_routes() {
     }
     std::vector<IpAddress> addresses;
     if (mesh_) {
-        for (PeerPrefixes& member : mesh_->prefixes())
-            prefixes.push_back(std::move(member));
-        for (const config::Client& client : mesh_->network().clients) {
-            // To the box where it is now, else to ourselves: it may be about to come.
-            auto id = mesh_->peer_of_client(client.public_key);
-            if (!id)
-                id = device_.find_peer(client.public_key);
-            if (id)
-                prefixes.push_back({*id, client.addresses, RouteOrigin::network_file});
-        }
-        addresses.push_back(mesh_->node());
+        std::ranges::move(mesh_->prefixes(), std::back_inserter(prefixes));
+        addresses.push_back(mesh_->members().node());
     }
     auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
     site_routers_.set_own_routes(rib, now().mono);
@@ -161,44 +153,35 @@ void Gateway::make_mesh(const Now& now) {
     publish_listen_ports(now.mono);
     publish_ports(now.mono);
     mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
-    add_clients(now);
+    add_clients(mesh_->clients().changes(mesh_->members()).fresh, now);
 }
 
 // New things come before old ones go.
 void Gateway::take_network(const Now& now) {
     mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
     sessions_.carry_out(now);  // sessions of members that went end
-    add_clients(now);
-    const auto departed = departed_clients();
-    for (const config::Peer& client : departed)
-        clients_.erase(client.public_key);
+    const auto clients = mesh_->clients().changes(mesh_->members());
+    for (const auto& [peer, client] : clients.present)
+        names_[peer] = client.name;
+    add_clients(clients.fresh, now);
     set_site_routers({}, now.mono);
     publish_routes();
     publish(now.mono);
     for (const PeerId member : mesh_->take_departed())
         release_slot(member);
-    for (const config::Peer& client : departed)
+    for (const PublicKey& client : clients.gone)
         remove_peer(client, now);
     settle(now);
 }
 
 // Clients are stock peers that the network file vouches for.
-void Gateway::add_clients(const Now& now) {
-    for (const config::Client& client : mesh_->network().clients) {
-        if (!mesh_->serves(client))
-            continue;
+void Gateway::add_clients(const std::vector<config::Client>& clients, const Now& now) {
+    for (const config::Client& client : clients) {
         config::Peer peer;
         peer.name = client.name;
         peer.public_key = client.public_key;
         peer.allowed_ips = client.addresses;
-        const bool known = clients_.contains(client.public_key);
-        clients_[client.public_key] = peer;
-        if (known) {
-            names_[*device_.find_peer(client.public_key)] = client.name;
-            continue;
-        }
         if (const auto added = add_peer(peer, {}, now); !added) {
-            clients_.erase(client.public_key);
             parts_.log.write(
                 {Log::Level::error, "client-refused", client.name, added.error().message},
                 now.mono);
@@ -207,17 +190,6 @@ void Gateway::add_clients(const Now& now) {
             sessions_.set_client(*added);
         }
     }
-}
-
-std::vector<config::Peer> Gateway::departed_clients() const {
-    std::vector<config::Peer> result;
-    const auto& clients = mesh_->network().clients;
-    for (const auto& [key, peer] : clients_) {
-        const auto found = std::ranges::find(clients, key, &config::Client::public_key);
-        if (found == clients.end() || !mesh_->serves(*found))
-            result.push_back(peer);
-    }
-    return result;
 }
 
 // Alarms are raised for what neighbours hand over and the authority did not sign.
@@ -230,7 +202,7 @@ void Gateway::look_at_candidates(const Now& now) {
         const auto offer = offer_network(std::move(network), "a neighbour");
         if (!offer.taken)
             mesh_->refuse(candidate, offer.errors.empty() ? "" : offer.errors.front(), now);
-        else if (mesh_->network().version != candidate.version)
+        else if (mesh_->members().network().version != candidate.version)
             mesh_->refuse(candidate, "it is not the version that was told", now);
     }
 }
@@ -304,8 +276,8 @@ void Gateway::update_peer(const config::PeerChange& change, const Secrets& secre
     sessions_.carry_out(now);
 }
 
-void Gateway::remove_peer(const config::Peer& peer, const Now& now) {
-    const auto id = device_.find_peer(peer.public_key);
+void Gateway::remove_peer(const PublicKey& public_key, const Now& now) {
+    const auto id = device_.find_peer(public_key);
     if (!id)
         return;
     if (mesh_)
@@ -359,7 +331,7 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
     publish(time);
     // No route leads to the removed peers any more.
     for (const config::Peer& peer : changes.removed_peers)
-        remove_peer(peer, now);
+        remove_peer(peer.public_key, now);
     settle(now);
     return {};
 }

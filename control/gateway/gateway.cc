@@ -159,7 +159,7 @@ void Gateway::handle(Packet packet, const Now& now) {
         case Punt::unresolved_neighbor:
             return next_hops_.hold(std::move(packet), time);
         case Punt::mesh:
-            if (mesh_ && mesh_->is_member(info.peer))
+            if (mesh_ && mesh_->members().of(info.peer) != nullptr)
                 return mesh_->receive(std::move(packet), now);
             if (site_routers_.takes(info))
                 return site_routers_.receive(packet, time);
@@ -246,7 +246,7 @@ void Gateway::handle(const Note& note, const Now& now) {
             return device_.on_confirmed(note.local_index, now);
         case Note::Kind::endpoint_moved:
             // Of members, links are learned by their probes: packets may come by way of relays.
-            if (mesh_ && mesh_->is_member(note.peer))
+            if (mesh_ && mesh_->members().of(note.peer) != nullptr)
                 return;
             return device_.on_endpoint_moved(
                 note.peer, {.remote = note.remote, .local = note.local, .port = note.port}, now);

@@ -129,7 +129,7 @@ private:
     wireguard::DeviceOptions device_options();
     Result<PeerId> add_peer(const config::Peer& peer, const Secrets& secrets, const Now& now);
     void update_peer(const config::PeerChange& change, const Secrets& secrets, const Now& now);
-    void remove_peer(const config::Peer& peer, const Now& now);
+    void remove_peer(const PublicKey& public_key, const Now& now);
     void set_listen_port(uint16_t before, uint16_t after, Time now);
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
@@ -149,9 +149,8 @@ private:
     void handle(const Note& note, const Now& now);
     void make_mesh(const Now& now);
     void take_network(const Now& now);
-    void add_clients(const Now& now);
+    void add_clients(const std::vector<config::Client>& clients, const Now& now);
     void look_at_candidates(const Now& now);
-    std::vector<config::Peer> departed_clients() const;
     void answer_forwarded_handshakes(const Now& now);
     void release_slot(PeerId peer);
     // Carries out what the other functions led to; the last step of each.
@@ -167,7 +166,6 @@ private:
     Links links_;
     Sessions sessions_;
     std::unique_ptr<mesh::Mesh> mesh_;
-    std::map<PublicKey, config::Peer> clients_;  // of the network file, that may connect here
     site_routers::Routers site_routers_;
     SnapshotBuilder builder_;
     std::map<PeerId, std::string> names_;

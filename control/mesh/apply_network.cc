@@ -13,17 +13,16 @@ void Mesh::apply(config::Network network, const config::SignedNetwork& file, con
     std::vector<uint8_t> bytes{file.signature.begin(), file.signature.end()};
     bytes.insert(bytes.end(), file.text.begin(), file.text.end());
     exchange_.files().set_current(network.version, std::move(bytes), now.mono);
-    network_ = std::move(network);
-    const MemberTable::Changes changes = members_.set_network(network_);
+    const MemberTable::Changes changes = members_.set_network(std::move(network));
     if (!members_.self())
-        log(Log::Level::error, "not-a-member", network_.name,
-            "our key is not in version " + std::to_string(network_.version) +
+        log(Log::Level::error, "not-a-member", members_.network().name,
+            "our key is not in version " + std::to_string(members_.network().version) +
                 " of the network file",
             now);
     for (const Member* member : changes.gone)
         remove_member(*member, now);
     for (const auto& [node, member] : members_.all())
-        parts_.set_name(member->peer, member->info.name);
+        peers_.rename(member->peer, member->info.name);
     for (const config::Member& info : changes.fresh)
         add_member(info, now);
     apply_to_parts(now);
@@ -36,7 +35,7 @@ void Mesh::apply_to_parts(const Now& now) {
     std::vector<IpAddress> nodes;
     std::map<std::string, IpAddress> node_by_name;
     std::vector<PublishedMember> published;
-    for (const config::Member& info : network_.members) {
+    for (const config::Member& info : members_.network().members) {
         const IpAddress node = nodes.emplace_back(members_.node_of(info));
         node_by_name[info.name] = node;
         if (members_.self())
@@ -45,7 +44,7 @@ void Mesh::apply_to_parts(const Now& now) {
             published.push_back({node, info.public_key});
     }
     std::vector<ClientRule> rules;
-    for (const config::Client& client : network_.clients) {
+    for (const config::Client& client : members_.network().clients) {
         ClientRule& rule = rules.emplace_back();
         rule.key = client.public_key;
         for (const std::string& box : client.boxes)
@@ -55,50 +54,33 @@ void Mesh::apply_to_parts(const Now& now) {
     relayed_clients_.set_published(published);
     relays_.set_members(everybody, now.mono);
     relays_.set_serving(members_.is_relay());
-    member_links_.make_all(now.mono);
+    links_.make_all(now.mono);
     prober_.on_network_changed(now.mono);
 }
 
 void Mesh::add_member(const config::Member& info, const Now& now) {
-    auto member = std::make_unique<Member>();
-    member->info = info;
-    member->node = members_.node_of(info);
-    member->link_local = config::link_local_address(info.public_key);
-    member->peer = parts_.dataplane.add_peer();
-    if (member->peer == kNoPeer)
-        return log(Log::Level::error, "no-room", info.name,
-                   "dataplane.max_peers is too small for the network", now);
-    links_.wait(member->peer);
-    const auto added = parts_.device.add_peer(member->peer,
-                                              {.public_key = info.public_key,
-                                               .preshared_key = SecretKey{},
-                                               .endpoint = wireguard::NodeAddress{member->node}},
-                                              now);
-    if (added != wireguard::AddPeer::added) {
-        links_.refuse(member->peer);
-        parts_.dataplane.remove_peer(member->peer);
-        return log(Log::Level::error, "member-refused", info.name,
-                   "its public key is that of a peer in the box file", now);
-    }
-    // Its datagrams come by many links and relays: nobody need be told where from.
-    parts_.dataplane.set_path_is_fixed(member->peer);
-    parts_.set_name(member->peer, info.name);
-    members_.add(std::move(member));
+    const auto peer = peers_.add(info, members_.node_of(info), now);
+    if (peer)
+        members_.add(info, *peer);
+    else if (peer.error() == MemberPeers::Refusal::no_room)
+        log(Log::Level::error, "no-room", info.name,
+            "dataplane.max_peers is too small for the network", now);
+    else
+        log(Log::Level::error, "member-refused", info.name,
+            "its public key is that of a peer in the box file", now);
 }
 
 // Its sessions end, and nothing of it is known any more.
 void Mesh::remove_member(const Member& member, const Now& now) {
     log(Log::Level::info, "member-removed", member.info.name, "no longer in the network file", now);
-    member_links_.remove_all(member, now.mono);
+    links_.remove_all(member, now.mono);
     prober_.forget(member);
     for (const auto& [local_index, remote_index] : member.keypairs)
         relays_.close(remote_index, now.mono);
     paths_.forget(member);
-    candidates_.forget(member.node);
+    candidates_.forget(member);
     initiations_.forget(member.node);
-    links_.refuse(member.peer);
-    parts_.device.remove_peer(member.peer, now);
-    departed_.push_back(member.peer);
+    peers_.remove(member.peer, now);
     members_.remove(member);
     paths_.on_routes_changed();
 }
@@ -115,13 +97,13 @@ void Mesh::refuse(const FileCandidate& candidate, const std::string& why, const 
 void Mesh::set_ports(const config::Model& box, const Now& now) {
     port_terms_.set(box);
     prober_.on_port_terms_changed(now.mono);
-    member_links_.make_all(now.mono);
+    links_.make_all(now.mono);
 }
 
 void Mesh::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
                          const Now& now) {
     endpoints_.set_addresses(host, addresses);
-    member_links_.make_all(now.mono);
+    links_.make_all(now.mono);
 }
 
 std::vector<control::PeerPrefixes> Mesh::prefixes() const {
@@ -131,20 +113,16 @@ std::vector<control::PeerPrefixes> Mesh::prefixes() const {
         prefixes.push_back({node, 128});
         result.push_back({member->peer, std::move(prefixes), control::RouteOrigin::network_file});
     }
+    for (const config::Client& client : members_.network().clients) {
+        // To the box where it is now, else to ourselves: it may be about to come.
+        const auto box = exchange_.roaming().box_of(client.public_key);
+        const Member* member = box ? members_.at(*box) : nullptr;
+        const auto peer = member != nullptr ? std::optional{member->peer}
+                                            : parts_.device.find_peer(client.public_key);
+        if (peer)
+            result.push_back({*peer, client.addresses, control::RouteOrigin::network_file});
+    }
     return result;
-}
-
-bool Mesh::serves(const config::Client& client) const {
-    return members_.self() &&
-           (client.boxes.empty() || std::ranges::count(client.boxes, members_.self()->name) != 0);
-}
-
-std::optional<PeerId> Mesh::peer_of_client(const PublicKey& client) const {
-    const auto box = exchange_.roaming().box_of(client);
-    const Member* member = box ? members_.at(*box) : nullptr;
-    if (member == nullptr)
-        return std::nullopt;
-    return member->peer;
 }
 
 }  // namespace meshgate::mesh

@@ -16,10 +16,6 @@ using namespace std::chrono_literals;
 
 // How often each member is looked at: what no event says (traffic, silence) is noticed this late.
 constexpr auto kReviewInterval = 100ms;
-// A link by which the member was heard so lately works: the member is told where we see it.
-constexpr auto kHeardLately = 5s;
-// What others say of where they see us holds while their link works.
-constexpr auto kSeenLife = 60s;
 constexpr uint8_t kInitiation = 1;  // the first byte of the message
 
 template <typename... Cases>
@@ -34,35 +30,54 @@ Overloaded(Cases...) -> Overloaded<Cases...>;
 Mesh::Mesh(MeshParts parts, const config::AuthorityKey& authority, const config::Model& box)
     : parts_{std::move(parts)},
       members_{authority, box.node.public_key},
-      links_{parts_.links},
+      peers_{{.dataplane = parts_.dataplane,
+              .device = parts_.device,
+              .links = parts_.links,
+              .set_name = parts_.set_name}},
       channel_{parts_.dataplane, members_.node()},
-      member_links_{links_, members_, endpoints_, *this},
+      links_{parts_.links, members_, endpoints_, *this},
       prober_{{.dataplane = parts_.dataplane,
-               .underlay = links_,
+               .underlay = parts_.links,
                .members = members_,
                .port_terms = port_terms_,
-               .links = member_links_}},
+               .links = links_}},
+      candidates_{
+          {.underlay = parts_.links, .links = links_, .prober = prober_, .channel = channel_}},
       paths_{{.dataplane = parts_.dataplane,
               .device = parts_.device,
               .log = parts_.log,
               .members = members_,
-              .links = links_,
-              .member_links = member_links_,
+              .links = parts_.links,
+              .member_links = links_,
               .port_terms = port_terms_,
               .prober = prober_,
               .relays = relays_,
               .channel = channel_}},
       relay_entries_{parts_.dataplane},
       relays_{{.self = members_.node()}, paths_, relay_entries_},
-      handshakes_{members_.node(), paths_},
+      handshakes_{{.device = parts_.device,
+                   .members = members_,
+                   .underlay = parts_.links,
+                   .links = links_,
+                   .paths = paths_,
+                   .channel = channel_}},
       exchange_{members_.node(), paths_},
-      relayed_clients_{paths_, relay_entries_, *this},
-      created_{parts_.clock().mono} {}
-
-Mesh::~Mesh() {
-    for (const auto& [node, member] : members_.all())
-        links_.refuse(member->peer);
-}
+      client_underlay_{parts_.links, parts_.clock},
+      relayed_clients_{paths_, relay_entries_, client_underlay_},
+      views_{{.dataplane = parts_.dataplane,
+              .device = parts_.device,
+              .underlay = parts_.links,
+              .members = members_,
+              .channel = channel_,
+              .port_terms = port_terms_,
+              .links = links_,
+              .prober = prober_,
+              .candidates = candidates_,
+              .paths = paths_,
+              .relays = relays_,
+              .exchange = exchange_,
+              .relayed_clients = relayed_clients_},
+             parts_.clock().mono} {}
 
 void Mesh::log(Log::Level level, std::string_view name, std::string_view subject, std::string text,
                const Now& now) {
@@ -71,29 +86,15 @@ void Mesh::log(Log::Level level, std::string_view name, std::string_view subject
 
 // ---- sessions ----
 
-// An answer goes back where the question came from, and that is not our business. With a path, that
-// path; without one, everywhere at once: the first to arrive opens the session, and shows the way.
 void Mesh::send_handshake(const wireguard::RouteMessage& message, const Now& now) {
     Member* member = members_.at(message.to.address);
     if (member == nullptr)
         return;
-    const auto bytes = message.message.view();
     // Somebody wants it: what links there may be are needed, also where no relay introduces us.
-    if (bytes.front() == kInitiation && !members_.is_eager(*member))
+    if (message.message.view().front() == kInitiation && !members_.is_eager(*member))
         member->traffic.on_wanted(now.mono);
-    member_links_.make(*member, now.mono);
-    const auto view = parts_.device.peer_view(member->peer);
-    const bool first_try = view && view->initiations_of_attempt <= 1;
-    const bool by_path =
-        member->has_session() && member->path && !paths_.is_failing(*member) && first_try;
-    const wireguard::SendMessage datagram{
-        .peer = message.peer, .message = message.message, .to = {}};
-    for (const auto& [key, link] : member_links_.of(*member)) {
-        if (!by_path || link.id == member->path->via.link)
-            links_.send(link.id, datagram, now.mono);
-    }
-    if (!by_path || member->is_relayed())
-        handshakes_.send(member->node, bytes, now.mono);
+    links_.make(*member, now.mono);
+    handshakes_.send(*member, message, now.mono);
     settle(now);
 }
 
@@ -109,10 +110,10 @@ void Mesh::on_keypair(const wireguard::InstallKeypair& keypair, const Now& now) 
     std::optional<LinkKey> link;
     if (const auto* from = std::get_if<wireguard::Addressing>(&keypair.from)) {
         link = LinkKey{from->port, from->remote};
-        member_links_.add(*member, *link, LinkOrigin::heard, now.mono);
+        links_.add(*member, *link, LinkOrigin::heard, now.mono);
     }
     paths_.on_handshake(*member, link, now.mono);
-    member_links_.make(*member, now.mono);
+    links_.make(*member, now.mono);
     relays_.open(keypair.remote_index, member->node, now.mono);
     // Somebody wanted it, here or there: worth a look for the best path.
     if (member->keypairs.size() == 1)
@@ -144,7 +145,7 @@ bool Mesh::may_send(PeerId peer, uint32_t local_index, const Now& now) {
 
 void Mesh::on_handshake_for_another(std::span<const uint8_t> bytes,
                                     const wireguard::Addressing& from, const Now& now) {
-    const Member* sender = member_links_.member_of(links_.id_of({from.port, from.remote}));
+    const Member* sender = links_.member_of(parts_.links.id_of({from.port, from.remote}));
     relayed_clients_.receive(bytes, {.remote = from.remote, .local = from.local, .port = from.port},
                              sender == nullptr ? std::nullopt : std::optional{sender->node},
                              now.mono);
@@ -159,20 +160,14 @@ void Mesh::receive(Packet packet, const Now& now) {
         return channel_.count_undecodable();
     member->traffic.on_control_received();
     const auto bytes = packet.bytes();
-    const bool babel = bytes.size() > 40 && bytes[8] == 0xfe;  // from a link-local address
-    if (babel)
-        receive_babel(packet, *member, now);
-    else
-        receive_message(packet, *member, now);
-    settle(now);
-}
-
-void Mesh::receive_babel(const Packet& packet, const Member& member, const Now& now) {
     const PacketInfo& info = packet.info();
-    const auto udp = control::parse_udp(packet.bytes());
-    if (udp && info.remote.port != 0)
-        prober_.receive(member, {info.port, info.remote}, {udp->source, udp->destination},
+    const bool babel = bytes.size() > 40 && bytes[8] == 0xfe;  // from a link-local address
+    if (!babel)
+        receive_message(packet, *member, now);
+    else if (const auto udp = control::parse_udp(bytes); udp && info.remote.port != 0)
+        prober_.receive(*member, {info.port, info.remote}, {udp->source, udp->destination},
                         udp->payload, now.mono);
+    settle(now);
 }
 
 void Mesh::receive_message(const Packet& packet, Member& member, const Now& now) {
@@ -181,9 +176,6 @@ void Mesh::receive_message(const Packet& packet, Member& member, const Now& now)
         return;
     const Time time = now.mono;
     const LinkKey from{packet.info().port, packet.info().remote};
-    const auto is_known = [this](const IpAddress& node) {
-        return node == members_.node() || members_.at(node) != nullptr;
-    };
     std::visit(
         Overloaded{
             [&](const State& state) {
@@ -196,24 +188,9 @@ void Mesh::receive_message(const Packet& packet, Member& member, const Now& now)
             [&](const RelayOpen& open) { relays_.receive(member.node, open, time); },
             [&](const RelayReply& reply) { relays_.receive(member.node, reply, time); },
             [&](const RelayClose& close) { relays_.receive(member.node, close, time); },
-            [&](const Handshake& handshake) {
-                using Role = HandshakeForwarder::Role;
-                if (members_.at(handshake.from) != nullptr && is_known(handshake.to))
-                    handshakes_.receive(handshake, members_.is_relay() ? Role::relay : Role::leaf,
-                                        time);
-            },
-            [&](const Seen& seen) {
-                const auto& links = member_links_.of(member);
-                if (const auto link = links.find(from); link != links.end())
-                    candidates_.on_seen(link->second.id, seen.endpoint);
-            },
-            [&](const Candidates& said) {
-                if (!candidates_.accepts(member.node, time))
-                    return;
-                prober_.probe_candidates(member, said.endpoints, time);
-                if (said.answer)
-                    send_candidates(member, false, now);
-            },
+            [&](const Handshake& handshake) { handshakes_.receive(handshake, time); },
+            [&](const Seen& seen) { candidates_.receive(member, from, seen); },
+            [&](const Candidates& said) { candidates_.receive(member, said, time); },
             [&](const Probe& probe) { channel_.send(member, ProbeReply{probe.id}); },
             [&](const ProbeReply& reply) { paths_.on_probe_reply(member, reply.id, time); },
         },
@@ -230,7 +207,13 @@ void Mesh::tick(const Now& now) {
     }
     if (time >= next_review_) {
         next_review_ = time + kReviewInterval;
-        review(now);
+        prober_.begin_round(time);
+        exchange_.set_neighbors(prober_.members_up(), time);
+        handshakes_.tick(time);
+        initiations_.begin_round();
+        paths_.tick(time);
+        for (const auto& [node, member] : members_.all())
+            review_member(*member, now);
     }
     prober_.tick(time);
     relays_.tick(time);
@@ -246,60 +229,26 @@ Time Mesh::next_deadline() const {
                      exchange_.next_deadline(), relayed_clients_.next_deadline()});
 }
 
-void Mesh::review(const Now& now) {
-    prober_.begin_round(now.mono);
-    exchange_.set_neighbors(prober_.members_up(), now.mono);
-    handshakes_.tick(now.mono);
-    initiations_.begin_round();
-    paths_.tick(now.mono);
-    for (const auto& [node, member] : members_.all())
-        review_member(*member, now);
-}
-
 void Mesh::review_member(Member& member, const Now& now) {
     const Time time = now.mono;
     const bool eager = members_.is_eager(member);
     if (member.has_session())
         member.traffic.update(parts_.dataplane.activity(member.peer), time);
     else if (eager)
-        member_links_.make(member, time);
-    member_links_.remove_stale(member, time);
+        links_.make(member, time);
+    links_.remove_stale(member, time);
     if (!member.has_session()) {
         using Peer = InitiationSchedule::Peer;
         const bool ours = member.info.relay || !members_.has_relays();
-        if (eager && !member_links_.of(member).empty() &&
+        if (eager && !links_.of(member).empty() &&
             initiations_.poll(member.node, ours ? Peer::relay : Peer::leaf, time))
             parts_.device.on_no_session(member.peer, now);
         return;
     }
     const bool probe = channel_.can_send(member) && (eager || MemberTable::is_active(member, time));
     prober_.review(member, probe, time);
-    exchange_candidates(member, now);
+    candidates_.review(member, time);
     paths_.review(member, now);
-}
-
-// Tells the member where we see it, and how else we may be reached.
-void Mesh::exchange_candidates(Member& member, const Now& now) {
-    for (const auto& [key, link] : member_links_.of(member)) {
-        if (link.heard && now.mono - *link.heard < kHeardLately &&
-            candidates_.is_report_due(link.id, now.mono) &&
-            channel_.send(member, Seen{key.remote}, link.id))
-            candidates_.on_reported(link.id, now.mono);
-    }
-    if (!member.is_relayed() || !MemberTable::is_active(member, now.mono))
-        candidates_.stop(member.node);
-    else if (candidates_.poll(member.node, now.mono))
-        send_candidates(member, true, now);
-}
-
-void Mesh::send_candidates(Member& member, bool answer, const Now& now) {
-    std::vector<Endpoint> local;
-    for (const UnderlayPort& port : links_.ports()) {
-        for (const Prefix& address : port.addresses)
-            local.push_back({address.address, links_.listen_port()});
-    }
-    const auto heard = member_links_.heard_since(now.mono - kSeenLife);
-    channel_.send(member, Candidates{candidates_.own(heard, local), answer});
 }
 
 bool Mesh::shutdown(const Now& now) {
@@ -318,44 +267,49 @@ bool Mesh::shutdown(const Now& now) {
 
 void Mesh::settle_routes(const Now& now) {
     for (const babel::Outgoing& packet : prober_.take_packets()) {
-        Member* member = member_links_.member_of(packet.interface);
-        if (member != nullptr && links_.find(packet.interface) != nullptr)
+        Member* member = links_.member_of(packet.interface);
+        if (member != nullptr && parts_.links.find(packet.interface) != nullptr)
             channel_.send_babel(*member, packet);
     }
     if (prober_.take_routes_changed())
         paths_.on_routes_changed();
     for (const babel::Event& event : prober_.take_events())
         on_babel_event(event, now);
-    if (paths_.is_stale())
-        choose_paths(now);
+    if (!paths_.is_stale())
+        return;
+    for (const IpAddress& target : paths_.take_rerouted()) {
+        relays_.on_next_hop_changed(target, now.mono);
+        relayed_clients_.on_next_hop_changed(target);
+        handshakes_.on_route(target, now.mono);
+    }
+    paths_.update_all(now);
 }
 
 void Mesh::settle(const Now& now) {
     if (!shut_down_)
         settle_routes(now);
-    for (const Outgoing& outgoing : relays_.take_messages()) {
+    send(relays_.take_messages());
+    for (const RelayChange& change : relays_.take_changes()) {
+        if (Member* member = members_.at(change.target))
+            paths_.on_relay_change(*member, change, now);
+    }
+    handshakes_.settle();
+    send(exchange_.take_messages(now.mono));
+    for (const RelayedClientsDatagram& datagram : relayed_clients_.take_datagrams())
+        client_underlay_.send(datagram, now.mono);
+}
+
+void Mesh::send(const std::vector<Outgoing>& messages) {
+    for (const Outgoing& outgoing : messages) {
         if (Member* member = members_.at(outgoing.to))
             channel_.send(*member, outgoing.message);
     }
-    for (const RelayChange& change : relays_.take_changes())
-        on_relay_change(change, now);
-    for (HandshakeForwarder::Outgoing& outgoing : handshakes_.take_messages()) {
-        if (Member* hop = members_.at(outgoing.via.node))
-            channel_.send(*hop, std::move(outgoing.message), outgoing.via.link);
-    }
-    for (const Outgoing& outgoing : exchange_.take_messages(now.mono)) {
-        if (Member* member = members_.at(outgoing.to))
-            channel_.send(*member, outgoing.message);
-    }
-    if (!exchange_.roaming().take_changes().empty())
-        routes_changed_ = true;
-    send_to_clients(now);
 }
 
 void Mesh::on_babel_event(const babel::Event& event, const Now& now) {
     using Kind = babel::Event::Kind;
     const LinkId link = event.neighbor.interface;
-    const Member* member = member_links_.member_of(link);
+    const Member* member = links_.member_of(link);
     if (member == nullptr)
         return;
     const std::string& name = member->info.name;
@@ -368,7 +322,7 @@ void Mesh::on_babel_event(const babel::Event& event, const Now& now) {
             }
             paths_.on_routes_changed();
             return log(Log::Level::info, "mesh-link-up", name,
-                       port_terms_.describe(links_.key_of(link)), now);
+                       port_terms_.describe(parts_.links.key_of(link)), now);
         case Kind::neighbor_down:
             prober_.suspect_shared_links(link, now.mono);
             // It may have restarted, and our session with it be worth nothing.
@@ -376,7 +330,7 @@ void Mesh::on_babel_event(const babel::Event& event, const Now& now) {
                 parts_.device.on_no_session(member->peer, now);
             paths_.on_routes_changed();
             return log(Log::Level::info, "mesh-link-down", name,
-                       port_terms_.describe(links_.key_of(link)), now);
+                       port_terms_.describe(parts_.links.key_of(link)), now);
         case Kind::neighbor_suspected:
             return prober_.suspect_shared_links(link, now.mono);
         case Kind::prefix_refused:
@@ -393,52 +347,12 @@ void Mesh::on_babel_event(const babel::Event& event, const Now& now) {
     }
 }
 
-void Mesh::choose_paths(const Now& now) {
-    for (const IpAddress& target : paths_.take_rerouted()) {
-        relays_.on_next_hop_changed(target, now.mono);
-        relayed_clients_.on_next_hop_changed(target);
-        handshakes_.on_route(target, now.mono);
-    }
-    paths_.update_all(now);
-}
-
-void Mesh::on_relay_change(const RelayChange& change, const Now& now) {
-    Member* member = members_.at(change.target);
-    if (member == nullptr)
-        return;
-    if (change.kind == RelayChange::Kind::refused)
-        paths_.on_relay_refused(*member, change, now);
-    else
-        paths_.update(*member, now);
-}
-
-// ---- links, for the parts ----
-
 void Mesh::on_link_gone(LinkId link, Time now) {
     prober_.on_link_gone(link, now);
     relays_.on_link_gone(link, now);
     relayed_clients_.on_link_gone(link);
     paths_.on_link_gone(link);
     candidates_.forget_link(link);
-}
-
-LinkId Mesh::open(const ClientAddress& client) {
-    return links_.add({client.port, client.remote}, parts_.clock().mono);
-}
-
-void Mesh::send_to_clients(const Now& now) {
-    for (const RelayedClientsDatagram& datagram : relayed_clients_.take_datagrams()) {
-        wireguard::SendMessage message;
-        message.message.len = std::min(datagram.bytes.size(), wireguard::Message::kMaxLen);
-        std::copy_n(datagram.bytes.begin(), message.message.len, message.message.bytes.begin());
-        message.to = {.remote = datagram.client.remote,
-                      .local = datagram.client.local,
-                      .port = datagram.client.port};
-        if (datagram.link)
-            links_.send(*datagram.link, message, now.mono);
-        else
-            links_.send(message, now.mono);
-    }
 }
 
 }  // namespace meshgate::mesh

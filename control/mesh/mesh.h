@@ -4,7 +4,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -12,19 +11,22 @@
 #include "config/model.h"
 #include "config/network.h"
 #include "config/network_file.h"
-#include "control/api/views.h"
 #include "control/log/log.h"
+#include "control/mesh/clients/client_underlay.h"
 #include "control/mesh/clients/network_clients.h"
 #include "control/mesh/clients/relayed_clients.h"
 #include "control/mesh/members/channel.h"
+#include "control/mesh/members/member_endpoints.h"
+#include "control/mesh/members/member_peers.h"
 #include "control/mesh/members/member_table.h"
+#include "control/mesh/mesh_views.h"
 #include "control/mesh/neighbor_exchange.h"
+#include "control/mesh/paths/handshake_router.h"
 #include "control/mesh/paths/member_paths.h"
-#include "control/mesh/probing/candidates.h"
+#include "control/mesh/probing/candidate_search.h"
 #include "control/mesh/probing/initiation_schedule.h"
 #include "control/mesh/probing/link_prober.h"
 #include "control/mesh/relays/dataplane_relay_entries.h"
-#include "control/mesh/relays/handshake_forwarder.h"
 #include "control/mesh/relays/relay_table.h"
 #include "control/routing/rib.h"
 #include "control/sessions/path_gate.h"
@@ -48,17 +50,16 @@ struct MeshParts {
 // each part has its state to itself and says what is to be done, which settle() does. Control
 // thread only; nothing here waits.
 //
-//   members/   who is in the network; the network file on its way from box to box
-//   probing/   which links there are, probed by Babel; NATs; handshakes that nobody asked for
-//   paths/     which way each member's datagrams go
-//   relays/    forwarding by receiver index, ours and for others; handshakes hop by hop
-//   clients/   stock devices that roam between boxes, or reach a box at a relay's address
-//   protocol/  messages inside sessions
-//   view.cc    what can be seen
-class Mesh final : public control::PathGate, private LinkUser, private ClientLinks {
+//   members/     who is in the network; what is said to each; the network file from box to box
+//   probing/     which links there are, probed by Babel; NATs; handshakes that nobody asked for
+//   relays/      forwarding by receiver index, ours and for others; handshakes hop by hop
+//   paths/       which way each member's datagrams go, and its handshakes
+//   clients/     stock devices that roam between boxes, or reach a box at a relay's address
+//   protocol/    messages inside sessions
+//   mesh_views.h what can be seen
+class Mesh final : public control::PathGate, private LinkUser {
 public:
     Mesh(MeshParts parts, const config::AuthorityKey& authority, const config::Model& box);
-    ~Mesh() override;
 
     // ---- the network file ----
     // Takes a network, verified and newer than the present one. Members that stay lose nothing.
@@ -67,32 +68,19 @@ public:
     // applied, or refused.
     std::vector<FileCandidate> take_candidates() { return exchange_.files().take_candidates(); }
     void refuse(const FileCandidate& candidate, const std::string& why, const Now& now);
-    // Members that went since the last call. Their slots are to be given back after a snapshot
-    // without their prefixes was published.
-    std::vector<PeerId> take_departed() { return std::exchange(departed_, {}); }
-    const config::Network& network() const noexcept { return network_; }
-    const config::AuthorityKey& authority() const noexcept { return members_.authority(); }
-    const IpAddress& node() const noexcept { return members_.node(); }
+    // Members that went since the last call; member_peers.h.
+    std::vector<PeerId> take_departed() { return peers_.take_departed(); }
 
     // ---- the box's side ----
     // After the ports of the links were set.
     void set_ports(const config::Model& box, const Now& now);
-    // Names in endpoints of members, to be looked up; and what came of it.
-    std::set<std::string> hosts() const { return hosts_of(members_); }
+    // What a host name in endpoints of members stands for.
     void set_addresses(const std::string& host, const std::vector<IpAddress>& addresses,
                        const Now& now);
-    bool is_member(PeerId peer) const { return members_.of(peer) != nullptr; }
-    // Prefixes of members, to be routed to them.
+    // Prefixes of members and clients, to be routed to them.
     std::vector<control::PeerPrefixes> prefixes() const;
-
-    // ---- clients of the network file ----
-    // Whether it may connect to this box.
-    bool serves(const config::Client& client) const;
-    NetworkClients& clients() noexcept { return clients_; }
-    // The box where a client is; nothing when it is here, or nowhere.
-    std::optional<PeerId> peer_of_client(const PublicKey& client) const;
     // True once after a client moved: routes are to be made anew.
-    bool take_routes_changed() noexcept { return std::exchange(routes_changed_, false); }
+    bool take_routes_changed() { return !exchange_.roaming().take_changes().empty(); }
 
     // ---- events ----
     void receive(Packet packet, const Now& now);
@@ -117,72 +105,49 @@ public:
     bool may_send(PeerId peer, uint32_t local_index, const Now& now) override;
     std::vector<PeerId> take_released() override { return paths_.take_released(); }
 
-    // ---- views: view.cc ----
+    // ---- parts ----
+    const MemberTable& members() const noexcept { return members_; }
+    NetworkClients& clients() noexcept { return clients_; }
+    const MeshViews& views() const noexcept { return views_; }
     uint64_t nb_alarms() const noexcept { return nb_alarms_; }
-    std::vector<control::ResultCount> events() const;
-    // Each a sentence for the operator.
-    std::vector<std::string> problems(const Now& now) const;
-    std::vector<control::LinkView> link_views(const Now& now) const;
-    std::vector<control::MeshPathView> path_views(const Now& now) const;
-    std::optional<control::MeshPathView> path_of(PeerId peer, const Now& now) const;
-    std::vector<control::MemberView> member_views(const Now& now) const;
-    size_t nb_others() const noexcept { return members_.all().size(); }  // members but ourselves
-    size_t nb_others_up() const;  // of them, those with a session and a path
-    std::vector<control::RelayView> relay_views(const Now& now) const;
-    std::optional<control::ExplainView> explain(const std::string& name, const Now& now) const;
 
 private:
     void add_member(const config::Member& info, const Now& now);
     void remove_member(const Member& member, const Now& now);
     void apply_to_parts(const Now& now);
-    void review(const Now& now);
     void review_member(Member& member, const Now& now);
-    void receive_babel(const Packet& packet, const Member& member, const Now& now);
     void receive_message(const Packet& packet, Member& member, const Now& now);
-    void exchange_candidates(Member& member, const Now& now);
-    void send_candidates(Member& member, bool answer, const Now& now);
+    void on_babel_event(const babel::Event& event, const Now& now);
+    void on_link_gone(LinkId link, Time now) override;  // LinkUser
 
     // Carries out what the parts decided; the last step of each event.
     void settle(const Now& now);
     void settle_routes(const Now& now);
-    void on_babel_event(const babel::Event& event, const Now& now);
-    void choose_paths(const Now& now);
-    void on_relay_change(const RelayChange& change, const Now& now);
-    void send_to_clients(const Now& now);
-
-    // LinkUser, ClientLinks
-    void on_link_gone(LinkId link, Time now) override;
-    LinkId open(const ClientAddress& client) override;
-    void close(LinkId link) override { links_.remove(link); }
-
-    control::SessionState session_state(const Member& member) const;
-    control::MeshPathView path_view(const Member& member, const Now& now) const;
+    void send(const std::vector<Outgoing>& messages);
     void log(Log::Level level, std::string_view name, std::string_view subject, std::string text,
              const Now& now);
 
     MeshParts parts_;
-    config::Network network_;
     MemberTable members_;
-    control::Links& links_;
-    Channel channel_;
+    MemberPeers peers_;
     MemberEndpoints endpoints_;
+    Channel channel_;
     PortTerms port_terms_;
-    MemberLinks member_links_;
+    MemberLinks links_;
     LinkProber prober_;
-    CandidateExchange candidates_;
+    CandidateSearch candidates_;
     InitiationSchedule initiations_;
     MemberPaths paths_;
     DataplaneRelayEntries relay_entries_;
     RelayTable relays_;
-    HandshakeForwarder handshakes_;
+    HandshakeRouter handshakes_;
     NeighborExchange exchange_;
     NetworkClients clients_;
+    ClientUnderlay client_underlay_;
     RelayedClients relayed_clients_;
-    Time created_{};
+    MeshViews views_;
     Time next_review_{};
-    bool routes_changed_ = false;
     uint64_t nb_alarms_ = 0;
-    std::vector<PeerId> departed_;
     bool shut_down_ = false;
 };
 

@@ -51,8 +51,8 @@ MAY_INCLUDE = {
     # One way: protocol < members < probing, relays < paths, clients < the owner.
     "control/mesh/protocol": ["base"],
     "control/mesh/members": ["base", "config", "control/babel", "control/mesh/protocol",
-                             "control/packets", "control/routing", "control/underlay",
-                             "control/wireguard", "control/log", "dataplane/api"],
+                             "control/packets", "control/underlay", "control/wireguard",
+                             "dataplane/api"],
     "control/mesh/probing": ["base", "config", "control/babel", "control/mesh/protocol",
                              "control/mesh/members", "control/underlay", "dataplane/api"],
     "control/mesh/relays": ["base", "control/mesh/protocol", "control/mesh/members",

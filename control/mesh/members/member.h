@@ -49,6 +49,7 @@ struct Member {
     std::map<uint32_t, uint32_t> keypairs;  // local index -> remote index, all that live
     std::optional<PathChoice> path;         // in force; member_paths.h decides
 
+    bool is_up() const noexcept { return has_session() && path; }
     bool has_session() const noexcept { return !keypairs.empty(); }
     bool is_direct() const noexcept { return path && path->via.node == node; }
     bool is_relayed() const noexcept { return path && path->via.node != node; }

@@ -36,14 +36,16 @@ MemberTable::MemberTable(const config::AuthorityKey& authority, const PublicKey&
       link_local_{config::link_local_address(public_key)},
       node_prefix_{config::node_prefix(authority)} {}
 
-MemberTable::Changes MemberTable::set_network(const config::Network& network) {
-    const auto self = std::ranges::find(network.members, public_key_, &config::Member::public_key);
+MemberTable::Changes MemberTable::set_network(config::Network network) {
+    network_ = std::move(network);
+    const auto& everybody = network_.members;
+    const auto self = std::ranges::find(everybody, public_key_, &config::Member::public_key);
     self_.reset();
-    if (self != network.members.end())
+    if (self != everybody.end())
         self_ = *self;
-    has_relays_ = std::ranges::any_of(network.members, &config::Member::relay);
+    has_relays_ = std::ranges::any_of(everybody, &config::Member::relay);
     std::map<IpAddress, const config::Member*> wanted;
-    for (const config::Member& info : network.members) {
+    for (const config::Member& info : everybody) {
         if (self_ && info.public_key != public_key_)
             wanted[node_of(info)] = &info;
     }
@@ -61,9 +63,14 @@ MemberTable::Changes MemberTable::set_network(const config::Network& network) {
     return changes;
 }
 
-Member& MemberTable::add(std::unique_ptr<Member> member) {
+Member& MemberTable::add(const config::Member& info, PeerId peer) {
+    auto member = std::make_unique<Member>();
+    member->info = info;
+    member->node = node_of(info);
+    member->link_local = config::link_local_address(info.public_key);
+    member->peer = peer;
     Member& added = *member;
-    by_peer_[added.peer] = &added;
+    by_peer_[peer] = &added;
     members_[added.node] = std::move(member);
     return added;
 }
@@ -94,6 +101,11 @@ std::string MemberTable::name_at(const IpAddress& node) const {
         return self_->name;
     const Member* member = at(node);
     return member == nullptr ? "?" : member->info.name;
+}
+
+size_t MemberTable::nb_up() const {
+    return static_cast<size_t>(
+        std::ranges::count_if(members_, [](const auto& entry) { return entry.second->is_up(); }));
 }
 
 bool MemberTable::is_eager(const Member& member) const {

@@ -13,7 +13,7 @@
 
 namespace meshgate::mesh {
 
-// Who is in the network, by the network file in force; ourselves apart.
+// The network file in force, and who is in the network by it; ourselves apart.
 class MemberTable {
 public:
     using Members = std::map<IpAddress, std::unique_ptr<Member>>;  // by node address
@@ -37,14 +37,16 @@ public:
         std::vector<Member*> gone;
         std::vector<config::Member> fresh;
     };
-    Changes set_network(const config::Network& network);
-    Member& add(std::unique_ptr<Member> member);
+    Changes set_network(config::Network network);
+    const config::Network& network() const noexcept { return network_; }
+    Member& add(const config::Member& info, PeerId peer);
     void remove(const Member& member);
 
     Member* at(const IpAddress& node) const;
     Member* of(PeerId peer) const;
     Member* named(const std::string& name) const;
-    const Members& all() const noexcept { return members_; }
+    const Members& all() const noexcept { return members_; }  // but ourselves
+    size_t nb_up() const;                              // of them, those with a session and a path
     std::string name_at(const IpAddress& node) const;  // "?": nobody's
 
     // We keep a session with it whatever the traffic: relays with everybody; without relays in the
@@ -55,6 +57,7 @@ public:
 
 private:
     config::AuthorityKey authority_;
+    config::Network network_;  // in force
     PublicKey public_key_;
     IpAddress node_;
     IpAddress link_local_;

@@ -202,6 +202,13 @@ void MemberPaths::on_link_gone(LinkId link) {
     stale_ = true;
 }
 
+void MemberPaths::on_relay_change(Member& member, const RelayChange& change, const Now& now) {
+    if (change.kind == RelayChange::Kind::refused)
+        on_relay_refused(member, change, now);
+    else
+        update(member, now);
+}
+
 void MemberPaths::on_relay_refused(Member& member, const RelayChange& change, const Now& now) {
     // Another session there has this index: a new handshake brings another.
     if (change.answer == RelayAnswer::refused_index_taken) {

@@ -48,8 +48,8 @@ public:
     void on_session_gone(Member& member);
     void on_link_gone(LinkId link);
     void on_relay_restarted(const IpAddress& relay) { suspicion_.forget_relay(relay); }
-    // A relay does not take the index of a session of ours.
-    void on_relay_refused(Member& member, const RelayChange& change, const Now& now);
+    // What a relay says of the index of a session of ours.
+    void on_relay_change(Member& member, const RelayChange& change, const Now& now);
     void on_probe_reply(const Member& member, uint32_t id, Time now);
     void forget(const Member& member);
     // Routes, links or hold-downs changed: update_all() is due.
@@ -93,6 +93,7 @@ private:
     std::optional<PathChoice> best_path_to(const Member& member) const;
     std::optional<uint32_t> sending_remote(const Member& member, const State& state) const;
     bool reaches(const Member& member, uint32_t local_index) const;
+    void on_relay_refused(Member& member, const RelayChange& change, const Now& now);
     void change_path(Member& member, State& state, const PathChoice& path, const Now& now);
     void give_up(Member& member, State& state, const Now& now);
     void use_anyway(Member& member, State& state);

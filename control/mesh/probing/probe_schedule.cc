@@ -10,11 +10,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kFresh = 3s;              // of a new link, or one after a silence
-constexpr auto kFreshAfterOutage = 10s;  // of one that came back
+// A new link, or one after a silence, is probed as if it were in use: there may be no other.
+constexpr auto kFresh = 3s;
+// One that came back is longer: what it lost before has to be outweighed.
+constexpr auto kFreshAfterOutage = 10s;
 // A link that nobody has answered on for so long is silent.
 constexpr auto kSilentAfter = 15s;
-constexpr auto kSilentAfterEager = 10min;  // the same with the longer patience
+// The same between boxes that always keep a session: they look for each other a while longer.
+constexpr auto kSilentAfterEager = 10min;
 // After it last forwarded datagrams of others a link counts as in use.
 constexpr auto kRelayingFor = 10s;
 

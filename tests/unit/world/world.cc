@@ -512,7 +512,8 @@ std::vector<std::string> World::silent_pairs(nanoseconds span) const {
 void World::on_forwarded(unsigned id, const Datagram& datagram) {
     const mesh::Mesh* mesh = boxes_[id].gateway == nullptr ? nullptr : boxes_[id].gateway->mesh();
     const bool relay =
-        mesh != nullptr && std::ranges::any_of(mesh->network().members, [&](const auto& member) {
+        mesh != nullptr &&
+        std::ranges::any_of(mesh->members().network().members, [&](const auto& member) {
             return member.relay && member.public_key == boxes_[id].model.node.public_key;
         });
     Box& box = boxes_[id];
@@ -531,7 +532,7 @@ std::optional<MeshPathView> World::path_view(BoxId from, BoxId to) {
     if (!box.gateway)
         return std::nullopt;
     const auto peer = box.gateway->device().find_peer(boxes_[to].model.node.public_key);
-    return peer ? box.gateway->mesh()->path_of(*peer, now()) : std::nullopt;
+    return peer ? box.gateway->mesh()->views().path_of(*peer, now()) : std::nullopt;
 }
 
 std::string World::path(BoxId from, BoxId to) {
@@ -593,11 +594,11 @@ std::string World::what_is(const Box& box) {
                   text(" index %08x > %08x", index, keypair->remote_index_le) +
                   (sends ? ", sends" : "") + "\n";
     }
-    for (const auto& view : box.gateway->mesh()->relay_views(now()))
+    for (const auto& view : box.gateway->mesh()->views().relays(now()))
         result += std::string{"  "} + to_string(view.role) + text(" %08x to ", view.index) +
                   view.to + " from " + view.from + " via " + view.via + ", " +
                   to_string(view.state) + "\n";
-    for (const auto& view : box.gateway->mesh()->link_views(now()))
+    for (const auto& view : box.gateway->mesh()->views().links(now()))
         result +=
             "  link to " + view.peer + " " + to_string(view.remote) +
             text(" %s, cost %u, loss %.2f", to_string(view.state), unsigned{view.cost}, view.loss) +

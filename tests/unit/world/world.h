@@ -91,7 +91,7 @@ public:
     config::SignedNetwork sign();
     void give(BoxId id, const config::SignedNetwork& network);
     uint64_t version() const { return version_; }
-    uint64_t version_at(BoxId id) { return box(id).gateway->mesh()->network().version; }
+    uint64_t version_at(BoxId id) { return box(id).gateway->mesh()->members().network().version; }
     std::string clients_yaml;  // further lines of the file
     const SecretKey& authority_secret() const { return authority_secret_; }
     const config::AuthorityKey& authority() const { return authority_; }

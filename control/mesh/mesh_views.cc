@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be seen of the mesh: enumerations and numbers; cli/ and the page make sentences of them.
-#include <algorithm>
+#include "control/mesh/mesh_views.h"
 
-#include "control/mesh/mesh.h"
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "control/mesh/diagnosis.h"
 
 namespace meshgate::mesh {
 
@@ -32,63 +35,10 @@ LinkView::Origin origin_of(LinkOrigin origin) noexcept {
 
 using control::ExplainView;
 using Verdict = ExplainView::Verdict;
-using Cause = ExplainView::Cause;
-using Cure = ExplainView::Cure;
-
-bool any_up(const std::vector<LinkView>& links) {
-    return std::ranges::any_of(
-        links, [](const LinkView& link) { return link.state == LinkView::State::up; });
-}
-
-// Why there is no direct link that works.
-Cause cause_of_no_link(const ExplainView& view) {
-    if (view.links.empty())
-        return view.endpoints.empty() ? Cause::no_endpoint_known : Cause::no_way_to_endpoints;
-    const bool heard =
-        std::ranges::any_of(view.links, [](const LinkView& link) { return link.age_s >= 0; });
-    return heard ? Cause::went_silent : Cause::never_answered;
-}
-
-// `others_up`: some link to any member works.
-Cause cause_of(const ExplainView& view, bool others_up) {
-    switch (view.verdict) {
-        case Verdict::direct:
-            return Cause::lowest_metric;
-        case Verdict::relayed:
-            return any_up(view.links) ? Cause::relay_is_better : cause_of_no_link(view);
-        case Verdict::no_session:
-        case Verdict::no_path:
-            return others_up ? Cause::box_silent : Cause::own_uplink;
-        default:
-            return Cause::none;
-    }
-}
-
-std::vector<Cure> cures_of(const ExplainView& view) {
-    const bool public_box = !view.endpoints.empty();
-    switch (view.cause) {
-        case Cause::no_endpoint_known:
-        case Cause::never_answered:
-        case Cause::went_silent:
-            if (public_box)
-                return {Cure::check_endpoints, Cure::keep_source_port};
-            return {Cure::open_port, Cure::keep_source_port, Cure::use_ipv6};
-        case Cause::no_way_to_endpoints:
-            return {Cure::use_ipv6, Cure::check_endpoints};
-        case Cause::box_silent:
-            if (public_box)
-                return {Cure::check_box, Cure::check_endpoints};
-            return {Cure::check_box};
-        case Cause::own_uplink:
-            return {Cure::check_own_ports};
-        default:
-            return {};
-    }
-}
 
 }  // namespace
 
-std::vector<control::ResultCount> Mesh::events() const {
+std::vector<control::ResultCount> MeshViews::events() const {
     std::vector<control::ResultCount> result;
     const auto add = [&result]<typename Counter>(const char* part, const auto& owner,
                                                  Counter last) {
@@ -98,22 +48,22 @@ std::vector<control::ResultCount> Mesh::events() const {
                 {std::string{part} + "_" + to_string(counter), owner.counter(counter)});
         }
     };
-    add("babel", prober_.speaker(), babel::Counter::nb_counters);
-    add("relay", relays_, RelayCounter::nb_counters);
-    add("file", exchange_.files(), FileCounter::nb_counters);
-    add("client", exchange_.roaming(), ClientCounter::nb_counters);
-    add("published", relayed_clients_, RelayedClientsCounter::nb_counters);
-    result.push_back({"message_undecodable", channel_.nb_undecodable()});
+    add("babel", parts_.prober.speaker(), babel::Counter::nb_counters);
+    add("relay", parts_.relays, RelayCounter::nb_counters);
+    add("file", parts_.exchange.files(), FileCounter::nb_counters);
+    add("client", parts_.exchange.roaming(), ClientCounter::nb_counters);
+    add("published", parts_.relayed_clients, RelayedClientsCounter::nb_counters);
+    result.push_back({"message_undecodable", parts_.channel.nb_undecodable()});
     return result;
 }
 
-std::vector<std::string> Mesh::problems(const Now& now) const {
+std::vector<std::string> MeshViews::problems(const Now& now) const {
     std::vector<std::string> result;
-    if (!members_.self())
-        result.push_back("this box is no member of network " + network_.name + ", version " +
-                         std::to_string(network_.version));
-    for (const auto& [node, member] : members_.all()) {
-        const bool missed = member->info.relay && !(member->has_session() && member->path);
+    if (!parts_.members.self())
+        result.push_back("this box is no member of network " + parts_.members.network().name +
+                         ", version " + std::to_string(parts_.members.network().version));
+    for (const auto& [node, member] : parts_.members.all()) {
+        const bool missed = member->info.relay && !member->is_up();
         if (missed && now.mono - created_ > kPatience)
             result.push_back("relay " + member->info.name + " is not reached: meshgate explain " +
                              member->info.name);
@@ -121,18 +71,18 @@ std::vector<std::string> Mesh::problems(const Now& now) const {
     return result;
 }
 
-std::vector<LinkView> Mesh::link_views(const Now& now) const {
+std::vector<LinkView> MeshViews::links(const Now& now) const {
     std::map<LinkId, babel::NeighborView> measured;
-    for (const babel::NeighborView& neighbor : prober_.speaker().neighbors())
+    for (const babel::NeighborView& neighbor : parts_.prober.speaker().neighbors())
         measured[neighbor.id.interface] = neighbor;
     std::vector<LinkView> result;
-    for (const auto& [node, member] : members_.all()) {
-        for (const auto& [key, link] : member_links_.of(*member)) {
+    for (const auto& [node, member] : parts_.members.all()) {
+        for (const auto& [key, link] : parts_.links.of(*member)) {
             LinkView view;
             view.peer = member->info.name;
             view.remote = key.remote;
             view.origin = origin_of(link.origin);
-            if (const auto* terms = port_terms_.of(key.port)) {
+            if (const auto* terms = parts_.port_terms.of(key.port)) {
                 view.port = terms->name;
                 view.metered = terms->metered;
             }
@@ -140,7 +90,7 @@ std::vector<LinkView> Mesh::link_views(const Now& now) const {
             view.age_s = link.heard ? seconds(now.mono - *link.heard) : -1;
             view.cost = babel::kInfinity;
             view.state = LinkView::State::idle;
-            if (const auto interval = prober_.interval_of(link.id)) {
+            if (const auto interval = parts_.prober.interval_of(link.id)) {
                 view.state = LinkView::State::probing;
                 view.probe_interval_ms = static_cast<uint32_t>(seconds(*interval) * 1000);
             }
@@ -160,15 +110,15 @@ std::vector<LinkView> Mesh::link_views(const Now& now) const {
     return result;
 }
 
-control::SessionState Mesh::session_state(const Member& member) const {
-    if (channel_.can_send(member))
+control::SessionState MeshViews::session_state(const Member& member) const {
+    if (parts_.channel.can_send(member))
         return control::SessionState::up;
     const auto view = parts_.device.peer_view(member.peer);
     const bool trying = member.has_session() || (view && view->handshake_in_progress);
     return trying ? control::SessionState::handshaking : control::SessionState::none;
 }
 
-control::MeshPathView Mesh::path_view(const Member& member, const Now& now) const {
+control::MeshPathView MeshViews::path_view(const Member& member, const Now& now) const {
     control::MeshPathView view;
     view.peer = member.info.name;
     view.metric = babel::kInfinity;
@@ -179,62 +129,56 @@ control::MeshPathView Mesh::path_view(const Member& member, const Now& now) cons
     const bool direct = path.via.node == member.node;
     view.kind = direct ? control::PathKind::direct : control::PathKind::relay;
     if (!direct)
-        view.relay = members_.name_at(path.via.node);
-    const LinkKey& key = links_.key_of(path.via.link);
-    if (const auto* terms = port_terms_.of(key.port))
+        view.relay = parts_.members.name_at(path.via.node);
+    const LinkKey& key = parts_.underlay.key_of(path.via.link);
+    if (const auto* terms = parts_.port_terms.of(key.port))
         view.port = terms->name;
     view.remote = key.remote;
     view.metric = path.metric;
-    view.since_s = seconds(now.mono - paths_.since(member).value_or(now.mono));
-    if (links_.find(path.via.link) != nullptr)
+    view.since_s = seconds(now.mono - parts_.paths.since(member).value_or(now.mono));
+    if (parts_.underlay.find(path.via.link) != nullptr)
         view.mtu_bytes = parts_.dataplane.path_mtu(member.peer);
     return view;
 }
 
-std::vector<control::MeshPathView> Mesh::path_views(const Now& now) const {
+std::vector<control::MeshPathView> MeshViews::paths(const Now& now) const {
     std::vector<control::MeshPathView> result;
-    for (const config::Member& info : network_.members) {
-        if (const Member* member = members_.at(members_.node_of(info)))
+    for (const config::Member& info : parts_.members.network().members) {
+        if (const Member* member = parts_.members.at(parts_.members.node_of(info)))
             result.push_back(path_view(*member, now));
     }
     return result;
 }
 
-std::optional<control::MeshPathView> Mesh::path_of(PeerId peer, const Now& now) const {
-    const Member* member = members_.of(peer);
+std::optional<control::MeshPathView> MeshViews::path_of(PeerId peer, const Now& now) const {
+    const Member* member = parts_.members.of(peer);
     if (member == nullptr)
         return std::nullopt;
     return path_view(*member, now);
 }
 
-size_t Mesh::nb_others_up() const {
-    return static_cast<size_t>(std::ranges::count_if(members_.all(), [](const auto& entry) {
-        return entry.second->has_session() && entry.second->path;
-    }));
-}
-
-std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
+std::vector<control::MemberView> MeshViews::members(const Now& now) const {
     using MemberState = control::MemberView::State;
     std::vector<control::MemberView> result;
-    for (const config::Member& info : network_.members) {
+    for (const config::Member& info : parts_.members.network().members) {
         control::MemberView view;
         view.name = info.name;
         view.public_key = info.public_key;
-        view.node_address = members_.node_of(info);
-        view.self = info.public_key == members_.public_key();
+        view.node_address = parts_.members.node_of(info);
+        view.self = info.public_key == parts_.members.public_key();
         view.relay = info.relay;
         view.prefixes = info.prefixes;
         for (const config::MemberEndpoint& endpoint : info.endpoints)
             view.endpoints.push_back(endpoint.text);
         view.tags = info.tags;
         view.state = view.self ? MemberState::self : MemberState::down;
-        view.network_version = view.self ? network_.version : 0;
-        if (const Member* found = members_.at(view.node_address)) {
+        view.network_version = view.self ? parts_.members.network().version : 0;
+        if (const Member* found = parts_.members.at(view.node_address)) {
             const Member& member = *found;
             view.network_version = member.network_version;
             const bool quiet =
-                !members_.is_eager(member) && !MemberTable::is_active(member, now.mono);
-            if (member.has_session() && member.path)
+                !parts_.members.is_eager(member) && !MemberTable::is_active(member, now.mono);
+            if (member.is_up())
                 view.state = MemberState::up;
             else if (quiet)
                 view.state = MemberState::idle;
@@ -244,15 +188,15 @@ std::vector<control::MemberView> Mesh::member_views(const Now& now) const {
     return result;
 }
 
-std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
+std::vector<control::RelayView> MeshViews::relays(const Now& now) const {
     using control::RelayView;
     const auto name = [this](const IpAddress& node) {
-        const std::string known = members_.name_at(node);
+        const std::string known = parts_.members.name_at(node);
         return known == "?" ? to_string(node) : known;
     };
     std::vector<RelayView> result;
-    for (const RelayEntryView& entry : relays_.entries()) {
-        if (entry.target == members_.node())
+    for (const RelayEntryView& entry : parts_.relays.entries()) {
+        if (entry.target == parts_.members.node())
             continue;  // ends here: nothing is forwarded
         const bool relayed = entry.next_hop && entry.next_hop->node != entry.target;
         RelayView view;
@@ -267,7 +211,7 @@ std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
                              : std::chrono::duration<double>(entry.expires - now.mono).count();
         if (entry.own && (relayed || entry.asking)) {
             view.role = RelayView::Role::using_;
-            view.from = members_.self() ? members_.self()->name : "";
+            view.from = parts_.members.self() ? parts_.members.self()->name : "";
             result.push_back(view);
         }
         for (const IpAddress& owner : entry.owners) {
@@ -279,46 +223,52 @@ std::vector<control::RelayView> Mesh::relay_views(const Now& now) const {
     return result;
 }
 
-std::optional<ExplainView> Mesh::explain(const std::string& name, const Now& now) const {
+std::vector<ExplainView::Relay> MeshViews::relays_to(const Member& member) const {
+    std::vector<ExplainView::Relay> result;
+    for (const Prefix& prefix : {Prefix{member.node, 128}, parts_.members.node_prefix()}) {
+        for (const babel::RouteView& route : parts_.prober.speaker().routes(prefix)) {
+            const Member* hop = parts_.links.member_of(route.via.interface);
+            if (hop != nullptr && hop != &member)
+                result.push_back({.name = hop->info.name,
+                                  .metric = route.metric,
+                                  .to_all = prefix.len != 128,
+                                  .avoided = parts_.paths.is_held_down(member, hop->node)});
+        }
+    }
+    return result;
+}
+
+std::optional<ExplainView> MeshViews::explain(const std::string& name, const Now& now) const {
     ExplainView view;
     view.peer = name;
-    view.listen_port = links_.listen_port();
-    if (members_.self() && members_.self()->name == name) {
+    view.listen_port = parts_.underlay.listen_port();
+    if (parts_.members.self() && parts_.members.self()->name == name) {
         view.verdict = Verdict::self;
         return view;
     }
-    const Member* found = members_.named(name);
+    const Member* found = parts_.members.named(name);
     if (found == nullptr)
         return std::nullopt;
     const Member& member = *found;
     view.path = path_view(member, now);
     if (!member.has_session())
-        view.verdict = members_.is_eager(member) ? Verdict::no_session : Verdict::idle;
+        view.verdict = parts_.members.is_eager(member) ? Verdict::no_session : Verdict::idle;
     else if (view.path.kind == control::PathKind::none)
         view.verdict = Verdict::no_path;
     else
         view.verdict =
             view.path.kind == control::PathKind::direct ? Verdict::direct : Verdict::relayed;
     if (view.verdict == Verdict::relayed)
-        view.rtt_ms = paths_.rtt_ms(member);
+        view.rtt_ms = parts_.paths.rtt_ms(member);
     for (const config::MemberEndpoint& endpoint : member.info.endpoints)
         view.endpoints.push_back(endpoint.text);
-    view.links = link_views(now);
+    view.links = links(now);
     const bool others_up = any_up(view.links);
     std::erase_if(view.links, [&](const LinkView& link) { return link.peer != name; });
-    for (const Prefix& prefix : {Prefix{member.node, 128}, members_.node_prefix()}) {
-        for (const babel::RouteView& route : prober_.speaker().routes(prefix)) {
-            const Member* hop = member_links_.member_of(route.via.interface);
-            if (hop != nullptr && hop != &member)
-                view.relays.push_back({.name = hop->info.name,
-                                       .metric = route.metric,
-                                       .to_all = prefix.len != 128,
-                                       .avoided = paths_.is_held_down(member, hop->node)});
-        }
-    }
+    view.relays = relays_to(member);
     view.cause = cause_of(view, others_up);
     view.cures = cures_of(view);
-    const auto next = candidates_.next_try(member.node);
+    const auto next = parts_.candidates.next_try(member);
     if (!view.cures.empty() && next && *next > now.mono)
         view.next_try_s = seconds(*next - now.mono);
     return view;
