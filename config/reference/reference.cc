@@ -49,7 +49,8 @@ Rules that hold everywhere:
   `"[2001:db8::7]:51820"`.
 - Keys stand in files of their own, never in the box file. Relative names are looked for beside
   the box file. A key file is a regular file, not a link, with mode 600 (or 400).
-- No anchors, aliases, merge keys or tags; one document; at most 1 MiB, 8192 bytes in a line.
+- No anchors, aliases, merge keys or tags; one document; at most 8 MiB, which hold the
+  16 384 peers of the default `max_peers`, and 8192 bytes in a line.
 
 *Reload* says when a change takes effect: *live* at the reload, without touching what did not
 change; *restart* after a restart of the daemon, which `meshgate reload` says with exit status 8.

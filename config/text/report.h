@@ -24,7 +24,7 @@ struct FileKind {
 };
 
 inline constexpr FileKind kBoxFile{
-    "a box file", size_t{1} << 20, 100'000,  // a file of 1 MiB full of peers has some 77 000
+    "a box file", size_t{8} << 20, 400'000,  // 16 384 peers, each with all its keys, have 250 000
     "split the site: no box serves that many peers and networks from one file"};
 
 // Collects what is wrong with one file. Bounded: a hostile file makes no hostile report.

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "config/load.h"
+#include "config/text/plain_reader.h"
 #include "config/text/syntax_help.h"
 
 namespace meshgate::config {
@@ -326,6 +327,14 @@ void refuse_silence(Report& report, const Place& place) {
         .fix = "shorten the comment or the text here; look for a missing quote";
 }
 
+// Empty: yaml-cpp is to read it. Else what is wrong stands in the report.
+std::optional<YamlNode> read_plain_form(Report& report) {
+    Source source{report.text()};
+    Builder builder{source, report};
+    const bool taken = read_plain(report.text(), builder, [&builder] { return builder.stopped(); });
+    return taken ? builder.take() : std::nullopt;
+}
+
 // The one place where yaml-cpp runs, and so the one that catches what it throws.
 std::optional<YamlNode> run_parser(Report& report) {
     Source source{report.text()};
@@ -407,7 +416,9 @@ std::optional<YamlNode> parse_tree(Report& report) {
     check_text(report);
     if (report.has_errors())
         return std::nullopt;
-    std::optional<YamlNode> root = run_parser(report);
+    std::optional<YamlNode> root = read_plain_form(report);
+    if (!root && !report.has_errors())
+        root = run_parser(report);
     if (report.has_errors())
         return std::nullopt;
     if (!root)

@@ -239,6 +239,45 @@ TEST_F(Load, TakesTheLastAddressOfPointToPointNetworks) {
     EXPECT_EQ(codes(text), "");
 }
 
+// Each with all its keys.
+std::string peers_of_a_full_box(unsigned nb_peers) {
+    std::string text = "peers:\n";
+    for (unsigned i = 0; i < nb_peers; ++i) {
+        PublicKey key;
+        key.bytes[0] = static_cast<uint8_t>(i);
+        key.bytes[1] = static_cast<uint8_t>(i >> 8);
+        key.bytes[9] = 1;
+        const std::string host = std::to_string(i / 256) + "." + std::to_string(i % 256);
+        text += "  - name: laptop-" + std::to_string(i) + "\n    public_key: " + to_string(key) +
+                "\n    preshared_key_file: alice.psk\n    allowed_ips: [10.9." + host +
+                "/32, \"fd10:9::" + std::to_string(i % 10'000) + ":" + std::to_string(i / 10'000) +
+                "/128\"]\n    endpoint: 198.18." + host + ":51820\n    persistent_keepalive: 25s\n";
+    }
+    return text;
+}
+
+TEST_F(Load, TakesAsManyPeersAsTheDefaultHasRoomFor) {
+    constexpr unsigned kRoom = config::Dataplane{}.max_peers;
+    const std::string text = kGoodFile + peers_of_a_full_box(kRoom);
+    EXPECT_EQ(good(text).peers.size(), kRoom);
+    EXPECT_LT(text.size(), kMaxFileBytes * 3 / 4) << "room for longer names";
+}
+
+TEST_F(Load, SaysWhereThereAreMorePeersThanRoom) {
+    const LoadResult result = folder_.load(kGoodFile + peers_of_a_full_box(16'385));
+    ASSERT_EQ(result.diagnostics.size(), 1U) << explain(result);
+    EXPECT_EQ(result.diagnostics[0].code, "too-many-peers");
+    EXPECT_EQ(result.diagnostics[0].message, "16385 peers, and room for 16384");
+    EXPECT_EQ(result.diagnostics[0].fix, "raise dataplane.max_peers");
+}
+
+TEST_F(Load, SaysWhereAFileIsTooLarge) {
+    const LoadResult result = folder_.load(kGoodFile + peers_of_a_full_box(40'000));
+    ASSERT_EQ(result.diagnostics.size(), 1U) << explain(result);
+    EXPECT_EQ(result.diagnostics[0].code, "too-large");
+    EXPECT_EQ(result.diagnostics[0].message, "more than 8 MiB");
+}
+
 TEST_F(Load, WarnsAndStillGivesAModel) {
     const LoadResult result = folder_.load(std::string{kGoodFile} + kAlice +
                                            "    persistent_keepalive: 25s\n"

@@ -47,7 +47,7 @@ std::string large_network(unsigned nb_members) {
     return text;
 }
 
-TEST(LargeNetwork, OfTenThousandMembersIsReadInLessThanTwoSeconds) {
+TEST(LargeNetwork, OfTenThousandMembersIsReadInAHundredMillisecondsAMiB) {
     constexpr unsigned kMembers = 10'000;
     const std::string text = large_network(kMembers);
     ASSERT_LE(text.size(), kMaxNetworkBytes);
@@ -56,7 +56,7 @@ TEST(LargeNetwork, OfTenThousandMembersIsReadInLessThanTwoSeconds) {
     const double took_ms = cpu_milliseconds() - before_ms;
     ASSERT_TRUE(result.network.has_value()) << format_text(result.diagnostics);
     EXPECT_EQ(result.network->members.size(), kMembers);
-    EXPECT_LT(took_ms, 2000 * kSlow);
+    EXPECT_LT(took_ms, 100 * kSlow * static_cast<double>(text.size()) / (1 << 20));
     std::printf("%u members and as many clients, %zu bytes: %.0f ms\n", kMembers, text.size(),
                 took_ms);
     const double diff_before_ms = cpu_milliseconds();
