@@ -138,7 +138,8 @@ def test_echo_to_the_box_in_pieces(lab):
 
 def test_echo_with_a_record_of_the_route(lab):
     road = Road(lab).up()
-    out = road.client.run("ping", "-R", "-c", "2", "-i", "0.2", "-W", "1", BOX_LAN[0]).stdout
-    assert " 2 received" in out and BOX_LAN[0] in out.split("RR:")[1], out
-    out = road.host.run("ping", "-R", "-c", "2", "-i", "0.2", "-W", "1", BOX_LAN[0]).stdout
-    assert " 2 received" in out, out
+    for sender, own in ((road.client, CLIENT[0]), (road.host, HOST[0])):
+        out = sender.run("ping", "-n", "-R", "-c", "2", "-i", "0.2", "-W", "1", BOX_LAN[0]).stdout
+        assert " 2 received" in out, out
+        recorded = out.split("RR:")[1].split("\n\n")[0].split()
+        assert recorded[:2] == [own, BOX_LAN[0]], out
