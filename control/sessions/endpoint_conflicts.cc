@@ -12,7 +12,6 @@ using namespace std::chrono_literals;
 // A return counts while what it returns to was left within this time, and itself for as long.
 constexpr auto kWindow = 30s;
 constexpr size_t kReturnsOfAConflict = 3;
-constexpr auto kQuiet = 60s;  // hysteresis: without a return for this long it is over
 constexpr size_t kRemembered = 4;
 
 }  // namespace
@@ -21,7 +20,7 @@ EndpointConflicts::Verdict EndpointConflicts::on_move(PeerId peer, const Endpoin
                                                       const Endpoint& to, Time now) {
     History& history = histories_[peer];
     std::erase_if(history.left, [&](const Left& left) { return now - left.when > kWindow; });
-    std::erase_if(history.returns, [&](Time when) { return now - when > kQuiet; });
+    std::erase_if(history.returns, [&](Time when) { return now - when > quiet_; });
     const bool back = std::ranges::find(history.left, to, &Left::endpoint) != history.left.end();
     std::erase_if(history.left, [&](const Left& left) { return left.endpoint == from; });
     history.left.push_back({from, now});
@@ -58,7 +57,7 @@ std::vector<EndpointConflicts::Conflict> EndpointConflicts::at(Time now) {
     std::vector<Conflict> result;
     for (auto it = conflicts_.begin(); it != conflicts_.end();) {
         const auto history = histories_.find(*it);
-        if (now - history->second.returns.back() > kQuiet) {
+        if (now - history->second.returns.back() > quiet_) {
             histories_.erase(history);
             it = conflicts_.erase(it);
             continue;

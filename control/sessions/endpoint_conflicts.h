@@ -27,6 +27,9 @@ public:
         Endpoint one, other;
     };
 
+    // Hysteresis: a conflict is over when nothing returned for so long.
+    explicit EndpointConflicts(Time::duration quiet) : quiet_{quiet} {}
+
     Verdict on_move(PeerId peer, const Endpoint& from, const Endpoint& to, Time now);
     void forget(PeerId peer);
     // Those that last, each until it has been quiet for a while: a status that came and went with
@@ -45,6 +48,7 @@ private:
         bool conflict = false;
     };
 
+    const Time::duration quiet_;
     std::map<PeerId, History> histories_;
     std::set<PeerId> conflicts_;  // those of histories_ that are one
 };

@@ -31,6 +31,8 @@ public:
         WaitingBudget& budget;
         Log& log;
         std::function<std::string(PeerId)> name_of;  // for the log
+        // Half the life of a session: two machines that both want one meet within it.
+        Time::duration conflict_quiet;
     };
     explicit Sessions(Parts parts);
     // Before peers with node addresses are added. Not called any more by the time this is
@@ -108,7 +110,7 @@ private:
     std::vector<wireguard::Action> actions_;
     std::map<PeerId, unsigned> peers_with_keypairs_;  // how many
     SessionCount count_;
-    EndpointConflicts conflicts_;
+    EndpointConflicts conflicts_{parts_.conflict_quiet};
     std::map<PeerId, Seen> seen_;
     PeerId next_sampled_ = 0;
     size_t nb_keypairs_ = 0;

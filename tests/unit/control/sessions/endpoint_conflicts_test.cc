@@ -18,7 +18,7 @@ protected:
     }
     bool lasts() { return !conflicts_.at(now_).empty(); }
 
-    EndpointConflicts conflicts_;
+    EndpointConflicts conflicts_{60s};
     Time now_{1h};
     const Endpoint a_ = *parse_endpoint("192.0.2.1:1"), b_ = *parse_endpoint("192.0.2.2:1"),
                    c_ = *parse_endpoint("192.0.2.3:1");
