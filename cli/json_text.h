@@ -45,6 +45,13 @@ inline std::string milliseconds(const nlohmann::ordered_json& value) {
     return value.is_null() ? "-" : decimal(value.get<double>(), "%.1f ms");
 }
 
+// "1340 (probe)", or the number alone where it is the port's own.
+inline std::string mtu_text(const nlohmann::ordered_json& path) {
+    const std::string size = std::to_string(number_of(path.at("mtu_bytes")));
+    const std::string origin = text_of(path.at("mtu_origin"));
+    return origin == "port" ? size : size + " (" + origin + ")";
+}
+
 // Probes come several times a second, so what was heard just now has tenths.
 inline std::string age(const nlohmann::ordered_json& value) {
     if (value.is_null())

@@ -117,8 +117,7 @@ std::string peers_text(const Json& result, int64_t now_unix_s) {
         table.add({text_of(peer.at("name")), text_of(peer.at("session")), text_of(peer.at("path")),
                    text_of(peer.at("endpoint")),
                    human_age(peer.at("latest_handshake_unix_s").get<int64_t>(), now_unix_s),
-                   mtu == 0 ? "-" : std::to_string(mtu),
-                   human_bytes(number_of(peer.at("rx_bytes"))),
+                   mtu == 0 ? "-" : mtu_text(peer), human_bytes(number_of(peer.at("rx_bytes"))),
                    human_bytes(number_of(peer.at("tx_bytes"))), joined(peer.at("allowed_ips"))});
     }
     return table.empty() ? "no peers\n" : table.text();
@@ -153,7 +152,7 @@ std::string peer_details_text(const Json& result, int64_t now_unix_s) {
         out += "  keepalive      " +
                (keepalive == 0 ? std::string{"off"} : "every " + std::to_string(keepalive) + " s") +
                "\n";
-        out += "  mtu            " + std::to_string(number_of(peer.at("mtu_bytes"))) + "\n";
+        out += "  mtu            " + mtu_text(peer) + "\n";
     }
     return out;
 }

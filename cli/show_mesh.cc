@@ -50,7 +50,7 @@ std::string paths_text(const Json& result) {
                    text_of(path.at("kind")) + (relayed ? " " + text_of(path.at("relay")) : ""),
                    text_of(path.at("port")), text_of(path.at("remote")),
                    number_or_dash(path.at("metric")), age(path.at("since_s")),
-                   mtu == 0 ? "-" : std::to_string(mtu), text_of(path.at("session"))});
+                   mtu == 0 ? "-" : mtu_text(path), text_of(path.at("session"))});
     }
     return table.empty() ? "no paths\n" : table.text();
 }

@@ -101,6 +101,7 @@ Json to_json(const PeerView& peer) {
         {"tx_bytes", peer.tx_bytes},
         {"persistent_keepalive_s", peer.persistent_keepalive_s},
         {"mtu_bytes", peer.mtu_bytes},
+        {"mtu_origin", to_string(peer.mtu_origin)},
         {"handshakes",
          {{"initiations_sent", peer.handshakes.initiations_sent},
           {"initiations_received", peer.handshakes.initiations_received},

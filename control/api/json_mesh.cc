@@ -86,6 +86,7 @@ Json to_json(const MeshPathView& path) {
         {"metric", cost_or_null(path.metric)},
         {"since_s", rounded(path.since_s)},
         {"mtu_bytes", path.mtu_bytes},
+        {"mtu_origin", to_string(path.mtu_origin)},
         {"session", to_string(path.session)},
     };
 }

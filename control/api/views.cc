@@ -29,6 +29,8 @@ constexpr auto kVmForkNotices =
 
 constexpr auto kPathKinds = names_of<index(PathKind::nb_kinds)>({"none", "direct", "relay"});
 
+constexpr auto kMtuOrigins = names_of<index(MtuOrigin::nb_origins)>({"port", "router", "probe"});
+
 constexpr auto kRouteKinds = names_of<index(RouteKind::nb_kinds)>(
     {"none", "local", "connected", "gateway", "peer", "blackhole", "broadcast"});
 
@@ -83,6 +85,9 @@ const char* to_string(VmForkNotice notice) noexcept {
 }
 const char* to_string(PathKind kind) noexcept {
     return name_in(kPathKinds, kind);
+}
+const char* to_string(MtuOrigin origin) noexcept {
+    return name_in(kMtuOrigins, origin);
 }
 const char* to_string(RouteKind kind) noexcept {
     return name_in(kRouteKinds, kind);

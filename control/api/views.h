@@ -104,6 +104,15 @@ const char* to_string(SessionState state) noexcept;
 enum class PathKind : uint8_t { none, direct, relay, nb_kinds };
 const char* to_string(PathKind kind) noexcept;
 
+// How the largest inner packet of a path is known.
+enum class MtuOrigin : uint8_t {
+    port,    // nothing is known to be narrower than our port
+    router,  // one said so, by ICMP
+    probe,   // what is larger is not answered
+    nb_origins,
+};
+const char* to_string(MtuOrigin origin) noexcept;
+
 // Box-to-peer handshakes of one peer.
 struct HandshakeCounts {
     uint64_t initiations_sent = 0;
@@ -126,6 +135,7 @@ struct PeerView {
     uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;  // as `wg show` counts
     uint16_t persistent_keepalive_s = 0;                                  // 0: off
     uint16_t mtu_bytes = 0;  // largest inner packet on the present path; 0: no path
+    MtuOrigin mtu_origin = MtuOrigin::port;
     HandshakeCounts handshakes;
 };
 
@@ -310,6 +320,7 @@ struct MeshPathView {
     uint16_t metric = 65535;  // 65535: unreachable
     double since_s = 0;       // how long it has been so
     uint16_t mtu_bytes = 0;   // largest inner packet; 0: no path
+    MtuOrigin mtu_origin = MtuOrigin::port;
     SessionState session = SessionState::none;
 };
 

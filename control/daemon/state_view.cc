@@ -252,7 +252,11 @@ PeerView StateView::view_of(const config::Peer& peer) const {
     if (const auto path = gateway_.links().path_of(*id)) {
         view.path = PathKind::direct;
         view.via = gateway_.model().ports[path->port].name;
-        view.mtu_bytes = path->mtu_bytes;
+        view.mtu_bytes = path->mtu_bytes == 0 ? uint16_t{0} : dataplane.path_mtu(*id);
+        if (view.mtu_bytes < path->mtu_bytes)
+            view.mtu_origin = MtuOrigin::probe;
+        else if (path->mtu_is_told)
+            view.mtu_origin = MtuOrigin::router;
     }
     if (gateway_.mesh() != nullptr && gateway_.mesh()->members().of(*id) != nullptr)
         add_mesh_path(view, *id);

@@ -16,6 +16,7 @@ void StateView::add_mesh_path(PeerView& view, PeerId peer) const {
     view.path = path->kind;
     view.via = path->kind == PathKind::direct ? path->port : path->relay;
     view.mtu_bytes = path->mtu_bytes;
+    view.mtu_origin = path->mtu_origin;
 }
 
 std::optional<NetworkView> StateView::network() {

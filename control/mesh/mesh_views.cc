@@ -136,8 +136,13 @@ control::MeshPathView MeshViews::path_view(const Member& member, const Now& now)
     view.remote = key.remote;
     view.metric = path.metric;
     view.since_s = seconds(now.mono - parts_.paths.since(member).value_or(now.mono));
-    if (parts_.underlay.find(path.via.link) != nullptr)
+    if (const Link* link = parts_.underlay.find(path.via.link)) {
         view.mtu_bytes = parts_.dataplane.path_mtu(member.peer);
+        if (view.mtu_bytes < link->mtu_bytes || (!direct && parts_.paths.is_mtu_measured(member)))
+            view.mtu_origin = control::MtuOrigin::probe;
+        else if (parts_.underlay.is_mtu_told(*link))
+            view.mtu_origin = control::MtuOrigin::router;
+    }
     return view;
 }
 

@@ -326,6 +326,10 @@ void Links::send(LinkId id, const wireguard::SendMessage& message, Time now) {
     dispatch(by_id_.at(id)->first, message, now);
 }
 
+bool Links::is_mtu_told(const Link& link) const {
+    return path_mtus_.limit({link.remote.address, link.local.address}, UINT16_MAX) != UINT16_MAX;
+}
+
 // ---- paths of peers ----
 
 void Links::use(PeerId peer, LinkId id) {
@@ -373,8 +377,9 @@ std::optional<Links::PathView> Links::path_of(PeerId peer) const {
         return std::nullopt;
     const auto& [target, state] = *found->second;
     if (state.link == nullptr)
-        return PathView{target.remote, state.choice->next_hop.port, 0};
-    return PathView{target.remote, state.link->port, state.link->mtu_bytes};
+        return PathView{target.remote, state.choice->next_hop.port, 0, false};
+    return PathView{target.remote, state.link->port, state.link->mtu_bytes,
+                    is_mtu_told(*state.link)};
 }
 
 void Links::dispatch(const LinkTarget& target, const wireguard::SendMessage& message, Time now) {

@@ -77,6 +77,8 @@ public:
     // Null: not addressed yet, as the next hop has not answered.
     const Link* find(LinkId id) const;
     void send(LinkId id, const wireguard::SendMessage& message, Time now);
+    // Whether a router on the way said how much it takes.
+    bool is_mtu_told(const Link& link) const;
 
     // ---- paths of peers ----
     // The peer's datagrams leave by this link from now on.
@@ -90,7 +92,8 @@ public:
     struct PathView {
         Endpoint remote;
         PortId port;
-        uint16_t mtu_bytes;  // 0: the next hop has not answered
+        uint16_t mtu_bytes;  // that the link takes; 0: the next hop has not answered
+        bool mtu_is_told;    // by a router on the way
     };
     // Empty: no link, or no port that leads there.
     std::optional<PathView> path_of(PeerId peer) const;

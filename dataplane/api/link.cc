@@ -97,8 +97,9 @@ uint16_t inner_mtu(uint16_t outer_mtu_bytes, Family outer) noexcept {
     return most == kUsualMtu ? most : static_cast<uint16_t>(most / kPaddingBytes * kPaddingBytes);
 }
 
-uint16_t outer_mtu(const Link& link) noexcept {
-    return static_cast<uint16_t>(link.mtu_bytes + (link.outer_ipv6 ? kGrowthIpv6 : kGrowthIpv4));
+uint16_t outer_mtu(uint16_t inner_mtu_bytes, Family outer) noexcept {
+    const uint16_t growth = outer == Family::ipv6 ? kGrowthIpv6 : kGrowthIpv4;
+    return static_cast<uint16_t>(inner_mtu_bytes + growth);
 }
 
 Link make_link(const LinkOptions& options) noexcept {

@@ -45,7 +45,7 @@ Link make_link(const LinkOptions& options) noexcept;
 // must not make larger: a multiple of 16, or the 1420 bytes at which a peer's own MTU ends its
 // padding (W04). This is what hosts and peers are told, and what padding goes up to here.
 uint16_t inner_mtu(uint16_t outer_mtu_bytes, Family outer) noexcept;
-// The largest datagram of the link, IP header included.
-uint16_t outer_mtu(const Link& link) noexcept;
+// The datagram of an inner packet of `inner_mtu_bytes`, IP header included.
+uint16_t outer_mtu(uint16_t inner_mtu_bytes, Family outer) noexcept;
 
 }  // namespace meshgate

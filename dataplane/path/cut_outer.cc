@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // In:    whole frames with their link, UDP checksums made.
-// Out:   the same; datagrams that exceed the link's MTU as fragments (RFC 791; RFC 8200, 4.5). Runs
-//        where a narrow link has to carry IPv6 packets of up to 1280 bytes, which the layer below
+// Out:   the same; datagrams that exceed the path's MTU as fragments (RFC 791; RFC 8200, 4.5). Runs
+//        where a narrow path has to carry IPv6 packets of up to 1280 bytes, which the layer below
 //        IPv6 must do (RFC 8200, 5): nothing else that is too big gets so far.
 // Drops: no_mbuf, batch_full.
 
@@ -14,6 +14,11 @@
 namespace meshgate {
 
 namespace {
+
+uint16_t most_outer(rte_mbuf* mbuf) noexcept {
+    const PacketMeta& meta = meta_of(mbuf);
+    return outer_mtu(meta.mtu_bytes, meta.link->outer_ipv6 ? Family::ipv6 : Family::ipv4);
+}
 
 // A frame's parts: what every fragment repeats, and what is cut.
 struct Whole {
@@ -34,7 +39,7 @@ Whole take_apart(Worker& worker, rte_mbuf* mbuf) noexcept {
     const uint16_t ip_len = whole.v6 ? kIpv6Len : kIpv4Len;
     whole.headers_len = static_cast<uint16_t>(whole.ip_offset + ip_len);
     whole.payload_len = static_cast<uint16_t>(mbuf->data_len - whole.headers_len);
-    whole.room = static_cast<uint16_t>((outer_mtu(link) - ip_len - whole.extra_len()) & ~7);
+    whole.room = static_cast<uint16_t>((most_outer(mbuf) - ip_len - whole.extra_len()) & ~7);
     // Others' are odd where ours are even, and so on: no two workers use one at a time.
     whole.identification = worker.stage_state.cut_outer.next_identification;
     worker.stage_state.cut_outer.next_identification += worker.nb_workers();
@@ -112,8 +117,7 @@ void cut(Worker& worker, Batch& out, rte_mbuf* mbuf) noexcept {
 void cut_outer_stage(Worker& worker, Batch& batch) noexcept {
     Batch out;
     for (rte_mbuf* mbuf : batch) {
-        const Link& link = *meta_of(mbuf).link;
-        if (mbuf->data_len - link.ip_offset > outer_mtu(link))
+        if (mbuf->data_len - meta_of(mbuf).link->ip_offset > most_outer(mbuf))
             cut(worker, out, mbuf);
         else if (out.full())
             worker.drop(mbuf, Drop::batch_full);

@@ -31,7 +31,7 @@ namespace {
         fill_outer_ipv4(l3, message_len, tos);
     // No port makes the sum of what it sends in pieces.
     const bool offload = shared != nullptr && shared->ports[link.port]->traits().tx_udp_checksum;
-    sum_outer_udp(mbuf, l3, link, offload && !is_too_long(link, message_len));
+    sum_outer_udp(mbuf, l3, link, offload && !is_too_long(meta_of(mbuf).mtu_bytes, message_len));
     return true;
 }
 

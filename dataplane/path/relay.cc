@@ -106,7 +106,7 @@ Verdict rewrite(Worker& worker, rte_mbuf* mbuf, const Link& link) noexcept {
     if (carried.checksum == 0) {
         // No port makes the sum of what it sends in pieces.
         const bool offload = worker.shared.ports[link.port]->traits().tx_udp_checksum;
-        sum_outer_udp(mbuf, l3, link, offload && !is_too_long(link, message_len));
+        sum_outer_udp(mbuf, l3, link, offload && !is_too_long(link.mtu_bytes, message_len));
         return kSound;
     }
     uint8_t* udp = frame + link.header_len - kUdpLen;
@@ -128,7 +128,8 @@ bool relay_stage(Worker& worker, Batch& relayed) noexcept {
             worker.drop(mbuf, verdict.reason());
             return false;
         }
-        any_too_long = any_too_long || is_too_long(*link, message_len);
+        any_too_long = any_too_long || is_too_long(link->mtu_bytes, message_len);
+        meta.mtu_bytes = link->mtu_bytes;
         meta.departure_port = link->port;
         LinkCounters& counters = worker.parts.links[meta.link_id];
         counters.relayed_packets.add(1);

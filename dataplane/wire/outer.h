@@ -76,9 +76,9 @@ inline void fill_outer_ipv6(uint8_t* l3, uint16_t message_len, uint8_t tos) noex
     udp->dgram_len = udp_len_be;
 }
 
-// Larger than the link takes in one piece.
-inline bool is_too_long(const Link& link, uint32_t message_len) noexcept {
-    return message_len > link.mtu_bytes + uint32_t{kMinTransportLen};
+// A message larger than the path takes in one piece.
+inline bool is_too_long(uint16_t mtu_bytes, uint32_t message_len) noexcept {
+    return message_len > mtu_bytes + uint32_t{kMinTransportLen};
 }
 
 // What a link's prepared header holds of the checksum becomes that of the datagram, or is left to

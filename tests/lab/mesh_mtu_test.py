@@ -58,3 +58,42 @@ def test_relayed_path_is_as_narrow_as_its_narrowest_link(lab):
     mesh.internet.heal(mesh.boxes["hub"], c)
     wait_mtu(a, c, WIDE, seconds=30)
     wait_mtu(c, a, WIDE, seconds=30)
+
+
+def narrow_direct_mesh(lab, outer_mtu):
+    mesh = Mesh(lab)
+    a, c = mesh.box("a"), mesh.box("c")
+    mesh.internet.cut(a, c, match=f"ip length > {outer_mtu}")
+    mesh.start()
+    a.host.wait_ping(c.host_address)
+    mesh.wait_path(a, c, "direct")
+    mesh.wait_path(c, a, "direct")
+    return mesh, a, c
+
+
+def test_a_direct_path_that_loses_what_is_large(lab):
+    """No router on the way says so: the boxes find it, tell their hosts, and notice the end of it."""
+    mesh, a, c = narrow_direct_mesh(lab, 1400)
+    wait_mtu(a, c, NARROW, seconds=5)
+    wait_mtu(c, a, NARROW, seconds=5)
+    assert a.path_to("c")["mtu_origin"] == "probe", a.path_to("c")
+    shown = a.meshgate("show", "paths").stdout
+    assert "1340 (probe)" in shown, shown
+    for source, target in ((a, c), (c, a)):
+        moved = traffic.tcp(source.host, target.host, target.host_address, seconds=1)
+        assert moved.bytes > 1_000_000, moved
+        got, out = source.host.ping_output(target.host_address, size=NARROW + 1 - ICMP_LEN,
+                                           dont_fragment=True)
+        assert got == 0 and f"mtu={NARROW}" in out.replace(" ", "").lower(), out
+    mesh.internet.heal(a, c)
+    wait_mtu(a, c, 1440, seconds=15)
+    wait_mtu(c, a, 1440, seconds=15)
+    assert a.path_to("c")["mtu_origin"] == "port", a.path_to("c")
+
+
+def test_a_direct_path_too_narrow_for_ipv6(lab):
+    """Below 1280 bytes the boxes cut their own datagrams (RFC 8200, section 5)."""
+    _, a, c = narrow_direct_mesh(lab, 1300)
+    wait_mtu(a, c, 1240, seconds=5)
+    wait_mtu(c, a, 1240, seconds=5)
+    assert a.host.ping(c.host_address6, size=1280 - 48) == 3

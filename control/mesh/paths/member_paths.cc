@@ -129,9 +129,7 @@ void MemberPaths::change_path(Member& member, State& state, const PathChoice& pa
     member.path = path;
     state.since = now.mono;
     probe_.on_path_changed(member.node);
-    mtu_probe_.forget_target(member.node);
-    parts_.dataplane.set_path_mtu(member.peer,
-                                  member.is_direct() ? 0 : PathMtuProbe::kRelayedCeiling);
+    parts_.dataplane.set_path_mtu(member.peer, mtu_probe_.begin({member.node, path.via}));
     parts_.links.use(member.peer, path.via.link);
     const std::string text =
         member.is_direct()
@@ -195,6 +193,7 @@ void MemberPaths::on_session_gone(Member& member) {
 
 // Also of members that are reached over this link's member, as a relay.
 void MemberPaths::on_link_gone(LinkId link) {
+    mtu_probe_.forget_link(link);
     for (const auto& [node, member] : parts_.members.all()) {
         if (member->path && member->path->via.link == link)
             member->path.reset();
@@ -248,6 +247,8 @@ void MemberPaths::tick(Time now) {
 
 void MemberPaths::review(Member& member, const Now& now) {
     probe(member, now);
+    if (member.path && MemberTable::is_active(member, now.mono))
+        probe_mtu(member, now);
     State& state = states_[member.node];
     if (state.waits && now.mono >= state.waits_until)
         use_anyway(member, state);
@@ -275,18 +276,18 @@ void MemberPaths::probe(Member& member, const Now& now) {
         // Or the other end has lost the session, and throws away what is forwarded.
         parts_.device.on_no_session(member.peer, now);
     }
-    probe_mtu(member, step->path_answers, now);
     parts_.channel.send(member, Probe{step->id});
 }
 
-void MemberPaths::probe_mtu(Member& member, bool answers, const Now& now) {
+// ---- sizes ----
+
+void MemberPaths::probe_mtu(Member& member, const Now& now) {
     const Link* link = parts_.links.find(member.path->via.link);
     if (link == nullptr)
         return;
-    const auto step =
-        mtu_probe_.poll({member.node, member.path->via}, link->mtu_bytes, answers, now.mono);
+    const auto step = mtu_probe_.poll({member.node, member.path->via}, link->mtu_bytes, now.mono);
     // By the link: by the path they would be cut to what is in force.
-    for (const PathMtuProbe::Probe& probe : step.probes)
+    for (const PathMtuSearch::Probe& probe : step.probes)
         parts_.channel.send_probe(member, probe.id, probe.mtu_bytes, member.path->via.link);
     if (!step.result)
         return;
@@ -301,6 +302,10 @@ void MemberPaths::on_probe_reply(const Member& member, uint32_t id, Time now) {
         mtu_probe_.on_reply(member.node, id);
     else
         probe_.on_reply(member.node, id, now);
+}
+
+bool MemberPaths::is_mtu_measured(const Member& member) const {
+    return member.path && mtu_probe_.is_measured({member.node, member.path->via});
 }
 
 std::optional<Time> MemberPaths::since(const Member& member) const {

@@ -23,7 +23,8 @@ namespace meshgate::mesh {
 using control::Log;
 
 // Which way each member's datagrams go: asks the path selector with what is known now, and does
-// what it decides; probes paths over relays, and holds down relays that forward nothing.
+// what it decides; probes paths over relays, and holds down relays that forward nothing; tries
+// how large a packet gets through.
 class MemberPaths final : public RouteLookup {
 public:
     struct Parts {
@@ -73,6 +74,8 @@ public:
     // ---- what is known ----
     std::optional<Time> since(const Member& member) const;
     std::optional<double> rtt_ms(const Member& member) const { return probe_.rtt_ms(member.node); }
+    // Whether users are told a size because of what got through; else it is our link's own.
+    bool is_mtu_measured(const Member& member) const;
     bool is_held_down(const Member& member, const IpAddress& relay) const {
         return suspicion_.is_held_down(member.node, relay);
     }
@@ -98,7 +101,7 @@ private:
     void give_up(Member& member, State& state, const Now& now);
     void use_anyway(Member& member, State& state);
     void probe(Member& member, const Now& now);
-    void probe_mtu(Member& member, bool answers, const Now& now);
+    void probe_mtu(Member& member, const Now& now);
     void log_hold_down(const Member& member, const IpAddress& relay, const char* why,
                        const Now& now);
     void log(Log::Level level, std::string_view name, const Member& member, std::string text,

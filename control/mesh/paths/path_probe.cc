@@ -25,8 +25,6 @@ std::optional<PathProbe::Step> PathProbe::poll(const IpAddress& target_node, Tim
         target.nb_unanswered = 0;
         step.path_is_silent = true;
     }
-    // The probe of the last turn was counted as unanswered just now.
-    step.path_answers = target.next && !step.path_is_silent && target.nb_unanswered <= 1;
     step.id = ++target.id & ~kPathMtuProbeBit;
     target.next = now + kInterval;
     target.sent = now;

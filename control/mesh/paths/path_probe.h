@@ -23,8 +23,6 @@ public:
         bool unanswered = false;
         // Several in a row were not: the path does not work.
         bool path_is_silent = false;
-        // The one before was sent by this path, and answered or on its way.
-        bool path_answers = false;
     };
 
     // While the path is in use and goes over a relay. Nothing: not yet.

@@ -23,7 +23,7 @@ namespace meshgate::mesh {
 // Who sends what to whom, how often, and how large it is: docs/architecture.md.
 constexpr uint8_t kEncodingVersion = 1;
 constexpr size_t kMaxMessageLen = 1200;  // with IPv6 and UDP within 1280 bytes
-constexpr size_t kMaxPaddedLen = 1372;   // with them 1420 bytes, the largest that relays take
+constexpr size_t kMaxPaddedLen = 8952;   // with them 9000 bytes, the largest MTU of a port
 
 // Of the network file with its signature in front.
 constexpr size_t kSignatureLen = 64;

@@ -245,10 +245,12 @@ TEST_F(Cli, ShowsTheMesh) {
         "never  4000 ms  candidate\n"
         "exit 0");
     EXPECT_EQ(meshgate("show paths"),
-              "PEER     PATH          PORT  REMOTE            METRIC  SINCE      MTU   SESSION\n"
-              "vienna   direct        wan0  192.0.2.44:51820  105     1 h 1 min  1420  up\n"
-              "leipzig  relay vienna  wan0  192.0.2.44:51820  210     12 s       1420  up\n"
-              "hamburg  none          -     -                 -       0.0 s      -     none\n"
+              "PEER     PATH          PORT  REMOTE            METRIC  SINCE      MTU           "
+              "SESSION\n"
+              "vienna   direct        wan0  192.0.2.44:51820  105     1 h 1 min  1420          up\n"
+              "leipzig  relay vienna  wan0  192.0.2.44:51820  210     12 s       1420 (probe)  up\n"
+              "hamburg  none          -     -                 -       0.0 s      -             "
+              "none\n"
               "exit 0");
     EXPECT_EQ(meshgate("show members"),
               "NAME     STATE  NODE ADDRESS       RELAY  VERSION  PREFIXES     ENDPOINTS           "

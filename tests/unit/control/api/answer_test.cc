@@ -50,16 +50,17 @@ TEST_F(Answer, StatusHasThisShape) {
 }
 
 TEST_F(Answer, APeerHasThisShape) {
-    EXPECT_EQ(ask(R"({"verb":"show peers","name":"alice-laptop"})"),
-              R"({"ok":true,"schema":1,"result":{"peers":[{"name":"alice-laptop",)"
-              R"("public_key":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",)"
-              R"("has_preshared_key":true,"endpoint":"192.0.2.7:51820","path":"direct wan0",)"
-              R"("session":"up","latest_handshake_unix_s":1700000100,)"
-              R"("allowed_ips":["10.9.0.2/32","fd10:9::2/128"],"rx_packets":10,"rx_bytes":1480,)"
-              R"("tx_packets":20,"tx_bytes":2960,"persistent_keepalive_s":25,"mtu_bytes":1440,)"
-              R"("handshakes":{"initiations_sent":1,"initiations_received":3,"completed":3,)"
-              R"("given_up":0}}]}})"
-              "\n");
+    EXPECT_EQ(
+        ask(R"({"verb":"show peers","name":"alice-laptop"})"),
+        R"({"ok":true,"schema":1,"result":{"peers":[{"name":"alice-laptop",)"
+        R"("public_key":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",)"
+        R"("has_preshared_key":true,"endpoint":"192.0.2.7:51820","path":"direct wan0",)"
+        R"("session":"up","latest_handshake_unix_s":1700000100,)"
+        R"("allowed_ips":["10.9.0.2/32","fd10:9::2/128"],"rx_packets":10,"rx_bytes":1480,)"
+        R"("tx_packets":20,"tx_bytes":2960,"persistent_keepalive_s":25,"mtu_bytes":1440,"mtu_origin":"port",)"
+        R"("handshakes":{"initiations_sent":1,"initiations_received":3,"completed":3,)"
+        R"("given_up":0}}]}})"
+        "\n");
 }
 
 TEST_F(Answer, ARouteHasThisShape) {

@@ -179,6 +179,7 @@ std::vector<MeshPathView> fake_paths() {
     relayed.metric = 210;
     relayed.since_s = 12;
     relayed.mtu_bytes = 1420;
+    relayed.mtu_origin = MtuOrigin::probe;
     relayed.session = SessionState::up;
     MeshPathView none;
     none.peer = "hamburg";

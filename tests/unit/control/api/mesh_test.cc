@@ -66,12 +66,13 @@ TEST_F(MeshAnswer, LinksHaveThisShape) {
 }
 
 TEST_F(MeshAnswer, PathsHaveThisShape) {
-    EXPECT_EQ(ask(R"({"verb":"show paths","name":"leipzig"})"),
-              R"({"ok":true,"schema":1,"result":{"paths":[)"
-              R"({"peer":"leipzig","kind":"relay","port":"wan0","relay":"vienna",)"
-              R"("remote":"192.0.2.44:51820","metric":210,"since_s":12.0,"mtu_bytes":1420,)"
-              R"("session":"up"}]}})"
-              "\n");
+    EXPECT_EQ(
+        ask(R"({"verb":"show paths","name":"leipzig"})"),
+        R"({"ok":true,"schema":1,"result":{"paths":[)"
+        R"({"peer":"leipzig","kind":"relay","port":"wan0","relay":"vienna",)"
+        R"("remote":"192.0.2.44:51820","metric":210,"since_s":12.0,"mtu_bytes":1420,"mtu_origin":"probe",)"
+        R"("session":"up"}]}})"
+        "\n");
     const Json none = result(R"({"verb":"show paths","name":"hamburg"})")["paths"][0];
     EXPECT_EQ(none["kind"], "none");
     for (const char* key : {"port", "relay", "remote", "metric"})

@@ -63,9 +63,9 @@ TEST(MakeLink, HoldsTheSumOfWhatDatagramsHaveInCommon) {
     EXPECT_NE(prepared_checksum(make_link(options)), 0) << "mandatory over IPv6";
 }
 
-TEST(MakeLink, KnowsItsOuterMtu) {
-    EXPECT_EQ(outer_mtu(make_link(to("192.0.2.1:51820", "198.51.100.2:4500"))), 1328 + 60);
-    EXPECT_EQ(outer_mtu(make_link(to("[2001:db8::1]:1", "[2001:db8::2]:4500"))), 1312 + 80);
+TEST(OuterMtu, IsWhatThePacketGrowsTo) {
+    EXPECT_EQ(outer_mtu(1328, Family::ipv4), 1328 + 60);
+    EXPECT_EQ(outer_mtu(1312, Family::ipv6), 1312 + 80);
 }
 
 }  // namespace
