@@ -31,8 +31,9 @@ struct Path {
             ++nb_probes;
             nb_bytes += one.mtu_bytes;
             largest = std::max(largest, one.mtu_bytes);
-            if (one.mtu_bytes <= fits)
+            if (one.mtu_bytes <= fits) {
                 EXPECT_TRUE(search.on_reply(one.id));
+            }
         }
         return step.result;
     }
