@@ -4,7 +4,6 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -17,6 +16,7 @@
 #include <list>
 #include <optional>
 
+#include "base/accept_loop.h"
 #include "web/api_client.h"
 #include "web/content.h"
 #include "web/policy.h"
@@ -30,11 +30,10 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr size_t kMaxSessions = 64;
-constexpr uint32_t kMaxHeaderBytes = 8192;
-constexpr auto kReadTimeout = std::chrono::seconds{10};
-constexpr auto kWriteTimeout = std::chrono::seconds{30};
-constexpr auto kAcceptRetry = std::chrono::milliseconds{100};
+constexpr size_t kMaxSessions = 64;                       // connections at once
+constexpr uint32_t kMaxHeaderBytes = 8192;                // of a request
+constexpr auto kReadTimeout = std::chrono::seconds{10};   // for a whole request
+constexpr auto kWriteTimeout = std::chrono::seconds{30};  // for a client to take an answer
 
 using Parser = http::request_parser<http::empty_body>;
 using Response = http::response<http::span_body<const char>>;
@@ -89,14 +88,14 @@ Decision decide(const Parser& parser, std::string_view listen_host) {
 class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
 public:
     Listener(tcp::acceptor acceptor, std::string listen_host, ApiClient& api)
-        : acceptor_{std::move(acceptor)},
-          retry_{acceptor_.get_executor()},
-          listen_host_{std::move(listen_host)},
-          api_{api} {}
+        : listen_host_{std::move(listen_host)},
+          api_{api},
+          accept_loop_{std::move(acceptor),
+                       [this](tcp::socket socket) { admit(std::move(socket)); }} {}
 
-    void accept();
+    void start() { accept_loop_.start(); }
     void stop();
-    bool stopped() const noexcept { return stopped_; }
+    bool stopped() const noexcept { return accept_loop_.stopped(); }
     const std::string& listen_host() const noexcept { return listen_host_; }
     ApiClient& api() noexcept { return api_; }
 
@@ -107,16 +106,13 @@ public:
     void session_ended() { --nb_sessions_; }
 
 private:
-    void on_accept(error_code error, tcp::socket socket);
     void admit(tcp::socket socket);
 
-    tcp::acceptor acceptor_;
-    asio::steady_timer retry_;
     std::string listen_host_;
     ApiClient& api_;
     std::list<Session*> waiting_;
     size_t nb_sessions_ = 0;
-    bool stopped_ = false;
+    AcceptLoop<tcp> accept_loop_;
 };
 
 class HttpServer::Session : public std::enable_shared_from_this<Session> {
@@ -241,27 +237,6 @@ void HttpServer::Session::on_sent(error_code error) {
     close();
 }
 
-void HttpServer::Listener::accept() {
-    acceptor_.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
-        self->on_accept(error, std::move(socket));
-    });
-}
-
-void HttpServer::Listener::on_accept(error_code error, tcp::socket socket) {
-    if (stopped_)
-        return;
-    if (!error) {
-        admit(std::move(socket));
-        return accept();
-    }
-    // Out of file descriptors, most likely: an immediate retry would spin.
-    retry_.expires_after(kAcceptRetry);
-    retry_.async_wait([self = shared_from_this()](error_code) {
-        if (!self->stopped_)
-            self->accept();
-    });
-}
-
 void HttpServer::Listener::admit(tcp::socket socket) {
     if (nb_sessions_ >= kMaxSessions) {
         if (waiting_.empty())
@@ -273,10 +248,7 @@ void HttpServer::Listener::admit(tcp::socket socket) {
 }
 
 void HttpServer::Listener::stop() {
-    stopped_ = true;
-    error_code ignored;
-    acceptor_.close(ignored);
-    retry_.cancel();
+    accept_loop_.stop();
     while (!waiting_.empty())
         waiting_.front()->close();
 }
@@ -305,7 +277,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(asio::io_context& io, con
     if (error)
         return fail("listen on " + to_string(listen) + ": " + error.message());
     auto listener = std::make_shared<Listener>(std::move(acceptor), host, api);
-    listener->accept();
+    listener->start();
     return std::unique_ptr<HttpServer>{new HttpServer{std::move(listener)}};
 }
 

@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/accept_loop.h"
 #include "base/unique_fd.h"
 
 namespace meshgate::control {
@@ -29,8 +30,6 @@ using Acceptor = asio::local::stream_protocol::acceptor;
 
 // Over all connections of a server.
 constexpr size_t kMaxPendingBytes = size_t{64} << 20;
-// Before the next accept() when the process is out of descriptors.
-constexpr auto kAcceptRetry = std::chrono::milliseconds{100};
 
 int new_socket() {
     return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -107,18 +106,18 @@ Caller caller_of(int fd) {
 class UnixServer::Listener : public std::enable_shared_from_this<Listener> {
 public:
     Listener(asio::io_context& io, int fd, UnixServerOptions options, MakeHandler make_handler)
-        : acceptor_{io, asio::local::stream_protocol{}, fd},
-          retry_{io},
-          options_{std::move(options)},
-          make_handler_{std::move(make_handler)} {
+        : options_{std::move(options)},
+          make_handler_{std::move(make_handler)},
+          accept_loop_{Acceptor{io, asio::local::stream_protocol{}, fd},
+                       [this](Socket socket) { admit(std::move(socket)); }} {
         struct stat status {};
         if (::lstat(options_.path.c_str(), &status) == 0)
             inode_ = status.st_ino;
     }
 
-    void accept();
+    void start() { accept_loop_.start(); }
     void stop();
-    bool stopped() const noexcept { return stopped_; }
+    bool stopped() const noexcept { return accept_loop_.stopped(); }
     const UnixServerOptions& options() const noexcept { return options_; }
 
     void forget(Connection* connection) { connections_.erase(connection); }
@@ -131,17 +130,14 @@ public:
     void release(size_t nb_bytes) { pending_bytes_ -= nb_bytes; }
 
 private:
-    void on_accept(error_code error, Socket socket);
     void admit(Socket socket);
 
-    Acceptor acceptor_;
-    asio::steady_timer retry_;
     UnixServerOptions options_;
     MakeHandler make_handler_;
     std::set<Connection*> connections_;
     size_t pending_bytes_ = 0;
     ino_t inode_ = 0;
-    bool stopped_ = false;
+    AcceptLoop<asio::local::stream_protocol> accept_loop_;
 };
 
 class UnixServer::Connection : public std::enable_shared_from_this<Connection> {
@@ -236,27 +232,6 @@ void UnixServer::Connection::reply(Reply reply) {
                       });
 }
 
-void UnixServer::Listener::accept() {
-    acceptor_.async_accept([self = shared_from_this()](error_code error, Socket socket) {
-        self->on_accept(error, std::move(socket));
-    });
-}
-
-void UnixServer::Listener::on_accept(error_code error, Socket socket) {
-    if (stopped_)
-        return;
-    if (!error) {
-        admit(std::move(socket));
-        return accept();
-    }
-    // Out of file descriptors, most likely: an immediate retry would spin.
-    retry_.expires_after(kAcceptRetry);
-    retry_.async_wait([self = shared_from_this()](error_code) {
-        if (!self->stopped_)
-            self->accept();
-    });
-}
-
 void UnixServer::Listener::admit(Socket socket) {
     error_code ignored;
     if (connections_.size() >= options_.max_connections) {
@@ -272,10 +247,7 @@ void UnixServer::Listener::admit(Socket socket) {
 }
 
 void UnixServer::Listener::stop() {
-    stopped_ = true;
-    error_code ignored;
-    acceptor_.close(ignored);
-    retry_.cancel();
+    accept_loop_.stop();
     for (Connection* connection : connections_)
         connection->close();
     struct stat status {};
@@ -299,7 +271,7 @@ Result<std::unique_ptr<UnixServer>> UnixServer::create(asio::io_context& io,
         return within("socket " + options.path, fd.error());
     auto listener =
         std::make_shared<Listener>(io, *fd, std::move(options), std::move(make_handler));
-    listener->accept();
+    listener->start();
     return std::unique_ptr<UnixServer>{new UnixServer{std::move(listener)}};
 }
 
