@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/result.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "config/load.h"
@@ -22,7 +23,7 @@ namespace {
 
 // A key has 44 characters, one for MACs up to 128; some room for line ends.
 constexpr size_t kMaxKeyFileLen = 64;
-constexpr size_t kMaxMacKeyFileLen = 132;
+constexpr size_t kMaxMacKeyFileLen = 132;  // of a key for MACs
 
 // Holds what a key file held, and forgets it.
 struct Contents {
@@ -34,8 +35,11 @@ struct Contents {
     ~Contents() { sodium_memzero(bytes.data(), bytes.size()); }
 };
 
-KeyFileProblem problem(std::string message, std::string fix) {
-    return {std::move(message), std::move(fix)};
+using Failure = tl::unexpected<KeyFileProblem>;
+using Outcome = tl::expected<void, KeyFileProblem>;
+
+Failure problem(std::string message, std::string fix) {
+    return Failure{KeyFileProblem{std::move(message), std::move(fix)}};
 }
 
 std::string how_to_make(const std::string& name, KeyKind kind) {
@@ -47,7 +51,7 @@ std::string how_to_make(const std::string& name, KeyKind kind) {
     return std::string{"make it: umask 077; "} + command + " > " + name;
 }
 
-KeyFileProblem unreadable(const std::string& path, KeyKind kind, int error) {
+Failure unreadable(const std::string& path, KeyKind kind, int error) {
     const std::string name = printable(path);
     if (error == ENOENT)
         return problem("there is no file " + name, how_to_make(name, kind));
@@ -65,8 +69,7 @@ const char* what_it_holds(KeyKind kind) {
 }
 
 // Why this file must not hold a key.
-std::optional<KeyFileProblem> check_kind(const std::string& path, const struct stat& status,
-                                         KeyKind kind) {
+Outcome check_kind(const std::string& path, const struct stat& status, KeyKind kind) {
     const std::string name = printable(path);
     if (S_ISLNK(status.st_mode))
         return problem(name + " is a symbolic link", "name the file that it points to");
@@ -78,7 +81,7 @@ std::optional<KeyFileProblem> check_kind(const std::string& path, const struct s
     const size_t max_len = kind == KeyKind::mac_key ? kMaxMacKeyFileLen : kMaxKeyFileLen;
     if (status.st_size > static_cast<off_t>(max_len))
         return problem(name + " is too long for a key file", what_it_holds(kind));
-    return std::nullopt;
+    return {};
 }
 
 bool read_all(int fd, Contents& contents) {
@@ -104,24 +107,26 @@ std::string_view without_line_end(std::string_view text) {
     return text;
 }
 
-// Empty when the contents are there.
-std::optional<KeyFileProblem> read_contents(Contents& contents, const std::string& path,
-                                            KeyKind kind) {
+Outcome read_contents(Contents& contents, const std::string& path, KeyKind kind) {
     struct stat status {};
     // First without opening: opening a device or a pipe can have effects of its own.
     if (::lstat(path.c_str(), &status) != 0)
         return unreadable(path, kind, errno);
-    if (auto found = check_kind(path, status, kind))
-        return found;
+    if (auto allowed = check_kind(path, status, kind); !allowed)
+        return allowed;
     const UniqueFd file{
         ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)};
     if (file.get() < 0 || ::fstat(file.get(), &status) != 0)
         return unreadable(path, kind, errno);
-    if (auto found = check_kind(path, status, kind))
-        return found;
+    if (auto allowed = check_kind(path, status, kind); !allowed)
+        return allowed;
     if (!read_all(file.get(), contents))
         return unreadable(path, kind, errno);
-    return std::nullopt;
+    return {};
+}
+
+Error as_sentence(const KeyFileProblem& found) {
+    return {found.message + " (" + found.fix + ")"};
 }
 
 }  // namespace
@@ -160,19 +165,20 @@ bool MacSecret::assign_hex(std::string_view digits) noexcept {
     return good;
 }
 
-std::optional<KeyFileProblem> read_mac_key_file(MacSecret& key, const std::string& path) {
+tl::expected<MacSecret, KeyFileProblem> read_mac_key_file(const std::string& path) {
     Contents contents;
-    if (auto found = read_contents(contents, path, KeyKind::mac_key))
-        return found;
+    if (const auto read = read_contents(contents, path, KeyKind::mac_key); !read)
+        return propagate(read);
+    MacSecret key;
     if (!key.assign_hex(without_line_end({contents.bytes.data(), contents.len})))
         return problem(printable(path) + " holds no key", what_it_holds(KeyKind::mac_key));
-    return std::nullopt;
+    return key;
 }
 
-std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& path, KeyKind kind) {
+tl::expected<SecretKey, KeyFileProblem> read_key_file(const std::string& path, KeyKind kind) {
     Contents contents;
-    if (auto found = read_contents(contents, path, kind))
-        return found;
+    if (const auto read = read_contents(contents, path, kind); !read)
+        return propagate(read);
     std::string_view line = without_line_end({contents.bytes.data(), contents.len});
     const std::string name = printable(path);
     const bool marked = line.starts_with(kAuthorityMark);
@@ -187,22 +193,15 @@ std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& p
         return problem(name + " holds no key", what_it_holds(kind));
     if (parsed->is_zero())
         return problem(name + " holds a key of zeros", how_to_make(name, kind));
-    key = std::move(*parsed);
-    return std::nullopt;
+    return std::move(*parsed);
 }
 
 Result<SecretKey> load_secret_key(const std::string& path) {
-    SecretKey key;
-    if (const auto found = read_key_file(key, path, KeyKind::private_key))
-        return fail(found->message + " (" + found->fix + ")");
-    return key;
+    return read_key_file(path, KeyKind::private_key).map_error(as_sentence);
 }
 
 Result<SecretKey> load_authority_secret(const std::string& path) {
-    SecretKey key;
-    if (const auto found = read_key_file(key, path, KeyKind::authority))
-        return fail(found->message + " (" + found->fix + ")");
-    return key;
+    return read_key_file(path, KeyKind::authority).map_error(as_sentence);
 }
 
 Result<void> write_authority_secret(const std::string& path, const SecretKey& secret) {

@@ -3,10 +3,10 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 
 #include "base/keys.h"
 
@@ -26,7 +26,7 @@ inline constexpr std::string_view kAuthorityMark = "ed25519:";
 // A key for MACs, of any length that one may have. Wiped when it goes, as SecretKey.
 class MacSecret {
 public:
-    static constexpr size_t kMaxLen = 64;
+    static constexpr size_t kMaxLen = 64;  // of a key for MACs, bytes
 
     MacSecret() noexcept = default;
     MacSecret(MacSecret&& other) noexcept;
@@ -45,9 +45,8 @@ private:
 };
 
 // Reads the key of a babel entry.
-std::optional<KeyFileProblem> read_mac_key_file(MacSecret& key, const std::string& path);
+tl::expected<MacSecret, KeyFileProblem> read_mac_key_file(const std::string& path);
 
-// Fills `key`, or says why not.
-std::optional<KeyFileProblem> read_key_file(SecretKey& key, const std::string& path, KeyKind kind);
+tl::expected<SecretKey, KeyFileProblem> read_key_file(const std::string& path, KeyKind kind);
 
 }  // namespace meshgate::config

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
+#include <utility>
 
 #include "config/key_file.h"
 #include "config/validate/complain.h"
@@ -14,22 +16,22 @@ namespace {
 
 constexpr size_t kMaxInterfaceNameLen = 15;  // IFNAMSIZ, less its end
 
-// True when `key` holds the contents of the file that `path` names.
-bool load_key(SecretKey& key, const Complainer& complain, const Path& path, const std::string& file,
-              KeyKind kind) {
+// The key in `file`, which `path` names; none, and a complaint, when it cannot be had.
+std::optional<SecretKey> load_key(const Complainer& complain, const Path& path,
+                                  const std::string& file, KeyKind kind) {
     if (file.empty())
-        return false;
-    const auto problem = read_key_file(key, file, kind);
-    if (problem)
-        complain.error("key-file", path, problem->message).fix = problem->fix;
-    return !problem;
+        return std::nullopt;
+    auto key = read_key_file(file, kind);
+    if (key)
+        return std::move(*key);
+    complain.error("key-file", path, key.error().message).fix = key.error().fix;
+    return std::nullopt;
 }
 
 void load_keys(const Complainer& complain, Model& model) {
-    SecretKey key;
-    if (load_key(key, complain, Path{.group = "node", .key = "private_key_file"},
-                 model.node.private_key_file, KeyKind::private_key))
-        model.node.public_key = public_key_of(key);
+    if (const auto key = load_key(complain, Path{.group = "node", .key = "private_key_file"},
+                                  model.node.private_key_file, KeyKind::private_key))
+        model.node.public_key = public_key_of(*key);
     for (size_t i = 0; i < model.peers.size() && !complain.full(); ++i) {
         Peer& peer = model.peers[i];
         const Path path{
@@ -38,8 +40,9 @@ void load_keys(const Complainer& complain, Model& model) {
             peer.preshared_key_file == model.node.private_key_file)
             complain.error("key-file", path, "this is the private key of this box").fix =
                 "make one that the peer shares: umask 077; wg genpsk > FILE";
-        else if (load_key(key, complain, path, peer.preshared_key_file, KeyKind::preshared_key))
-            peer.preshared_key_tag = tag_of(key.bytes());
+        else if (const auto key =
+                     load_key(complain, path, peer.preshared_key_file, KeyKind::preshared_key))
+            peer.preshared_key_tag = tag_of(key->bytes());
     }
 }
 

@@ -8,8 +8,8 @@
 namespace meshgate::config {
 namespace {
 
-constexpr uint16_t kMinIpv6Mtu = 1280;
-constexpr size_t kMaxBlake2sKeyLen = 32;
+constexpr uint16_t kMinIpv6Mtu = 1280;    // RFC 8200, section 5
+constexpr size_t kMaxBlake2sKeyLen = 32;  // RFC 7693, section 2.1
 
 class BabelRules {
 public:
@@ -105,13 +105,14 @@ private:
                     .fix = "add key_file, or remove key_algorithm";
             return;
         }
-        MacSecret key;
-        if (const auto problem = read_mac_key_file(key, entry.key_file)) {
-            complain_.error("key-file", path(i, "key_file"), problem->message).fix = problem->fix;
+        const auto key = read_mac_key_file(entry.key_file);
+        if (!key) {
+            complain_.error("key-file", path(i, "key_file"), key.error().message).fix =
+                key.error().fix;
             return;
         }
-        entry.key_tag = tag_of(key.bytes());
-        if (entry.key_algorithm == MacAlgorithm::blake2s && key.bytes().size() > kMaxBlake2sKeyLen)
+        entry.key_tag = tag_of(key->bytes());
+        if (entry.key_algorithm == MacAlgorithm::blake2s && key->bytes().size() > kMaxBlake2sKeyLen)
             complain_.error("key-file", path(i, "key_file"), "this key is too long for blake2s")
                 .fix = "take one of 32 bytes, or hmac-sha256";
     }

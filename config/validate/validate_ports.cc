@@ -7,7 +7,7 @@
 namespace meshgate::config {
 namespace {
 
-constexpr size_t kMaxPorts = 16;
+constexpr size_t kMaxPorts = 16;        // of a box
 constexpr uint16_t kMinIpv6Mtu = 1280;  // RFC 8200, section 5
 
 Path port_path(size_t port, std::string_view key, int item = -1) {

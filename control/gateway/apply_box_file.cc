@@ -54,10 +54,10 @@ Result<Secrets> load_secrets(const config::Model& model) {
     for (const config::Babel& entry : model.babel) {
         if (entry.key_file.empty())
             continue;
-        config::MacSecret key;
-        if (const auto problem = config::read_mac_key_file(key, entry.key_file))
-            return fail(problem->message + " (" + problem->fix + ")");
-        secrets.mac_keys[entry.key_file] = std::move(key);
+        auto key = config::read_mac_key_file(entry.key_file);
+        if (!key)
+            return fail(key.error().message + " (" + key.error().fix + ")");
+        secrets.mac_keys[entry.key_file] = std::move(*key);
     }
     return secrets;
 }
@@ -253,7 +253,7 @@ Result<PeerId> Gateway::add_peer(const config::Peer& peer, const Secrets& secret
         return fail("no room: dataplane.max_peers is " +
                     std::to_string(parts_.dataplane.options().max_peers));
     names_[id] = peer.name;
-    if (device_.add_peer(id, options_of(peer, secrets), now) != wireguard::AddPeer::added) {
+    if (!device_.add_peer(id, options_of(peer, secrets), now)) {
         names_.erase(id);
         parts_.dataplane.remove_peer(id);
         return fail("its public key is ours, or another peer's");

@@ -135,19 +135,19 @@ void Device::Impl::adopt_identity(Peer& peer) {
         peer.remote.static_static.wipe();
 }
 
-AddPeer Device::Impl::add_peer(PeerId id, PeerOptions&& given, Now now) {
+tl::expected<void, PeerRefused> Device::Impl::add_peer(PeerId id, PeerOptions&& given, Now now) {
     if (identity && given.public_key == public_key)
-        return AddPeer::own_key;
+        return tl::unexpected{PeerRefused::own_key};
     if (peers_by_key.contains(given.public_key))
-        return AddPeer::duplicate_key;
+        return tl::unexpected{PeerRefused::duplicate_key};
     if (peers.contains(id))
-        return AddPeer::duplicate_id;
+        return tl::unexpected{PeerRefused::duplicate_id};
     peers_by_key.emplace(given.public_key, id);
     Peer& peer = *peers.emplace(id, std::make_unique<Peer>(id, given.public_key, options.timings))
                       .first->second;
     adopt_identity(peer);
     apply_options(peer, std::move(given), now);
-    return AddPeer::added;
+    return {};
 }
 
 void Device::Impl::update_peer(PeerId id, PeerOptions&& given, Now now) {
@@ -274,7 +274,7 @@ const PublicKey& Device::public_key() const noexcept {
     return impl_->public_key;
 }
 
-AddPeer Device::add_peer(PeerId id, PeerOptions options, Now now) {
+tl::expected<void, PeerRefused> Device::add_peer(PeerId id, PeerOptions options, Now now) {
     return impl_->add_peer(id, std::move(options), now);
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <tl/expected.hpp>
 #include <variant>
 #include <vector>
 
@@ -213,9 +214,8 @@ struct PeerView {
     HandshakeCounters counters{};                  // those that name a peer
 };
 
-enum class AddPeer : uint8_t {
-    added,
-    own_key,        // ignored: the public key is ours (W13)
+enum class PeerRefused : uint8_t {
+    own_key,        // the public key is ours (W13)
     duplicate_key,  // another peer has it
     duplicate_id,
 };
@@ -251,7 +251,7 @@ public:
     const PublicKey& public_key() const noexcept;
 
     // `id` is the caller's: the slot of the dataplane's peer table.
-    AddPeer add_peer(PeerId id, PeerOptions options, Now now);
+    tl::expected<void, PeerRefused> add_peer(PeerId id, PeerOptions options, Now now);
     // Replaces preshared key, keepalive and policy, and the endpoint if one is given; the public
     // key must be the same. The session stays.
     void update_peer(PeerId id, PeerOptions options, Now now);

@@ -31,7 +31,7 @@ public:
 
     // ---- device.cc ----
     void set_private_key(SecretKey private_key, Now now);
-    AddPeer add_peer(PeerId id, PeerOptions&& given, Now now);
+    tl::expected<void, PeerRefused> add_peer(PeerId id, PeerOptions&& given, Now now);
     void update_peer(PeerId id, PeerOptions&& given, Now now);
     void remove_peer(PeerId id);
     void up(Now now);

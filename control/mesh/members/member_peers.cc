@@ -19,7 +19,7 @@ tl::expected<PeerId, MemberPeers::Refusal> MemberPeers::add(const config::Member
                                                .preshared_key = SecretKey{},
                                                .endpoint = wireguard::NodeAddress{node}},
                                               now);
-    if (added != wireguard::AddPeer::added) {
+    if (!added) {
         parts_.links.refuse(peer);
         parts_.dataplane.remove_peer(peer);
         return tl::unexpected{Refusal::key_taken};

@@ -125,9 +125,13 @@ void Bench::give(Side& side, const SendMessage& message, Now now, size_t nb_queu
     give(side, message, from_box(side.box == 1 ? 2 : 1), now, nb_queued);
 }
 
+SendMessage initiation(Bench::Side& side, Now now) {
+    side.device.on_no_session(Bench::kPeer, now);
+    return *side.take_message();
+}
+
 void Bench::handshake(Side& from, Side& to, Now now) {
-    from.device.on_no_session(kPeer, now);
-    give(to, *from.take_message(), now);
+    give(to, initiation(from, now), now);
     give(from, *to.take_message(), now);
     to.device.on_confirmed(to.last<InstallKeypair>()->local_index, now);
     to.drain();

@@ -89,6 +89,9 @@ struct Bench {
     Side b;
 };
 
+// The message by which `side` asks for a session.
+SendMessage initiation(Bench::Side& side, Now now);
+
 // ---- a virtual internet ----
 
 // What happens to datagrams between two boxes, one direction.

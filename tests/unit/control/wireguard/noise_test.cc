@@ -140,7 +140,7 @@ TEST(Handshake, W08_NeverSendsToAPeerWithALowOrderKey) {
         options.public_key.bytes = array_from_hex<32>(hex);
         options.endpoint = endpoint_of(9);
         options.persistent_keepalive_s = 1;
-        ASSERT_EQ(bench.a.device.add_peer(99, std::move(options), at(0)), AddPeer::added);
+        ASSERT_TRUE(bench.a.device.add_peer(99, std::move(options), at(0)));
         bench.a.device.on_no_session(99, at(0));
         for (uint64_t second = 1; second < 600; ++second)
             bench.a.device.tick(at(second * kNsPerSecond));
