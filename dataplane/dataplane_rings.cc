@@ -83,8 +83,10 @@ std::optional<Note> DataplaneImpl::next_note() {
 
 Packet DataplaneImpl::allocate(uint16_t len) {
     rte_mbuf* const mbuf = rte_pktmbuf_alloc(mempool_->get());
-    if (mbuf == nullptr)
+    if (mbuf == nullptr) {
+        count_drop(Drop::no_mbuf, 1);
         return Packet{};
+    }
     meta_of(mbuf) = PacketMeta{};
     Packet packet{mbuf};
     if (rte_pktmbuf_append(mbuf, len) == nullptr)

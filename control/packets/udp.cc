@@ -31,8 +31,10 @@ std::optional<UdpView> parse_udp(std::span<const uint8_t> ip) noexcept {
 }
 
 Packet make_udp(Dataplane& dataplane, const UdpOptions& options, std::span<const uint8_t> payload) {
-    if (payload.size() > kMaxPayload)
+    if (payload.size() > kMaxPayload) {
+        dataplane.count_drop(Drop::too_big);
         return {};
+    }
     const size_t udp_len = kUdpLen + payload.size();
     Packet packet = dataplane.allocate(static_cast<uint16_t>(kIpv6HeaderLen + udp_len));
     if (!packet)

@@ -25,7 +25,8 @@ struct UdpOptions {
     Endpoint destination;
     uint8_t hop_limit = 1;
 };
-// The whole IP packet, in an mbuf; empty when there is none left or the payload is too long.
+// The whole IP packet, in an mbuf. None when the pool is empty (no_mbuf) or the payload exceeds what
+// a tunnel carries whole (too_big): both are counted.
 Packet make_udp(Dataplane& dataplane, const UdpOptions& options, std::span<const uint8_t> payload);
 
 }  // namespace meshgate::control

@@ -219,8 +219,6 @@ void Sessions::send_keepalive(PeerId peer) {
     Packet packet = parts_.dataplane.allocate(0);
     if (packet)
         seal(peer, std::move(packet));
-    else
-        count_drop(Drop::no_mbuf);
 }
 
 void Sessions::count_drop(Drop reason, uint64_t nb_packets) {

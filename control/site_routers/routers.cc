@@ -201,12 +201,15 @@ void Routers::receive(const Packet& packet, Time now) {
     from.peer = info.peer;
     const auto at = places_.find(from.id());
     const auto datagram = parse_udp(packet.bytes());
-    if (at == places_.end() || !datagram || datagram->destination.port != babel::kPort)
+    const bool is_babel = at != places_.end() && datagram &&
+                          datagram->destination.port == babel::kPort &&
+                          (datagram->destination.address == at->second.place.options.address ||
+                           datagram->destination.address == babel::multicast_group());
+    if (!is_babel) {
+        parts_.dataplane.count_drop(Drop::local_no_listener);
         return;
+    }
     Active& active = at->second;
-    const IpAddress& to = datagram->destination.address;
-    if (to != active.place.options.address && to != babel::multicast_group())
-        return;
     if (info.peer == kNoPeer) {
         if (active.macs.size() >= kMaxMacs)
             active.macs.clear();
@@ -248,6 +251,12 @@ void Routers::settle(Time now) {
         on_event(event, now);
 }
 
+Packet Routers::datagram_of(const babel::Outgoing& outgoing) {
+    return make_udp(parts_.dataplane,
+                    {.source = outgoing.flow.source, .destination = outgoing.flow.destination},
+                    outgoing.bytes);
+}
+
 void Routers::send(const babel::Outgoing& outgoing, Time now) {
     const auto at = places_.find(outgoing.interface);
     if (at == places_.end())
@@ -255,10 +264,7 @@ void Routers::send(const babel::Outgoing& outgoing, Time now) {
     const Place& place = at->second.place;
     if (place.peer == kNoPeer)
         return send_on_port(at->second, outgoing, now);
-    Packet packet = make_udp(
-        parts_.dataplane,
-        {.source = outgoing.flow.source, .destination = outgoing.flow.destination, .hop_limit = 1},
-        outgoing.bytes);
+    Packet packet = datagram_of(outgoing);
     if (!packet)
         return;
     packet.info().inject = Inject::seal;
@@ -276,16 +282,19 @@ void Routers::send_on_port(const Active& active, const babel::Outgoing& outgoing
         if (!mac && heard != active.macs.end())
             mac = heard->second;
     }
-    if (!mac)
-        return;  // said again, as all that must arrive
-    Packet packet = make_udp(
-        parts_.dataplane,
-        {.source = outgoing.flow.source, .destination = outgoing.flow.destination, .hop_limit = 1},
-        outgoing.bytes);
-    const Frame header = ethernet_header(place.identity, *mac, kEthertypeIpv6);
-    uint8_t* front = packet ? packet.prepend(static_cast<uint16_t>(header.size())) : nullptr;
-    if (front == nullptr)
+    if (!mac) {  // said again, as all that must arrive
+        parts_.dataplane.count_drop(Drop::unresolved_neighbor);
         return;
+    }
+    Packet packet = datagram_of(outgoing);
+    if (!packet)
+        return;
+    const Frame header = ethernet_header(place.identity, *mac, kEthertypeIpv6);
+    uint8_t* front = packet.prepend(static_cast<uint16_t>(header.size()));
+    if (front == nullptr) {
+        parts_.dataplane.count_drop(Drop::no_headroom);
+        return;
+    }
     std::ranges::copy(header, front);
     packet.info().inject = Inject::frame;
     packet.info().port = place.port;

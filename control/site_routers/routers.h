@@ -113,6 +113,7 @@ private:
     void retract(const Place& before, const Place& after, Time now);
     // Sends and books what the speaker wants.
     void settle(Time now);
+    Packet datagram_of(const babel::Outgoing& outgoing);
     void send(const babel::Outgoing& outgoing, Time now);
     void send_on_port(const Active& active, const babel::Outgoing& outgoing, Time now);
     void on_route(const babel::RouteChange& change, Time now);

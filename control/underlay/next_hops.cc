@@ -82,10 +82,8 @@ std::vector<Neighbors::Event> NextHops::settle(Time now) {
 
 void NextHops::send_frame(const Neighbors::Outgoing& outgoing) {
     Packet packet = dataplane_.allocate(static_cast<uint16_t>(outgoing.frame.size()));
-    if (!packet) {
-        dataplane_.count_drop(Drop::no_mbuf);
+    if (!packet)
         return;
-    }
     std::ranges::copy(outgoing.frame, packet.bytes().begin());
     packet.info().inject = Inject::frame;
     packet.info().port = outgoing.port;

@@ -20,10 +20,12 @@ void HandshakeSender::send(const Link& link, const wireguard::SendMessage& messa
     const auto bytes = message.message.view();
     Packet packet = dataplane_.allocate(static_cast<uint16_t>(bytes.size()));
     if (!packet)
-        return dataplane_.count_drop(Drop::no_mbuf);
+        return;
     std::ranges::copy(bytes, packet.bytes().begin());
-    if (!encapsulate(packet, link, message.tos))
-        return dataplane_.count_drop(Drop::no_headroom);
+    if (!encapsulate(packet, link, message.tos)) {
+        dataplane_.count_drop(Drop::no_headroom);
+        return;
+    }
     packet.info().inject = Inject::frame;
     packet.info().port = link.port;
     dataplane_.send(std::move(packet));

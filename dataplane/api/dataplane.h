@@ -112,7 +112,8 @@ public:
     virtual bool arm_wakeup() = 0;
     virtual Packet next_punt() = 0;  // empty when none
     virtual std::optional<Note> next_note() = 0;
-    // An empty packet with room for `len` bytes and full headroom; empty when the pool is.
+    // A packet of `len` bytes, yet to be written, with full headroom; none, and counted as no_mbuf,
+    // when the pool is empty.
     virtual Packet allocate(uint16_t len) = 0;
     // Hands it to a worker; false (and dropped, counted) when its ring is full. Packets with the
     // same `order` keep their order.

@@ -207,10 +207,19 @@ std::optional<Note> FakeDataplane::next_note() {
     return note;
 }
 
+std::vector<Packet> FakeDataplane::take_all_mbufs() {
+    std::vector<Packet> all;
+    while (rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool().get()))
+        all.emplace_back(mbuf);
+    return all;
+}
+
 Packet FakeDataplane::allocate(uint16_t len) {
     rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool().get());
-    if (mbuf == nullptr)
+    if (mbuf == nullptr) {
+        count_drop(Drop::no_mbuf, 1);
         return {};
+    }
     meta_of(mbuf) = PacketMeta{};
     Packet packet{mbuf};
     MG_ASSERT(rte_pktmbuf_append(mbuf, len) != nullptr);

@@ -289,6 +289,7 @@ TEST(Dataplane, HasRoomForWhatItAllocatesOrSaysSo) {
     while (Packet next = dataplane->allocate(0))
         all.push_back(std::move(next));
     EXPECT_EQ(all.size() + 1, 8192U);
+    EXPECT_EQ(dataplane->control_counters().drops.get(Drop::no_mbuf), 1U);
 }
 
 // Two workers and a ring port with two queues: whatever the order, all arrives once.

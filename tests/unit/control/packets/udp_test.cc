@@ -62,6 +62,13 @@ TEST_F(Udp, RefusesWhatIsCutShortAndWhatIsTooLong) {
     for (size_t len = 0; len < good.size(); ++len)
         EXPECT_FALSE(parse_udp(std::span{good}.first(len))) << len;
     EXPECT_TRUE(datagram(std::vector<uint8_t>(1401)).empty());
+    EXPECT_EQ(fake.drops(Drop::too_big), 1U);
+}
+
+TEST_F(Udp, CountsWhatFindsNoPacketBuffer) {
+    const auto all = fake.take_all_mbufs();
+    EXPECT_TRUE(datagram({}).empty());
+    EXPECT_EQ(fake.drops(Drop::no_mbuf), 1U);
 }
 
 }  // namespace

@@ -456,6 +456,7 @@ TEST_F(RoutersTest, SurvivesWhatIsNoDatagram) {
         routers_.receive(dataplane_.next_punt(), now_);
     }
     EXPECT_EQ(routers_.speaker().counter(babel::Counter::packets_received), 0U);
+    EXPECT_EQ(dataplane_.drops(Drop::local_no_listener), 6U);
 }
 
 TEST_F(RoutersTest, SaysGoodbye) {

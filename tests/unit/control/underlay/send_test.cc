@@ -50,9 +50,7 @@ TEST_F(HandshakeSenderTest, CountsWhatFindsNoPacketBuffer) {
                                  .next_hop_mac = {},
                                  .local = *parse_endpoint("192.0.2.1:51820"),
                                  .remote = *parse_endpoint("192.0.2.2:51820")});
-    std::vector<Packet> all;
-    for (Packet packet = fake.allocate(0); packet; packet = fake.allocate(0))
-        all.push_back(std::move(packet));
+    auto all = fake.take_all_mbufs();
     sender.send(link, numbered(0).message);
     EXPECT_EQ(fake.drops(Drop::no_mbuf), 1U);
     EXPECT_TRUE(fake.take_sent().empty());
