@@ -4,6 +4,7 @@
 #include <rte_cycles.h>
 
 #include <array>
+#include <span>
 
 #include "dataplane/path/pipeline.h"
 #include "dataplane/path/stages.h"
@@ -25,6 +26,20 @@ uint64_t prefetch(const Batch& batch) noexcept {
         nb_bytes += mbuf->pkt_len;
     }
     return nb_bytes;
+}
+
+using RingBurst = std::array<void*, kBurst>;
+
+// Takes up to a burst from one of the worker's rings and begins to measure what becomes of it.
+std::span<void* const> drain(Worker& worker, RingBurst& burst, rte_ring* ring,
+                             Counter& nb_taken) noexcept {
+    const unsigned nb_packets = rte_ring_dequeue_burst(ring, burst.data(), kBurst, nullptr);
+    if (nb_packets == 0)
+        return {};
+    worker.stage = Stage::tx;  // of frames that are sent as they are
+    worker.stage_tsc = rte_rdtsc();
+    nb_taken.add(nb_packets);
+    return std::span{burst}.first(nb_packets);
 }
 
 }  // namespace
@@ -71,17 +86,13 @@ unsigned Worker::receive_ports(const Snapshot& snapshot) noexcept {
 }
 
 unsigned Worker::receive_inbox(const Snapshot& snapshot) noexcept {
-    std::array<void*, kBurst> objects;
-    const unsigned nb_packets =
-        rte_ring_dequeue_burst(parts.inbox, objects.data(), kBurst, nullptr);
-    if (nb_packets == 0)
+    RingBurst burst;
+    const auto packets = drain(*this, burst, parts.inbox, counters.handover_in_packets);
+    if (packets.empty())
         return 0;
-    stage = Stage::tx;  // of frames that are sent as they are
-    stage_tsc = rte_rdtsc();
-    counters.handover_in_packets.add(nb_packets);
     Batch to_reassemble, to_open, to_route;
-    for (unsigned i = 0; i < nb_packets; ++i) {
-        auto* mbuf = static_cast<rte_mbuf*>(objects[i]);
+    for (void* packet : packets) {
+        auto* mbuf = static_cast<rte_mbuf*>(packet);
         switch (meta_of(mbuf).resume) {
             case Resume::reassemble:
                 to_reassemble.push(mbuf);
@@ -100,21 +111,17 @@ unsigned Worker::receive_inbox(const Snapshot& snapshot) noexcept {
     run_reassembly(*this, snapshot, to_reassemble);
     run_decapsulation(*this, snapshot, to_open);
     run_forwarding(*this, snapshot, to_route);
-    return nb_packets;
+    return static_cast<unsigned>(packets.size());
 }
 
 unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
-    std::array<void*, kBurst> objects;
-    const unsigned nb_packets =
-        rte_ring_dequeue_burst(parts.injections, objects.data(), kBurst, nullptr);
-    if (nb_packets == 0)
+    RingBurst burst;
+    const auto packets = drain(*this, burst, parts.injections, counters.injected_packets);
+    if (packets.empty())
         return 0;
-    stage = Stage::tx;  // of frames that are sent as they are
-    stage_tsc = rte_rdtsc();
-    counters.injected_packets.add(nb_packets);
     Batch to_route, to_seal, to_links;
-    for (unsigned i = 0; i < nb_packets; ++i) {
-        auto* mbuf = static_cast<rte_mbuf*>(objects[i]);
+    for (void* packet : packets) {
+        auto* mbuf = static_cast<rte_mbuf*>(packet);
         PacketMeta& meta = meta_of(mbuf);
         meta.from_peer = kNoPeer;
         switch (meta.info.inject) {
@@ -133,7 +140,7 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
     run_forwarding(*this, snapshot, to_route);
     run_sealing(*this, snapshot, to_seal);
     run_sealing_by_link(*this, to_links);
-    return nb_packets;
+    return static_cast<unsigned>(packets.size());
 }
 
 }  // namespace meshgate

@@ -1,37 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/api/answer.h"
-
-#include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
-
-#include "tests/unit/control/api/fake_state.h"
+#include "tests/unit/control/api/answer_fixture.h"
 
 namespace meshgate::control {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-class Answer : public testing::Test {
-protected:
-    std::string ask(std::string_view line) { return answer(line, connection, state); }
-    Json result(std::string_view line) {
-        const Json json = Json::parse(ask(line));
-        EXPECT_EQ(json["ok"], true) << json;
-        return json.at("result");
-    }
-    std::string code(std::string_view line) {
-        const Json json = Json::parse(ask(line));
-        EXPECT_EQ(json["ok"], false) << json;
-        return json.at("error").at("code");
-    }
-    std::string message(std::string_view line) {
-        return Json::parse(ask(line)).at("error").at("message");
-    }
-
-    FakeState state;
-    ApiConnection connection;
-};
+using Answer = AnswerTest;
 
 TEST_F(Answer, StatusHasThisShape) {
     EXPECT_EQ(

@@ -6,13 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "config/network.h"
-#include "control/api/answer.h"
+#include "tests/unit/control/api/answer_fixture.h"
 #include "tests/unit/control/api/servers.h"
 
 namespace meshgate::control {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string base64(const std::string& bytes) {
     std::string text(sodium_base64_encoded_len(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
@@ -31,24 +29,9 @@ std::string push(const std::string& signature) {
     return R"({"verb":"network push","signature":")" + base64(signature) + "\"}";
 }
 
-class MeshAnswer : public testing::Test {
+class MeshAnswer : public AnswerTest {
 protected:
     MeshAnswer() { state.join_network(); }
-    std::string ask(std::string_view line) { return answer(line, connection, state); }
-    Json result(std::string_view line) {
-        const Json json = Json::parse(ask(line));
-        EXPECT_EQ(json["ok"], true) << json;
-        return json.at("result");
-    }
-    std::string code(std::string_view line) {
-        const Json json = Json::parse(ask(line));
-        EXPECT_EQ(json["ok"], false) << json;
-        return json.at("error").at("code");
-    }
-
-    FakeState state;
-    std::shared_ptr<UploadBudget> budget = std::make_shared<UploadBudget>();
-    ApiConnection connection{.caller = {.pid = 42, .uid = 1000}, .upload = Upload{budget}};
 };
 
 TEST_F(MeshAnswer, LinksHaveThisShape) {

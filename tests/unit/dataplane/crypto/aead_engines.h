@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "dataplane/crypto/aead.h"
@@ -16,6 +17,14 @@ inline std::vector<AeadEngineRow> engines_of_this_processor() {
         return row.choice == AeadChoice::cross_packet && !row.factory();
     });
     return engines;
+}
+
+// GoogleTest allows letters, digits and underscores.
+inline std::string test_name_of(const AeadEngineRow& engine) {
+    std::string name = engine.name;
+    std::ranges::replace_if(
+        name, [](char c) { return c == '-' || c == '/'; }, '_');
+    return name;
 }
 
 }  // namespace meshgate

@@ -94,13 +94,7 @@ protected:
 };
 
 INSTANTIATE_TEST_SUITE_P(Engines, Aead, testing::ValuesIn(engines_of_this_processor()),
-                         [](const auto& row) {
-                             std::string name = row.param.name;
-                             std::replace_if(
-                                 name.begin(), name.end(),
-                                 [](char c) { return c == '-' || c == '/'; }, '_');
-                             return name;
-                         });
+                         [](const auto& row) { return test_name_of(row.param); });
 
 TEST(AeadVectors, AreAllRead) {
     ASSERT_EQ(vectors().size(), 259U);

@@ -137,13 +137,7 @@ TEST(Secrets, DoNotOutliveAKeypair) {
 class EngineSecrets : public testing::TestWithParam<AeadEngineRow> {};
 
 INSTANTIATE_TEST_SUITE_P(Engines, EngineSecrets, testing::ValuesIn(engines_of_this_processor()),
-                         [](const auto& row) {
-                             std::string name = row.param.name;
-                             std::replace_if(
-                                 name.begin(), name.end(),
-                                 [](char c) { return c == '-' || c == '/'; }, '_');
-                             return name;
-                         });
+                         [](const auto& row) { return test_name_of(row.param); });
 
 // Neither keys nor what is derived from them stays on the stack or in the engine, and of a forged
 // packet not the tag that would have been right.
