@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,6 +17,15 @@
 #include "tests/unit/world/underlay.h"
 
 namespace meshgate::control::world {
+
+// True when MESHGATE_WORLD_TRACE asks for the story while it happens.
+bool traces();
+
+std::string text(const char* format, auto... arguments) {
+    std::array<char, 160> buffer{};
+    std::snprintf(buffer.data(), buffer.size(), format, arguments...);
+    return buffer.data();
+}
 
 using BoxId = unsigned;
 

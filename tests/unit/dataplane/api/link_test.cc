@@ -5,7 +5,9 @@
 #include <rte_byteorder.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <string>
 
 namespace meshgate {
 namespace {
@@ -66,6 +68,57 @@ TEST(MakeLink, HoldsTheSumOfWhatDatagramsHaveInCommon) {
 TEST(OuterMtu, IsWhatThePacketGrowsTo) {
     EXPECT_EQ(outer_mtu(1328, Family::ipv4), 1328 + 60);
     EXPECT_EQ(outer_mtu(1312, Family::ipv6), 1312 + 80);
+}
+
+std::string hex(const Link& link) {
+    std::string text;
+    for (size_t i = 0; i < link.header_len; ++i) {
+        char byte[3];
+        std::snprintf(byte, sizeof byte, "%02x", link.header.at(i));
+        text += byte;
+    }
+    return text;
+}
+
+LinkOptions link_options(const char* local, const char* remote) {
+    return {.port = 2,
+            .port_mtu_bytes = 1500,
+            .vlan = kNoVlan,
+            .source_mac = MacAddress{{2, 0, 0, 0, 0, 1}},
+            .next_hop_mac = MacAddress{{2, 0, 0, 0, 0, 2}},
+            .local = *parse_endpoint(local),
+            .remote = *parse_endpoint(remote)};
+}
+
+TEST(Link, PreparesOuterIpv4) {
+    const Link link = make_link(link_options("192.0.2.1:51820", "198.51.100.7:4660"));
+    EXPECT_EQ(hex(link),
+              "020000000002"
+              "020000000001"
+              "0800"
+              "450000000000400040114eb1c0000201c6336407"  // the sum over a length of 0
+              "ca6c12340000c8ee");  // the sum of addresses, protocol and ports
+    EXPECT_EQ(link.ip_offset, 14);
+    EXPECT_EQ(link.mtu_bytes, 1440);
+    EXPECT_FALSE(link.outer_ipv6);
+}
+
+TEST(Link, PreparesOuterIpv6BehindAVlanTag) {
+    LinkOptions options = link_options("[2001:db8::1]:51820", "[2001:db8::2]:4660");
+    options.vlan = 42;
+    const Link link = make_link(options);
+    EXPECT_EQ(hex(link),
+              "020000000002"
+              "020000000001"
+              "8100002a86dd"
+              "6000000000001140"
+              "20010db8000000000000000000000001"
+              "20010db8000000000000000000000002"
+              "ca6c123400003827");
+    EXPECT_EQ(link.ip_offset, 18);
+    EXPECT_EQ(link.header_len, link.header.size());
+    EXPECT_EQ(link.mtu_bytes, 1420);
+    EXPECT_TRUE(link.outer_ipv6);
 }
 
 }  // namespace
