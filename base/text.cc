@@ -59,7 +59,7 @@ void append_escaped(std::string& out, std::string_view bytes) {
     }
 }
 
-constexpr size_t kMaxWordLen = 48;
+constexpr size_t kMaxWordLen = 48;  // beyond which no similar word is looked for
 
 // Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours.
 size_t distance(std::string_view a, std::string_view b) {

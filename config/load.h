@@ -14,8 +14,8 @@
 
 namespace meshgate::config {
 
-constexpr size_t kMaxFileBytes = kBoxFile.max_bytes;
-constexpr unsigned kMaxDepth = 32;
+constexpr size_t kMaxFileBytes = kBoxFile.max_bytes;  // a box file
+constexpr unsigned kMaxDepth = 32;                    // of nesting in a YAML file
 
 // A model when there is no error; diagnostics may hold warnings beside it.
 struct LoadResult {

@@ -20,8 +20,8 @@
 namespace meshgate::config {
 namespace {
 
-constexpr size_t kSignatureTextLen = 88;  // base64 of 64 bytes
-constexpr size_t kMaxSignatureFileBytes = 1024;
+constexpr size_t kSignatureTextLen = 88;         // base64 of 64 bytes
+constexpr size_t kMaxSignatureFileBytes = 1024;  // with room for line ends
 
 // Empty when there is no such file. A pipe would make us wait, and a device may do worse.
 Result<std::optional<std::string>> read_file(const std::string& path, size_t max_bytes) {

@@ -15,7 +15,7 @@ namespace {
 
 // Besides mbufs: rings, and the queues of each port (af_packet keeps two arrays per queue).
 constexpr unsigned kBaseMemoryMib = 48;
-constexpr unsigned kMemoryPerPortMib = 8;
+constexpr unsigned kMemoryPerPortMib = 8;  // likewise, for each port
 // Previous, current and next keypair of a peer, and one that waits for its grace period.
 constexpr size_t kKeypairsPerPeer = 4;
 // The kernel lets a thread's sleeps last so much longer than asked; its default is as long as a

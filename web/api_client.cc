@@ -21,12 +21,12 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kMaxAnswerBytes = size_t{64} << 20;
-constexpr auto kPatience = std::chrono::seconds{5};
-constexpr auto kFresh = std::chrono::milliseconds{500};
+constexpr size_t kMaxAnswerBytes = size_t{64} << 20;     // above what the daemon ever answers
+constexpr auto kPatience = std::chrono::seconds{5};      // with the daemon, for an answer
+constexpr auto kFresh = std::chrono::milliseconds{500};  // how long an answer serves all who ask
 // Of questions about one peer: so many at once, and so many a second.
 constexpr double kNamedBurst = 20;
-constexpr double kNamedPerSecond = 10;
+constexpr double kNamedPerSecond = 10;  // ... a second
 constexpr const char* kRestrict = R"({"verb":"restrict","to":"read"})";
 
 }  // namespace
@@ -36,7 +36,7 @@ public:
     explicit Connection(asio::io_context& io) : socket_{io}, patience_{io} {}
 
     Result<void> open(const std::string& path) {
-        constexpr size_t kMaxPathLen = 107;
+        constexpr size_t kMaxPathLen = 107;  // sun_path, less its end
         if (path.empty() || path.size() > kMaxPathLen)
             return fail("a socket path has 1 to 107 bytes");
         error_code error;

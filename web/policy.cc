@@ -28,7 +28,7 @@ constexpr std::array<Entry, 6> kEntries = {{
 constexpr std::string_view kApiFolder = "/api/v1/";
 
 constexpr std::string_view kExplain = "explain";
-constexpr size_t kMaxNameLen = 63;
+constexpr size_t kMaxNameLen = 63;  // of a peer that is asked about
 
 char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

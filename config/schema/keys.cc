@@ -107,15 +107,13 @@ constexpr GroupRule kGroupRules[] = {
      "Cores, memory and crypto of the packet side."},
     {"peers", kOptional, Shape::list, [](Model& model) { model.peers.emplace_back(); },
      "The WireGuard devices and sites that may connect. On a reload a peer is its public key: a "
-     "new "
-     "name keeps its session, a new key is a new peer."},
+     "new name keeps its session, a new key is a new peer."},
     {"babel", kOptional, Shape::list, [](Model& model) { model.babel.emplace_back(); },
      "Where the box speaks Babel (RFC 8966) with routers that are no Meshgate, such as babeld, "
-     "BIRD "
-     "and FRR. Each entry has either `port` or `peer`. Routes of the box file and the box's own "
-     "networks come before routes learned here. Never accepted, whatever `accept` says: what is in "
-     "another peer's `allowed_ips`, what the network file gives to another member or a client, "
-     "addresses of the box, and node addresses."},
+     "BIRD and FRR. Each entry has either `port` or `peer`. Routes of the box file and the box's "
+     "own networks come before routes learned here. Never accepted, whatever `accept` says: what "
+     "is in another peer's `allowed_ips`, what the network file gives to another member or a "
+     "client, addresses of the box, and node addresses."},
     {"network", kOptional, Shape::presence, nullptr,
      "The signed network that this box is a member of. Without this section the box is a plain "
      "WireGuard gateway. The network file itself is described below."},
@@ -129,9 +127,8 @@ constexpr KeyRule kKeyRules[] = {
     key<&Model::node, &Node::private_key_file, kKeyFileType>(
         "private_key_file", kRequired, "", kRestart,
         "The box's private key. A relative name is looked for beside the box file. The file must "
-        "be "
-        "a regular one that only its owner can read. Naming another file with the same key changes "
-        "nothing."),
+        "be a regular one that only its owner can read. Naming another file with the same key "
+        "changes nothing."),
 
     key<&Model::ports, &Port::name, kNameType>(
         "name", kRequired, "", kRestart,
@@ -139,9 +136,8 @@ constexpr KeyRule kKeyRules[] = {
     key<&Model::ports, &Port::device, kDeviceType>(
         "device", kRequired, "", kRestart,
         "What carries the packets: a network card taken from the kernel (`pci`), a kernel "
-        "interface "
-        "(`af_xdp`, `af_packet`), one that is made (`tap`), shared memory with another process "
-        "(`memif`), or any virtual device of DPDK (`vdev`). Each device serves one port."),
+        "interface (`af_xdp`, `af_packet`), one that is made (`tap`), shared memory with another "
+        "process (`memif`), or any virtual device of DPDK (`vdev`). Each device serves one port."),
     key<&Model::ports, &Port::role, kRoleType>("role", kRequired, "", kRestart,
                                                "`wan`: the internet side. `lan`: the site's side."),
     key<&Model::ports, &Port::addresses, kInterfaceAddressesType>(

@@ -9,10 +9,10 @@ namespace meshgate::config {
 namespace {
 
 constexpr uint64_t kMaxVersion = uint64_t{1} << 53;  // what every JSON reader can hold
-constexpr size_t kMaxNames = 256;
-constexpr size_t kMaxTags = 32;
-constexpr size_t kMaxHostLen = 253;  // RFC 1035, section 2.3.4
-constexpr size_t kMaxLabelLen = 63;
+constexpr size_t kMaxNames = 256;                    // in one rule of the policy
+constexpr size_t kMaxTags = 32;                      // of one member or client
+constexpr size_t kMaxHostLen = 253;                  // RFC 1035, section 2.3.4
+constexpr size_t kMaxLabelLen = 63;                  // the same section
 
 bool is_label(std::string_view label) noexcept {
     return !label.empty() && label.size() <= kMaxLabelLen && label.front() != '-' &&

@@ -11,13 +11,13 @@
 namespace meshgate::config {
 namespace {
 
-constexpr size_t kMaxNameLen = 63;
+constexpr size_t kMaxNameLen = 63;  // of a node, port, peer, member or client
 constexpr size_t kMinHexKeyLen = 16;
-constexpr uint64_t kMinHelloMs = 100;
-constexpr uint64_t kMaxHelloMs = 60'000;
+constexpr uint64_t kMinHelloMs = 100;     // of babel.hello_interval
+constexpr uint64_t kMaxHelloMs = 60'000;  // likewise
 constexpr uint64_t kMiB = uint64_t{1} << 20;
-constexpr uint64_t kMinMemory = 64 * kMiB;
-constexpr uint64_t kMaxMemory = uint64_t{256} << 30;
+constexpr uint64_t kMinMemory = 64 * kMiB;            // of dataplane.memory
+constexpr uint64_t kMaxMemory = uint64_t{256} << 30;  // likewise
 
 bool is_name(std::string_view text) {
     return !text.empty() && text.size() <= kMaxNameLen && text[0] != '.' && text[0] != '_' &&

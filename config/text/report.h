@@ -30,7 +30,7 @@ inline constexpr FileKind kBoxFile{
 // Collects what is wrong with one file. Bounded: a hostile file makes no hostile report.
 class Report {
 public:
-    static constexpr size_t kMaxErrors = 100;
+    static constexpr size_t kMaxErrors = 100;  // in one report; reading ends with the last
 
     // `text` must outlive the report.
     Report(std::string_view text, std::string file, const FileKind& kind = kBoxFile)

@@ -19,9 +19,9 @@
 namespace meshgate::config {
 namespace {
 
-constexpr size_t kMaxLineBytes = 8192;
-constexpr size_t kMaxScalarBytes = 4096;
-constexpr size_t kMaxKeys = 64;  // in one group; the largest that is known has 8
+constexpr size_t kMaxLineBytes = 8192;    // of a YAML file
+constexpr size_t kMaxScalarBytes = 4096;  // one value
+constexpr size_t kMaxKeys = 64;           // in one group; the largest that is known has 8
 
 // A stream that can be made to end: the one way to stop yaml-cpp early without an exception. It
 // also ends by itself when yaml-cpp reads on and on and reports nothing: it is slowest (0.2 us per

@@ -21,7 +21,7 @@ using Engine = std::unique_ptr<AeadEngine>;
 
 // Long enough to be past the first misses, short enough for nobody to notice at start.
 constexpr int kTimingRounds = 8;
-constexpr size_t kTimingBatch = 32;
+constexpr size_t kTimingBatch = 32;  // packets in each round
 constexpr std::array<uint32_t, 4> kTimingLens{64, 128, 576, 1420};
 
 // Packets of several lengths by turns, under a key each.

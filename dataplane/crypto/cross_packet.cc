@@ -20,7 +20,7 @@ namespace meshgate {
 
 namespace {
 
-constexpr size_t kMaxGroup = 64;
+constexpr size_t kMaxGroup = 64;  // packets that are sealed or opened together
 // A group ends at a multiple of kGroupStep jobs once it holds half an L1 cache.
 constexpr size_t kGroupStep = 16;
 constexpr size_t kGroupBytes = 16384;

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kKeyBytes = 32;
 constexpr size_t kNonceLen = 12;
-constexpr size_t kMaxChunk = 64;
+constexpr size_t kMaxChunk = 64;  // jobs in one call of the library
 static_assert(kMaxChunk <= IMB_MAX_BURST_SIZE);
 
 // What the library asks for but no AeadJob has room for, one per job in flight.

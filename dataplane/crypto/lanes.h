@@ -10,8 +10,8 @@
 
 namespace meshgate {
 
-constexpr unsigned kMaxChachaLanes = 16;
-constexpr unsigned kMaxPolyLanes = 16;
+constexpr unsigned kMaxChachaLanes = 16;  // ChaCha20 blocks computed side by side
+constexpr unsigned kMaxPolyLanes = 16;    // Poly1305 sums, likewise
 constexpr uint32_t kChachaBlockLen = 64;
 
 // One block of a keystream, XORed onto the `len` bytes at `data`.

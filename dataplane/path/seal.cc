@@ -19,7 +19,7 @@ namespace {
 // got so far ahead that it might fall out of the receiver's window. The smallest in use is
 // BoringTun's, of 1024; ours and Linux's are of 8192.
 constexpr uint64_t kCounterBlock = 64;
-constexpr uint64_t kMaxLag = 256;
+constexpr uint64_t kMaxLag = 256;  // behind the others, from which a worker gives its rest up
 
 // Counters are reserved by addition before they are known to be allowed. Stopping this far before
 // the limit keeps all workers together from ever running past it, let alone around 2^64.

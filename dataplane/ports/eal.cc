@@ -40,7 +40,8 @@ public:
     }
 
 private:
-    static constexpr size_t kMaxBytes = 1024;
+    static constexpr size_t kMaxBytes =
+        1024;  // of the EAL's own log, kept for the report of an error
 
     EalLog() {
         const cookie_io_functions_t functions{

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 constexpr uint64_t kSuperPackets = 8;
 // Each trial costs a host that still makes them as many.
 constexpr Time::duration kFirstTrial = 30s;
-constexpr Time::duration kLongestTrialInterval = 1h;
+constexpr Time::duration kLongestTrialInterval = 1h;  // trials back off up to it
 
 }  // namespace
 

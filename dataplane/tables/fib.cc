@@ -132,7 +132,7 @@ struct Entry {
 // internet table needs little more than one node behind it. For IPv4 it is more generous while it
 // fits the first cache: each node that it saves is a third of a look-up. IPv6 routes begin alike.
 constexpr unsigned kMinDirectBits = 4;
-constexpr unsigned kMaxDirectBits = 18;
+constexpr unsigned kMaxDirectBits = 18;  // likewise
 constexpr unsigned kCheapDirectBits = 12;
 constexpr unsigned kSpareBitsV4 = 4;
 

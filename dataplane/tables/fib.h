@@ -18,7 +18,7 @@ public:
         Prefix prefix;       // host bits are ignored
         uint32_t value = 0;  // 1 .. kMaxValue, meaning given by the caller
     };
-    static constexpr uint32_t kMaxValue = (1U << 24) - 1;
+    static constexpr uint32_t kMaxValue = (1U << 24) - 1;  // forwarding entries of one FIB
 
     // How lookup_v4 works: with vectors where the processor has them, or without everywhere.
     enum class BulkLookup : uint8_t { fastest, scalar };

@@ -12,14 +12,14 @@ constexpr PeerId kNoPeer = UINT32_MAX;
 
 using PortId = uint16_t;  // position in DataplaneOptions::ports
 constexpr PortId kNoPort = UINT16_MAX;
-constexpr unsigned kMaxPorts = 16;
+constexpr unsigned kMaxPorts = 16;  // of a box
 enum class PortRole : uint8_t { wan, lan };
 
 using LinkId = uint32_t;
 constexpr LinkId kNoLink = UINT32_MAX;
-constexpr LinkId kMaxLinks = 65536;
+constexpr LinkId kMaxLinks = 65536;  // of a box, over all members
 
-constexpr unsigned kMaxWorkers = 32;
+constexpr unsigned kMaxWorkers = 32;  // of a box
 
 // The low bits of a receiver index of ours name the worker that owns the session's receiving side.
 constexpr uint32_t kWorkerBits = 5;

@@ -20,9 +20,9 @@ constexpr uintptr_t kErased = IndexEntry::kKindMask;
 // Buckets a look-up may visit. At most half of the slots are in use, so a chain this long does not
 // occur by chance, and whoever chooses indices does not know the multiplier.
 constexpr size_t kMaxProbes = 16;
-constexpr size_t kSlotsPerEntry = 2;
+constexpr size_t kSlotsPerEntry = 2;                // hence never more than half full
 constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio, odd
-constexpr size_t kMinBuckets = 64;
+constexpr size_t kMinBuckets = 64;                  // of the smallest table
 
 }  // namespace
 

@@ -10,9 +10,9 @@
 namespace meshgate {
 
 constexpr unsigned kHeaderLanes = 16;
-constexpr unsigned kHeaderBytes = 48;  // readable from each IP header on
-constexpr unsigned kMaxOwnAddresses = 8;
-constexpr unsigned kMaxListenPorts = 4;
+constexpr unsigned kHeaderBytes = 48;     // readable from each IP header on
+constexpr unsigned kMaxOwnAddresses = 8;  // compared at once; a port with more is read one by one
+constexpr unsigned kMaxListenPorts = 4;   // likewise
 
 // Frames whose Ethernet header says that IPv4 follows.
 struct alignas(64) HeaderGroup {

@@ -9,7 +9,7 @@ namespace {
 
 // Twice what one core accepts, and next to nothing for one that only has to refuse.
 constexpr uint64_t kPerSecond = 10'000;
-constexpr uint64_t kBurst = 1024;
+constexpr uint64_t kBurst = 1024;  // handshakes that may come at once
 // As much as control grants to a source under load (W22).
 constexpr uint64_t kPerSecondOfSource = 20;
 

@@ -33,8 +33,8 @@ constexpr long kSleepNs = 50'000'000;
 // Without one it is what a packet waits for: an eighth of the silence before it, and never more
 // than a millisecond with what the kernel's timer adds.
 constexpr long kShortestNapNs = 50'000;
-constexpr long kLongestNapNs = 600'000;
-constexpr double kNapShare = 0.125;
+constexpr long kLongestNapNs = 600'000;  // a worker without doorbells sleeps no longer
+constexpr double kNapShare = 0.125;      // of the silence before it
 
 }  // namespace
 

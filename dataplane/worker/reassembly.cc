@@ -13,7 +13,7 @@ namespace {
 
 // More never hold a mbuf each within kMaxBytes.
 constexpr size_t kMaxDatagrams = 1024;
-constexpr uint32_t kLargestDatagram = UINT16_MAX;
+constexpr uint32_t kLargestDatagram = UINT16_MAX;  // reassembled, bytes (RFC 791)
 
 // What a waiting piece keeps from others: all of its mbuf, however short it is.
 size_t held_bytes(const rte_mbuf* mbuf) noexcept {

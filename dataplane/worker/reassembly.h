@@ -41,8 +41,8 @@ uint32_t hash_address(const uint8_t* address, size_t len, uint32_t start) noexce
 class Reassembly {
 public:
     static constexpr size_t kMaxBytes = size_t{4} << 20;  // of mbufs, over all workers
-    static constexpr unsigned kMaxPerSource = 64;
-    static constexpr unsigned kMaxPieces = 16;
+    static constexpr unsigned kMaxPerSource = 64;         // datagrams that wait for pieces
+    static constexpr unsigned kMaxPieces = 16;            // of one datagram
     // RFC 8200, section 4.5 has 60 at the most. At high rates identifications come round within
     // seconds (RFC 4963), and what waits holds buffers.
     static constexpr uint64_t kLifetimeSeconds = 5;

@@ -32,7 +32,7 @@ struct ReassembleState {
     // Of a worker's time, fragments take what so many a second need, some 2 % at 800 clocks each;
     // others must not suffer from a flood of them.
     static constexpr uint64_t kPerSecond = 60'000;
-    static constexpr uint64_t kBurst = 1024;
+    static constexpr uint64_t kBurst = 1024;  // fragments that may come at once
 
     Reassembly datagrams;
     TscRate rate;
@@ -46,8 +46,8 @@ struct CutOuterState {
 
 // icmp_error.cc
 struct IcmpErrorState {
-    static constexpr uint64_t kPerSecond = 1000;
-    static constexpr uint64_t kBurst = 100;
+    static constexpr uint64_t kPerSecond = 1000;  // ICMP errors that a worker sends
+    static constexpr uint64_t kBurst = 100;       // of them at once
 
     TscRate rate;
     uint64_t paid_until_tsc = 0;
@@ -55,9 +55,10 @@ struct IcmpErrorState {
 
 // punt_mesh.cc. What peers have used of their share stands in PeerActivity.
 struct PuntMeshState {
-    // Per sender. A member hands on the largest network file within two seconds.
+    // Babel and mesh control messages of one sender. A member hands on the largest network file
+    // within two seconds.
     static constexpr uint64_t kPerSecond = 2000;
-    static constexpr uint64_t kBurst = 256;
+    static constexpr uint64_t kBurst = 256;  // of them at once
 
     TscRate rate;
     std::array<uint64_t, kMaxPorts> paid_until_tsc{};  // by port: Babel in clear

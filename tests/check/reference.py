@@ -177,7 +177,7 @@ QUANTITY = re.compile(r"Max|Min|Least|Most|Longest|Largest|First[A-Z].*(?:Delay|
                       r"AtOnce|Budget|Window|Queued|Quota|Share|Slack|Solicits|Misses|Again|Refresh|"
                       r"Patience|Recheck|Quiet|Fresh|Back$|InUseFor|Repetition|Silence|Batch|Burst|Poll|"
                       r"Memory|Stable|Suspic|Refused|Scan|Age$|Gap|Lasts|Reachable|Announcement")
-FORMAT = re.compile(r"^(?!kMax|kLeast)\w+(?:Len|SubTlv|Key)\b|\"|numeric_limits")
+FORMAT = re.compile(r"^(?!kMax|kLeast)\w+(?:Len|SubTlv|Key)\b|^kNsPer|^kIcmp|\"|numeric_limits|sizeof|\{.*,")
 DURATION = re.compile(r"Duration\b|\d(ms|s|min|h)\b|chrono::|kNsPer")
 
 
@@ -188,7 +188,7 @@ def readable(value):
     value = re.sub(r"\b([\d ]+) \* kNsPerMs", r"\1 ms", value)
     value = re.sub(r"(\d) ?(seconds|minutes|milliseconds)", lambda m: m[1] + {
         "seconds": " s", "minutes": " min", "milliseconds": " ms"}[m[2]], value)
-    value = re.sub(r"(\d)(ms|s|min)$", r"\1 \2", value)
+    value = re.sub(r"(\d)(ms|s|min|h)$", r"\1 \2", value)
     value = re.sub(r"^kNsPerSecond$", "1 s", value)
     value = re.sub(r"size_t\{(\d+)\}|u?int\d+_t\{(\d+)\}", lambda m: m[1] or m[2], value)
     return cell(value)
@@ -218,13 +218,15 @@ def constants(text):
 
 def limit_tables(root, findings):
     rooms = {}
-    for path, text in sources(root, "control"):
+    for path, text in sources(root, "base", "cli", "config", "control", "dataplane", "web"):
         for line, name, value, comment in constants(text):
             if name.startswith("kNb"):
                 continue  # the length of an enumeration
             if not comment:
                 findings.append(f"{path}:{line}: {name} has no comment that says what it is for")
-            sentence = comment[:1].upper() + comment[1:].rstrip(".") + "." if comment else ""
+            sentence = comment.rstrip(".") + "." if comment else ""
+            if not re.match(r"\w+_", sentence):  # a name stays as it is
+                sentence = sentence[:1].upper() + sentence[1:]
             rooms.setdefault(str(path.parent), []).append([code(name), readable(value), cell(sentence)])
     for room, rows in sorted(rooms.items()):
         yield room, Table("limits.md", ["constant", "value", "what it is for"], rows)
