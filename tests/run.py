@@ -27,11 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 LAB_CASE_SECONDS = 240
-# Two cases at a time, since most only wait; those that load the machine, count every packet or
-# use names that every box has, have it for themselves.
-LAB_LANES = 2
-LAB_ALONE = ("demo", "docs", "hostile", "injector", "operate", "port_limits", "ports", "rekey",
-             "reload")
+# Most cases wait most of the time. Those that are marked @alone have the machine for themselves.
+LAB_LANES = 3
 TIMEOUT_FACTOR = 4  # over what meson says: sanitizers and busy machines are slow
 
 SANITIZERS = {  # group -> meson options, first words of the tests' names, environment
@@ -218,10 +215,12 @@ class Sanitized:
 
 
 def lab_cases():
+    """(file, name, whether it is marked @alone)"""
     for file in sorted((ROOT / "tests/lab").glob("*_test.py")):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                yield file, node.name
+                marks = [mark.func.id for mark in node.decorator_list if isinstance(mark, ast.Call)]
+                yield file, node.name, "alone" in marks
 
 
 def run_lab_case(report, run_id, file, case):
@@ -237,16 +236,15 @@ def run_lab_case(report, run_id, file, case):
 
 def run_lab(report):
     run_id = secrets.token_hex(2)
-    cases = [(file, case) for file, case in lab_cases()
+    cases = [(file, case, alone) for file, case, alone in lab_cases()
              if report.wants(f"lab/{file.stem.removesuffix('_test')}/{case}")]
-    alone = [(file, case) for file, case in cases
-             if file.stem.removesuffix("_test") in LAB_ALONE]
     with concurrent.futures.ThreadPoolExecutor(LAB_LANES) as lanes:
         for done in [lanes.submit(run_lab_case, report, run_id, file, case)
-                     for file, case in cases if (file, case) not in alone]:
+                     for file, case, alone in cases if not alone]:
             done.result()
-    for file, case in alone:
-        run_lab_case(report, run_id, file, case)
+    for file, case, alone in cases:
+        if alone:
+            run_lab_case(report, run_id, file, case)
     if cases:
         left = what_is_left(run_id)
         if left:

@@ -11,7 +11,7 @@ import threading
 import time
 
 import traffic
-from lab import wait_for
+from lab import alone, wait_for
 from topology import BOX_WAN, CLIENT, CLIENT_WAN, HOST, Road
 
 
@@ -113,6 +113,7 @@ def random_datagrams(count, seed):
             yield struct.pack("<I", min(kind, 4)) + chance.randbytes(length - 4)
 
 
+@alone("60 000 datagrams at once beside a counted stream")
 def test_garbage_to_the_wireguard_port(lab):
     """No answer, no growth, and the traffic of the honest peer goes on."""
     road = Road(lab, injected=True).up()
@@ -162,6 +163,7 @@ def flood_frames(host, interface, mac, seed):
     raw.close()
 
 
+@alone("a flood")
 def test_a_flood_of_handshakes_does_not_shut_others_out(lab):
     """From an address of its own, faster than control may take them: the client still gets in."""
     road = Road(lab, start=False)
@@ -189,6 +191,7 @@ def test_a_flood_of_handshakes_does_not_shut_others_out(lab):
     assert road.box.peer_status("client")["handshakes"]["initiations_received"] >= 1
 
 
+@alone("60 000 frames at once")
 def test_garbage_frames_on_every_port(lab):
     road = Road(lab).up()
     macs = [port["mac"] for port in road.box.show("show", "ports")["ports"]]
@@ -200,6 +203,7 @@ def test_garbage_frames_on_every_port(lab):
     assert road.box.memory_kib() - memory < 4096, "memory grew"
 
 
+@alone("60 000 frames at once")
 def test_strangers_neighbours_do_not_fill_the_table(lab):
     """ARP from 60 000 made-up hosts: bounded memory, and the real host is still reached."""
     road = Road(lab).up()

@@ -10,6 +10,7 @@ import time
 
 import traffic
 from injector import Injector
+from lab import alone
 from topology import CLIENT, Road
 
 
@@ -23,6 +24,7 @@ def cable(lab, seed=1):
     return left, right, injector
 
 
+@alone("20 000 packets/s, none lost")
 def test_passes_everything_at_the_rate_of_the_tests(lab):
     left, right, injector = cable(lab)
     result = traffic.udp(left, right, "192.0.2.2", rate=20000, seconds=5, size=200)
@@ -31,6 +33,7 @@ def test_passes_everything_at_the_rate_of_the_tests(lab):
     assert counters["missed"] == 0 and counters["refused"] == 0, counters
 
 
+@alone("10 000 packets/s, each counted")
 def test_loses_within_three_sigma(lab):
     left, right, injector = cable(lab)
     injector.set("a>b", loss=0.1)

@@ -62,6 +62,12 @@ def claimed_processor():
                 rank.write_text(before)
 
 
+def alone(_why):
+    """Marks a case that tests/run.py runs beside no other: it loads the machine, or what it asserts
+    is a rate or a time."""
+    return lambda case: case
+
+
 def run(*command, check=True, timeout=60, **options):
     """Runs a command to its end; its output stands in the exception when it fails."""
     command = [str(word) for word in command]

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import traffic
-from lab import wait_for
+from lab import alone, wait_for
 from topology import BOX_LAN, BOX_WAN, CLIENT, CLIENT_WAN, HOST, Road, endpoint
 
 
@@ -75,6 +75,7 @@ def test_the_web_process_has_no_privileges(lab):
         assert fields["NoNewPrivs"] == "1"
 
 
+@alone("processor time")
 def test_an_idle_box_does_not_burn_a_core(lab):
     road = Road(lab).up()
     time.sleep(1.5)
@@ -176,6 +177,7 @@ members:
     assert box.status()["network"]["version"] == 1
 
 
+@alone("20 000 packets/s")
 def test_packets_in_a_long_run_leave_no_memory_behind(lab):
     road = Road(lab).up()
     traffic.udp(road.host, road.client, CLIENT[0], rate=20000, seconds=1)

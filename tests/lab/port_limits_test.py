@@ -9,7 +9,7 @@ import time
 
 import traffic
 from box import Box
-from lab import wait_for
+from lab import alone, wait_for
 from topology import BOX_WAN, CLIENT, HOST, Road
 
 
@@ -56,6 +56,7 @@ def test_queue_discipline_goes_with_the_box(lab):
     road.box.start()
 
 
+@alone("a rate of TCP")
 def test_tcp_of_a_host_with_default_offloads(lab):
     """Its first super-packets are cut and dropped, then the kernel takes them apart."""
     road = Road(lab, device="af_packet", offloads=True).up()
@@ -91,18 +92,22 @@ def check_sleep(road):
     assert result["p50_us"] < 10000, result
 
 
+@alone("processor time and latency")
 def test_af_packet_sleeps_and_wakes(lab):
     check_sleep(Road(lab, device="af_packet").up())
 
 
+@alone("processor time and latency")
 def test_af_xdp_sleeps_and_wakes(lab):
     check_sleep(Road(lab, device="af_xdp").up())
 
 
+@alone("processor time and latency")
 def test_tap_sleeps_and_wakes(lab):
     check_sleep(Road(lab, device="tap").up())
 
 
+@alone("processor time")
 def test_busy_workers_do_not_sleep(lab):
     road = Road(lab, idle="busy").up()
     assert idle_cores(road.box) > 0.2
@@ -127,10 +132,12 @@ def check_every_mbuf_is_received_into(road):
     assert road.host.ping(CLIENT[0]) == 3
 
 
+@alone("a flood")
 def test_af_xdp_receives_into_every_mbuf(lab):
     check_every_mbuf_is_received_into(Road(lab, device="af_xdp").up())
 
 
+@alone("a flood")
 def test_af_packet_receives_into_every_mbuf(lab):
     check_every_mbuf_is_received_into(Road(lab, device="af_packet").up())
 
@@ -152,6 +159,7 @@ def memif_boxes(lab):
     return boxes, hosts, wire
 
 
+@alone("a rate of TCP")
 def test_memif_between_two_boxes(lab):
     boxes, hosts, _ = memif_boxes(lab)
     hosts[0].wait_ping("10.2.0.10")

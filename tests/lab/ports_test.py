@@ -9,7 +9,7 @@ import struct
 import time
 
 import traffic
-from lab import wait_for
+from lab import alone, wait_for
 from topology import BOX_LAN, CLIENT, HOST, Road
 
 
@@ -26,23 +26,28 @@ def check_everything(road, tcp_at_least):
         assert got.rate_bits_per_second > tcp_at_least, got
 
 
+@alone("a rate of TCP")
 def test_af_packet(lab):
     check_everything(Road(lab, device="af_packet").up(), 50e6)
 
 
+@alone("a rate of TCP")
 def test_af_xdp(lab):
     check_everything(Road(lab, device="af_xdp").up(), 50e6)
 
 
+@alone("a rate of TCP")
 def test_tap(lab):
     check_everything(Road(lab, device="tap").up(), 50e6)
 
 
+@alone("a rate of TCP")
 def test_af_xdp_with_a_hosts_default_offloads(lab):
     """Unfinished checksums on every packet of the host."""
     check_everything(Road(lab, device="af_xdp", offloads=True).up(), 50e6)
 
 
+@alone("a rate of TCP")
 def test_af_packet_with_unfinished_checksums(lab):
     """Segmentation is off, checksums are left to a card that is not there."""
     road = Road(lab, device="af_packet", offloads=True).up()
@@ -50,6 +55,7 @@ def test_af_packet_with_unfinished_checksums(lab):
     check_everything(road, 50e6)
 
 
+@alone("a rate of TCP")
 def test_two_workers(lab):
     check_everything(Road(lab, workers=2).up(), 50e6)
 
@@ -60,10 +66,12 @@ def check_engine(lab, engine):
     check_everything(road, 20e6)
 
 
+@alone("a rate of TCP")
 def test_libsodium(lab):
     check_engine(lab, "libsodium")
 
 
+@alone("a rate of TCP")
 def test_ipsec_mb(lab):
     check_engine(lab, "ipsec-mb")
 

@@ -6,9 +6,11 @@ r"""Keys change under load and nothing is lost.
 """
 
 import traffic
+from lab import alone
 from topology import CLIENT, HOST, SHORT_LIVES, Pair, Road
 
 
+@alone("3 000 packets/s, none lost")
 def test_rekey_under_load_with_a_stock_peer(lab):
     road = Road(lab, box_knows=True, client_knows=False, arguments=SHORT_LIVES).up()
     before = road.box.peer_status("client")["handshakes"]["completed"]
@@ -21,6 +23,7 @@ def test_rekey_under_load_with_a_stock_peer(lab):
         assert result.lost == 0 and result.duplicates == 0 and result.reordered == 0, result
 
 
+@alone("10 000 packets/s, none lost")
 def test_rekey_under_load_between_boxes(lab):
     pair = Pair(lab, arguments=SHORT_LIVES).up()
     left, right = pair.hosts
