@@ -88,8 +88,7 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The peer has no session yet and enough packets wait for one already."},
     {Drop::no_endpoint, "no_endpoint", Stage::path,
      "The peer's endpoint is unknown, or no wan port leads to it: it has to speak first, or needs "
-     "one "
-     "in the configuration."},
+     "one in the configuration."},
     {Drop::unresolved_neighbor, "unresolved_neighbor", Stage::l2,
      "The next hop does not answer ARP or neighbour discovery, or enough packets wait for it."},
     {Drop::local_no_listener, "local_no_listener", Stage::route,

@@ -2,11 +2,9 @@
 
 // In:    transport data of others, data at the message, with the link that leads it on. Nothing of
 //        it can be read here, and nothing is answered: one datagram in, at most one out.
-// Out:   whole frames with the link's headers, true when some exceed its MTU and are to be cut:
-// what
-//        may be an IPv6 packet of up to 1280 bytes has to get through (RFC 8200, 5); hop limit
-//        (lowered), DSCP and ECN are carried over, so that what loops dies, and congestion is told
-//        end to end.
+// Out:   whole frames with the link's headers; true when some exceed its MTU and are to be cut: an
+//        IPv6 packet of up to 1280 bytes has to get through (RFC 8200, section 5). Hop limit
+//        (lowered), DSCP and ECN are carried over: loops die, congestion is signalled end to end.
 // Drops: no_endpoint (the link is gone), ttl_expired, too_big, no_headroom.
 
 #include <algorithm>

@@ -34,13 +34,11 @@ std::string no_ethernet(const std::string& interface, unsigned type) {
         case ARPHRD_PPP:
             return interface +
                    " is a PPP line, without Ethernet: let a router in front of the box hold the "
-                   "line, "
-                   "and give the box the Ethernet interface to it";
+                   "line, and give the box the Ethernet interface to it";
         case ARPHRD_NONE:
             return interface +
                    " is a tun device or a tunnel, without Ethernet: make it a tap (`ip tuntap add "
-                   "mode "
-                   "tap`), or give the box the interface below the tunnel";
+                   "mode tap`), or give the box the interface below the tunnel";
         case ARPHRD_LOOPBACK:
             return interface + " is a loopback: use a veth pair, or tap:NAME";
         default:
