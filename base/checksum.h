@@ -7,9 +7,9 @@
 
 namespace meshgate {
 
-// A one's complement sum of 16-bit words is what is left of an ordinary one when 0xffff goes as
-// often as it can (RFC 1071), also if it was added up in larger words, whose sizes are multiples of
-// 16 bits. So there is nothing to fold: a remainder costs one multiplication.
+// The one's complement sum of 16-bit words (RFC 1071) is the ordinary sum modulo 0xffff, whatever
+// multiple of 16 bits was added up at a time. So no carries are folded: the remainder by a constant
+// costs one multiplication.
 constexpr uint64_t kSumModulus = 0xffff;
 
 // The sum of the bytes as words, an odd last byte filled up with zero; not reduced.

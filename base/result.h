@@ -27,7 +27,7 @@ using Result = tl::expected<T, Error>;
     return fail(std::move(message));
 }
 
-// Hands on what went wrong one level below, as it is: of a result that failed.
+// The error of a result that failed, unchanged, to be returned by the caller in turn.
 template <typename T, typename E>
 [[nodiscard]] tl::unexpected<E> propagate(const tl::expected<T, E>& failed) {
     return tl::unexpected<E>{failed.error()};

@@ -16,7 +16,7 @@ struct ClientError {
     std::string message;
 };
 
-// One connection to the daemon's API socket; every wait together ends after `timeout`.
+// One connection to the daemon's API socket; `timeout` bounds all waits together.
 class Client {
 public:
     static tl::expected<Client, ClientError> connect(const std::string& socket_path,

@@ -17,7 +17,7 @@
 namespace meshgate::config {
 
 // The network file as typed values: who is a member, what is behind each, who may connect. The same
-// on every box; network_file.h says how it comes and stays.
+// on every box; network_file.h says how it is spread and kept.
 
 constexpr size_t kMaxNetworkBytes = size_t{4} << 20;  // a network file
 constexpr size_t kMaxMemberEndpoints = 16;            // of one member

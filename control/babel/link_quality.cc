@@ -32,7 +32,7 @@ void HelloHistory::push(bool arrived) noexcept {
         recent_before_ = recent_;
         slow_loss_before_ = slow_loss_;
     }
-    // An outage is no loss: what the link is worth when it works, it was worth before.
+    // Hellos missed in an outage do not count as loss: the link that is back is as good as before.
     if (arrived && missed_in_row_ >= kOutage) {
         recent_ = recent_before_;
         slow_loss_ = slow_loss_before_;
@@ -109,7 +109,7 @@ void RttHistory::sample(int64_t rtt_us) noexcept {
 double Steady::follow(double value) noexcept {
     if (!held_)
         held_ = value;
-    // Next to nothing is no wavering: or what was once bad would stay worse than its like for ever.
+    // No band next to nothing, or a link that was bad once would cost more than its like for ever.
     const double play = value < slack_ / 8 ? 0 : std::max(slack_, *held_ / 4);
     held_ = std::clamp(*held_, value - play, value + play);
     return *held_;

@@ -54,7 +54,7 @@ public:
     // Whether a Hello of this number is that of a neighbour that has started again.
     bool restarts_with(uint16_t seqno) const noexcept;
     bool any_seen() const noexcept { return nb_seen_ > 0; }
-    // Books a Hello that should have come by now; call when now >= next_due().
+    // Counts a Hello as missed; call when now >= next_due().
     void missed() noexcept;
     Time next_due() const noexcept { return next_due_; }
     void forget() noexcept { *this = HelloHistory{}; }
@@ -110,8 +110,8 @@ private:
     double smoothed_us_ = 0;
 };
 
-// Follows a value with play, of a quarter and at least `slack`: what wavers within it moves
-// nothing.
+// Hysteresis: follows a value only as far as it leaves a band around the one that is held, a
+// quarter of it wide and at least `slack`.
 class Steady {
 public:
     explicit constexpr Steady(double slack) noexcept : slack_{slack} {}

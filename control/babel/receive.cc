@@ -138,9 +138,9 @@ void Speaker::Impl::on_hello(Neighbor& neighbor, const Hello& hello, Time now) {
     HelloHistory& history = neighbor.hellos[hello.kind == HelloKind::unicast ? 1 : 0];
     const bool restarted = history.restarts_with(hello.seqno);
     history.heard(hello.seqno, hello.interval_cs, now);
-    // It has forgotten what it announced, or we have missed what became of it: what is still so it
-    // says again. Until then its routes may lead over ourselves, and be preferred for ever, since
-    // it is not told of what we have over it (split horizon).
+    // It restarted, or we missed its updates: its routes are retracted until it has sent a full
+    // update. Stale ones could lead back through us and be preferred for ever, since split horizon
+    // hides from it what we have over it.
     if ((restarted || unknown) && !neighbor.prefixes.empty()) {
         retract_all(neighbor, now);
         queue(neighbor, RouteRequest{}, flush_time(now));

@@ -7,7 +7,7 @@ namespace meshgate::babel {
 
 namespace {
 
-// What happens together leaves together: far less than the 0.2 s that RFC 8966 allows.
+// Triggered updates wait this long for others to share their packet; RFC 8966 allows 0.2 s.
 constexpr double kFlushDelayMs = 10;
 constexpr unsigned kMaxTries = 4;  // transmissions of an update that wants an acknowledgement
 constexpr uint16_t kAckCs = 10;    // for the acknowledgement, in 10 ms

@@ -85,7 +85,7 @@ void Speaker::Impl::alarm(Event::Kind kind, const NeighborId& neighbor, const Pr
     if (alarmed.size() >= kMaxAlarmed)
         std::erase_if(alarmed, [now](const auto& entry) { return entry.second <= now; });
     if (alarmed.size() >= kMaxAlarmed)
-        return;  // loud enough
+        return;  // so many alarms are heard without this one
     Time& quiet_until = alarmed[{neighbor, prefix}];
     if (quiet_until > now)
         return;

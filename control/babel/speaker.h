@@ -70,8 +70,8 @@ public:
     virtual ~Policy() = default;
     // May the neighbour announce it? If not, nothing of it enters a table, and an alarm is raised.
     virtual bool may_announce(const NeighborId& neighbor, const Prefix& prefix) const = 0;
-    // Is it of one family with us: what its originator may not announce is passed over without an
-    // alarm, whoever hands it on.
+    // Does the originator belong to our own network? Then what it may not announce is ignored
+    // without an alarm, whichever neighbour forwards it.
     virtual bool is_fellow(const RouterId& /*originator*/) const { return false; }
     // May we tell the interface's neighbours of it? `own`: originated here.
     virtual bool may_export(InterfaceId interface, const Prefix& prefix, bool own) const = 0;
@@ -205,11 +205,11 @@ public:
     // which is sent at once.
     void set_hello_interval(InterfaceId id, Duration interval, Time now);
     void set_cost(InterfaceId id, const CostOptions& cost, Time now);
-    // Something that this interface shares with another may have failed: neighbours are asked at
-    // once, and silence to that is their end, however far away their next Hello is.
+    // A fault shared with another interface is suspected: probes the neighbours at once. One that
+    // does not answer is down, however far away its next Hello is.
     void doubt(InterfaceId id, Time now);
-    // Neighbours are told what is new to them, and what they are not to hear of any more is
-    // retracted.
+    // Sends updates for what is new to the neighbours, and retracts what they are no longer to
+    // hear of.
     void set_announce(InterfaceId id, Announce announce, Time now);
     // Asks neighbours for everything the policy now allows, and drops what it no longer does.
     void on_policy_changed(Time now);

@@ -100,7 +100,7 @@ VmForkNotice notice_of(VmGeneration::Support support) noexcept {
     return VmForkNotice::no_device;
 }
 
-// A machine that was copied on purpose is looked at soon after.
+// How long a fork stands among the problems: who copies a machine on purpose looks soon after.
 constexpr auto kForkTold = std::chrono::minutes{10};
 
 const char* where_from(Copied copied) noexcept {

@@ -15,11 +15,10 @@
 
 namespace meshgate::control {
 
-// What the machine's kernel does on the interfaces that our ports stand on, where it would be a
-// second box on the same wire: forward what we forward, in clear, and answer what we answer. It is
-// kept from that as long as we live, and gets back what it had when we end, or, after a crash, when
-// the next of us ends. Of the kernel's addresses we only say which are ours too. Control thread
-// only; never waits.
+// Keeps the machine's kernel off the interfaces that our ports stand on. Left alone it would be a
+// second box on the same wire: forward in clear what we forward, and answer what we answer. What we
+// change is put back when the daemon ends, after a crash when the next one ends. Addresses that box
+// and kernel share are only reported. Control thread only; never waits.
 class HostInterfaces {
 public:
     struct Options {

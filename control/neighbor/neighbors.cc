@@ -21,9 +21,9 @@ constexpr unsigned kUnicastProbes = 3;
 constexpr unsigned kAllProbes = 6;  // unicast and multicast together; then the neighbour is gone
 
 constexpr auto kAskAgainWithin = 500ms;  // everybody behind a link that came up
-// Packets to a silent address are refused at once for so long.
+// Negative caching: packets to a silent address are refused at once for so long.
 constexpr auto kRememberFailure = 5s;
-// Two machines that fight for an address must not make the entry flap per packet.
+// Damping: two machines that fight for an address must not make the entry flap per packet.
 constexpr auto kHoldMac = 1s;
 // RFC 5227, section 2.4: how often an own address may be defended.
 constexpr auto kDefendInterval = 10s;

@@ -199,7 +199,7 @@ void Sessions::act(const wireguard::PeerRemoved& action, const Now& now) {
 }
 
 // Near its end a session counts as gone: a packet that reaches the worker too late would come back
-// here, and go round until then.
+// here, and loop between the two until then.
 bool Sessions::can_send(PeerId peer) const {
     const auto sending = parts_.dataplane.sending(peer);
     if (!sending)

@@ -13,7 +13,7 @@ constexpr unsigned kMaxUnanswered = 1;  // initiations before a gateway is left
 // Until a gateway that was left is tried again; doubled each time it fails.
 constexpr Time::duration kFirstBackoff = 10s;
 constexpr Time::duration kMaxBackoff = 5min;  // the longest of them
-// A home that is left sooner than this after a return is not trusted as much as before.
+// Hysteresis: a home that is left again sooner than this after a return keeps its backoff.
 constexpr auto kSettled = 10min;
 
 }  // namespace

@@ -215,7 +215,8 @@ void Links::send(const wireguard::SendMessage& message, Time now) {
     dispatch(target_of_initiation(message, now).value_or(as_is), message, now);
 }
 
-// An initiation that repeats one without an answer may leave by another gateway. Empty: as it says.
+// Failover: an initiation after one without an answer may leave by another gateway. Empty: it
+// leaves as any message.
 std::optional<LinkTarget> Links::target_of_initiation(const wireguard::SendMessage& message,
                                                       Time now) {
     const PeerId peer = message.peer;

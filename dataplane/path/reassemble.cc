@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Puts together what comes in pieces, and is for us.
+// Reassembly of fragmented datagrams that are for us.
 //
 // In:    fragments of UDP datagrams for an address of ours, frames of wan ports, data at the
 //        Ethernet header; all of one source come to one worker (fragment_owner).

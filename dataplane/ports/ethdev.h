@@ -37,8 +37,8 @@ public:
         Transmit transmit = Transmit::direct;
     };
     static Result<std::unique_ptr<Ethdev>> open(const Request& request);
-    // So many mbufs net_af_xdp gives the kernel, whatever the ring, and does not ask back at its
-    // end; with all of them in the ring a worker may be away for twice as long.
+    // net_af_xdp lends the kernel as many mbufs, whatever the size of the ring, and never takes
+    // them back. With all of them in the ring a worker may be away for twice as long.
     static constexpr uint16_t kNbXdpRxDescriptors = 2048;
 
     Ethdev(const Ethdev&) = delete;
