@@ -89,6 +89,15 @@ protected:
             {.id = kWan1, .addresses = {*parse_prefix("198.51.100.2/24")}}};
         ports[0].gateway_v4 = *parse_address("203.0.113.1");
         ports[1].gateway_v4 = *parse_address("198.51.100.1");
+        std::vector<control::Neighbors::Port> networks;
+        for (UnderlayPort& port : ports) {
+            port.mac = control::FakeDataplane::mac_of(port.id);
+            networks.push_back({.identity = {port.mac, 0},
+                                .addresses = {port.addresses[0].address},
+                                .networks = {port.addresses[0].network()},
+                                .gateways = {port.gateway_v4}});
+        }
+        neighbors.set_ports(networks, now);
         underlay.set_ports(ports, now);
         underlay.set_listen_ports({51820}, now);
         config::Model box;
@@ -158,6 +167,17 @@ protected:
                 result.push_back(std::move(*message));
         }
         return result;
+    }
+    // The gateways of both ports answer.
+    void resolve_gateways() {
+        const MacAddress mac{{2, 9, 9, 9, 9, 9}};
+        for (const auto& frame : neighbors.take_frames()) {
+            const auto question = control::parse_neighbor_frame(frame.frame, 0);
+            if (question && question->kind == control::NeighborMessage::Kind::question)
+                neighbors.receive(frame.port, control::build_answer({mac, 0}, *question), now);
+        }
+        for (const auto& event : neighbors.take_events())
+            underlay.on_neighbor(event, now);
     }
     bool wants_handshake(const Member& with) const {
         return device.peer_view(with.peer)->handshake_in_progress;
