@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The box file and the network file applied: from a model to peers, ports, routes and the mesh, at
-// the start, at each reload and with each new network file.
+// The box file applied: from a model to peers, ports, routes and the mesh, at the start and at each
+// reload.
 #include <algorithm>
 #include <iterator>
 
@@ -11,11 +11,6 @@
 namespace meshgate::control {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-// REJECT_AFTER_TIME: no session that used the old port is older.
-constexpr auto kOldListenPortLifetime = 180s;
 
 wireguard::PeerOptions options_of(const config::Peer& peer, const Secrets& secrets) {
     const auto key = secrets.preshared_keys.find(peer.public_key);
@@ -64,51 +59,47 @@ Result<Secrets> load_secrets(const config::Model& model) {
 
 // ---- what the workers see ----
 
-void Gateway::publish(Time now) {
-    parts_.dataplane.publish(builder_.build());
-    published_ = now;
-    snapshot_stale_ = false;
+void Gateway::publish_listen_ports(Time now) {
+    publisher_.set_listen_ports(listen_ports_.all());
+    links_.set_listen_ports(listen_ports_.all(), now);
 }
 
-void Gateway::publish_listen_ports(Time now) {
-    std::vector<uint16_t> ports{model_.wireguard.listen_port};
-    for (const OldListenPort& old : old_listen_ports_)
-        ports.push_back(old.port);
-    builder_.set_listen_ports(ports);
-    links_.set_listen_ports(std::move(ports), now);
-    snapshot_stale_ = true;
+PortIdentity Gateway::identity_of(PortId port) const {
+    return {ports_.macs()[port], model_.ports[port].vlan.value_or(kNoVlan)};
 }
 
 void Gateway::publish_ports(Time now) {
     std::vector<config::Port> ports = model_.ports;
     for (size_t i = 0; i < ports.size(); ++i)  // the interface may take less than the file says
-        ports[i].mtu_bytes = std::min(ports[i].mtu_bytes, mtus_bytes_[i]);
-    builder_.set_ports(ports, macs_);
+        ports[i].mtu_bytes = std::min(ports[i].mtu_bytes, ports_.mtu_bytes(static_cast<PortId>(i)));
+    const std::vector<MacAddress>& macs = ports_.macs();
+    publisher_.set_ports(ports, macs);
     std::vector<Neighbors::Port> neighbors;
     std::vector<Groups::Port> groups;
     std::vector<UnderlayPort> underlay;
     for (size_t i = 0; i < ports.size(); ++i) {
         const config::Port& port = ports[i];
-        const uint16_t vlan = port.vlan.value_or(kNoVlan);
-        neighbors.push_back({.identity = {macs_[i], vlan},
-                             .addresses = own_addresses(port, macs_[i]),
+        const auto id = static_cast<PortId>(i);
+        const PortIdentity identity = identity_of(id);
+        neighbors.push_back({.identity = identity,
+                             .addresses = own_addresses(port, macs[i]),
                              .networks = connected_networks(port),
                              .gateways = gateways_of(port)});
-        groups.push_back({.identity = {macs_[i], vlan},
-                          .source = link_local_address(macs_[i]),
+        groups.push_back({.identity = identity,
+                          .source = link_local_address(macs[i]),
                           .groups = solicited_node_groups(neighbors.back().addresses)});
         const bool babel = std::ranges::count(model_.babel, port.name, &config::Babel::port) != 0;
         if (babel)
             groups.back().groups.push_back(babel::multicast_group());
         if (port.role == config::Role::wan)
-            underlay.push_back({.id = static_cast<PortId>(i),
-                                .mac = macs_[i],
-                                .vlan = vlan,
+            underlay.push_back({.id = id,
+                                .mac = macs[i],
+                                .vlan = identity.vlan,
                                 .mtu_bytes = port.mtu_bytes,
                                 .addresses = port.addresses,
                                 .gateway_v4 = port.gateway_v4.value_or(IpAddress{}),
                                 .gateway_v6 = port.gateway_v6.value_or(IpAddress{}),
-                                .up = down_since_ns_[i] == 0,
+                                .up = ports_.is_up(id),
                                 .udp_checksum = port.udp_checksum == config::UdpChecksum::never
                                                     ? UdpChecksum::never
                                                     : UdpChecksum::always});
@@ -117,7 +108,6 @@ void Gateway::publish_ports(Time now) {
     links_.set_ports(std::move(underlay), now);
     if (mesh_)
         mesh_->set_ports(model_, this->now());
-    snapshot_stale_ = true;
 }
 
 void Gateway::publish_routes() {
@@ -133,111 +123,7 @@ void Gateway::publish_routes() {
     }
     auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
     site_routers_.set_own_routes(rib, now().mono);
-    if (builder_.set_routes(with_learned(std::move(rib), site_routers_.routes())))
-        snapshot_stale_ = true;
-}
-
-// ---- the network ----
-
-void Gateway::make_mesh(const Now& now) {
-    mesh_ = std::make_unique<mesh::Mesh>(
-        mesh::MeshParts{
-            .dataplane = parts_.dataplane,
-            .device = device_,
-            .links = links_,
-            .log = parts_.log,
-            .clock = parts_.clock,
-            .set_name = [this](PeerId peer, const std::string& name) { names_[peer] = name; }},
-        parts_.network->authority(), model_);
-    sessions_.set_path_gate(*mesh_);
-    publish_listen_ports(now.mono);
-    publish_ports(now.mono);
-    mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
-    add_clients(mesh_->clients().changes(mesh_->members()).fresh, now);
-}
-
-// New things come before old ones go.
-void Gateway::take_network(const Now& now) {
-    mesh_->apply(parts_.network->network(), parts_.network->signed_network(), now);
-    sessions_.carry_out(now);  // sessions of members that went end
-    const auto clients = mesh_->clients().changes(mesh_->members());
-    for (const auto& [peer, client] : clients.present)
-        names_[peer] = client.name;
-    add_clients(clients.fresh, now);
-    set_site_routers({}, now.mono);
-    publish_routes();
-    publish(now.mono);
-    for (const PeerId member : mesh_->take_departed())
-        release_slot(member);
-    for (const PublicKey& client : clients.gone)
-        remove_peer(client, now);
-    settle(now);
-}
-
-// Clients are stock peers that the network file vouches for.
-void Gateway::add_clients(const std::vector<config::Client>& clients, const Now& now) {
-    for (const config::Client& client : clients) {
-        config::Peer peer;
-        peer.name = client.name;
-        peer.public_key = client.public_key;
-        peer.allowed_ips = client.addresses;
-        if (const auto added = add_peer(peer, {}, now); !added) {
-            parts_.log.write(
-                {Log::Level::error, "client-refused", client.name, added.error().message},
-                now.mono);
-        } else {
-            mesh_->clients().add(*added, client.public_key);
-            sessions_.set_client(*added);
-        }
-    }
-}
-
-// Alarms are raised for what neighbours hand over and the authority did not sign.
-void Gateway::look_at_candidates(const Now& now) {
-    for (const mesh::FileCandidate& candidate : mesh_->take_candidates()) {
-        config::SignedNetwork network;
-        const auto split = candidate.bytes.begin() + mesh::kSignatureLen;
-        std::copy(candidate.bytes.begin(), split, network.signature.begin());
-        network.text.assign(split, candidate.bytes.end());
-        const auto offer = offer_network(std::move(network), "a neighbour");
-        if (!offer.taken)
-            mesh_->refuse(candidate, offer.errors.empty() ? "" : offer.errors.front(), now);
-        else if (mesh_->members().network().version != candidate.version)
-            mesh_->refuse(candidate, "it is not the version that was told", now);
-    }
-}
-
-mesh::NetworkStore::Offer Gateway::offer_network(config::SignedNetwork candidate,
-                                                 const std::string& source) {
-    const Now now = this->now();
-    if (!mesh_)
-        return {.taken = false, .errors = {"the box file names no network"}, .warning = {}};
-    auto offer = parts_.network->offer(std::move(candidate), source);
-    if (!offer.taken)
-        return offer;
-    parts_.log.write({Log::Level::info, "network", parts_.network->network().name,
-                      "version " + std::to_string(parts_.network->network().version) +
-                          " is in force, from " + source,
-                      Log::Cause::administrator});
-    if (!offer.warning.empty())
-        parts_.log.write({Log::Level::warning, "network-not-kept", parts_.network->network().name,
-                          offer.warning, Log::Cause::administrator});
-    take_network(now);
-    return offer;
-}
-
-void Gateway::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses) {
-    const Now now = this->now();
-    mesh_->set_addresses(host, addresses, now);
-    settle(now);
-}
-
-void Gateway::answer_forwarded_handshakes(const Now& now) {
-    for (const auto& handshake : mesh_->take_handshakes()) {
-        device_.receive(handshake.bytes, wireguard::NodeAddress{handshake.from}, handshakes_.size(),
-                        now);
-        sessions_.carry_out(now);
-    }
+    publisher_.set_routes(with_learned(std::move(rib), site_routers_.routes()));
 }
 
 // ---- peers and changes ----
@@ -294,14 +180,6 @@ void Gateway::release_slot(PeerId peer) {
     parts_.dataplane.remove_peer(peer);
 }
 
-void Gateway::set_listen_port(uint16_t before, uint16_t after, Time now) {
-    std::erase_if(old_listen_ports_, [&](const OldListenPort& old) {
-        return old.port == after || old.port == before;
-    });
-    old_listen_ports_.push_back({before, now + kOldListenPortLifetime});
-    publish_listen_ports(now);
-}
-
 Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Secrets secrets) {
     const Now now = this->now();
     const Time time = now.mono;
@@ -310,12 +188,13 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
     if (nb_peers > parts_.dataplane.options().max_peers)
         return fail("no room for the new peers beside the old ones: dataplane.max_peers is " +
                     std::to_string(parts_.dataplane.options().max_peers));
-    const uint16_t listen_port = model_.wireguard.listen_port;
     model_ = std::move(after);
     if (changes.log_changed)
         parts_.log.configure(model_.log);
-    if (changes.listen_port_changed)
-        set_listen_port(listen_port, model_.wireguard.listen_port, time);
+    if (changes.listen_port_changed) {
+        listen_ports_.set(model_.wireguard.listen_port, time);
+        publish_listen_ports(time);
+    }
     if (changes.ports_changed || changes.babel_changed)
         publish_ports(time);
     for (const config::Peer& peer : changes.added_peers) {
@@ -328,7 +207,7 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
         update_peer(change, secrets, now);
     set_site_routers(std::move(secrets.mac_keys), time);
     publish_routes();
-    publish(time);
+    publisher_.publish(time);
     // No route leads to the removed peers any more.
     for (const config::Peer& peer : changes.removed_peers)
         remove_peer(peer.public_key, now);

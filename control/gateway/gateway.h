@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
-#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -10,13 +8,16 @@
 #include "base/keys.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "base/token_bucket.h"
 #include "config/diff.h"
 #include "config/model.h"
+#include "control/gateway/echo_responder.h"
+#include "control/gateway/handshake_queue.h"
+#include "control/gateway/listen_ports.h"
+#include "control/gateway/port_watch.h"
+#include "control/gateway/publisher.h"
 #include "control/log/log.h"
 #include "control/mesh/members/network_store.h"
 #include "control/mesh/mesh.h"
-#include "control/routing/snapshot_builder.h"
 #include "control/sessions/sessions.h"
 #include "control/site_routers/routers.h"
 #include "control/underlay/links.h"
@@ -96,9 +97,9 @@ public:
     const Sessions& sessions() const noexcept { return sessions_; }
     Sessions& sessions() noexcept { return sessions_; }
     const site_routers::Routers& site_routers() const noexcept { return site_routers_; }
-    const std::vector<RibRoute>& routes() const noexcept { return builder_.routes(); }
+    const std::vector<RibRoute>& routes() const noexcept { return publisher_.builder().routes(); }
     // How many of them lead where; what is built in is not counted.
-    const RouteCounts& nb_routes() const noexcept { return builder_.nb_routes(); }
+    const RouteCounts& nb_routes() const noexcept { return publisher_.builder().nb_routes(); }
     struct Forks {
         uint64_t total = 0;
         Time last{};
@@ -111,41 +112,26 @@ public:
     const Neighbors& neighbors() const noexcept { return next_hops_.table(); }
     Now now() const { return parts_.clock(); }
     // By port: empty while the link is up, else since when it is down, on the wall clock.
-    const std::vector<uint64_t>& links_down_since_ns() const noexcept { return down_since_ns_; }
+    const std::vector<uint64_t>& links_down_since_ns() const noexcept {
+        return ports_.down_since_ns();
+    }
 
 private:
-    struct QueuedHandshake {
-        std::array<uint8_t, wireguard::Message::kMaxLen> bytes;
-        size_t len;
-        wireguard::Addressing from;
-    };
-    struct OldListenPort {
-        uint16_t port;
-        Time expires;
-    };
-
     Gateway(Parts parts, config::Model model);
 
     wireguard::DeviceOptions device_options();
     Result<PeerId> add_peer(const config::Peer& peer, const Secrets& secrets, const Now& now);
     void update_peer(const config::PeerChange& change, const Secrets& secrets, const Now& now);
     void remove_peer(const PublicKey& public_key, const Now& now);
-    void set_listen_port(uint16_t before, uint16_t after, Time now);
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
     void publish_routes();
     std::optional<site_routers::RouterMark> router_mark() const;
     void set_site_routers(site_routers::MacSecrets secrets, Time now);
-    // Enters what neighbouring routers announce now.
-    void publish_learned(Time now);
-    void publish(Time now);
 
-    bool watch_port(PortId id, const Now& now);
+    PortIdentity identity_of(PortId port) const;
     void handle(Packet packet, const Now& now);
-    void queue_handshake(const Packet& packet);
-    bool workers_refuse_handshakes();
     void answer_handshakes();
-    void answer_echo(Packet packet, Time now);
     void handle(const Note& note, const Now& now);
     void make_mesh(const Now& now);
     void take_network(const Now& now);
@@ -163,25 +149,16 @@ private:
     WaitingBudget packet_budget_;
     wireguard::Device device_;
     NextHops next_hops_;
+    PortWatch ports_;
+    ListenPorts listen_ports_;
     Links links_;
     Sessions sessions_;
     std::unique_ptr<mesh::Mesh> mesh_;
     site_routers::Routers site_routers_;
-    SnapshotBuilder builder_;
+    Publisher publisher_;
     std::map<PeerId, std::string> names_;
-    std::vector<MacAddress> macs_;  // by PortId, as all of these
-    std::vector<uint16_t> mtus_bytes_;
-    std::vector<uint64_t> rebinds_, offload_repairs_;
-    std::vector<uint64_t> down_since_ns_;
-    std::vector<OldListenPort> old_listen_ports_;
-    std::deque<QueuedHandshake> handshakes_;
-    uint64_t nb_refused_handshakes_ = 0;
-    TokenBucket echo_replies_{1000, 1000};
-    Time published_{};
-    bool snapshot_stale_ = false;
-    bool routes_stale_ = false;
-    Time routes_published_{};
-    Time::duration routes_interval_{};  // the longer, the more they cost
+    HandshakeQueue handshakes_;
+    EchoResponder echo_;
 };
 
 }  // namespace meshgate::control

@@ -7,13 +7,6 @@ namespace meshgate::control {
 
 namespace {
 
-using namespace std::chrono_literals;
-
-// All tables are built anew for one route that changed: neighbours that flap may cost a tenth of
-// control's time, and workers see a single change at once.
-constexpr auto kMinRoutesInterval = 20ms;
-constexpr int kRestAfterRoutes = 9;  // times what a build took, before the next one begins
-
 // What the signed file gives to others: no router, whoever it is, may draw their packets here.
 void claim_network(site_routers::Policy::Ownership& ownership, const mesh::NetworkStore& store,
                    const PublicKey& self) {
@@ -63,23 +56,13 @@ void Gateway::set_site_routers(site_routers::MacSecrets secrets, Time now) {
     site_routers_.set_ownership(std::move(ownership), now);
     site_routers_.set_places(
         site_routers::places_of({.model = model_,
-                                 .macs = macs_,
-                                 .links_down_since_ns = down_since_ns_,
+                                 .macs = ports_.macs(),
+                                 .links_down_since_ns = ports_.down_since_ns(),
                                  .find_peer =
                                      [this](const PublicKey& key) {
                                          return device_.find_peer(key).value_or(kNoPeer);
                                      }}),
         std::move(secrets), now);
-}
-
-void Gateway::publish_learned(Time now) {
-    const uint64_t begun_ns = this->now().mono_ns();
-    if (builder_.set_routes(with_learned(builder_.routes(), site_routers_.routes())))
-        snapshot_stale_ = true;
-    const std::chrono::nanoseconds took{this->now().mono_ns() - begun_ns};
-    routes_stale_ = false;
-    routes_published_ = now;
-    routes_interval_ = std::max<Time::duration>(kMinRoutesInterval, took * kRestAfterRoutes);
 }
 
 }  // namespace meshgate::control
