@@ -42,6 +42,7 @@ TEST_F(AnnouncePolicyTest, LetsOnlyRelaysSpeakForOthers) {
 TEST_F(AnnouncePolicyTest, LetsNobodySpeakForStrangers) {
     EXPECT_FALSE(may("london", {node_of("rome"), 128}));
     EXPECT_FALSE(may("london", *parse_prefix("10.0.0.0/8")));
+    EXPECT_FALSE(may("london", {node_of("paris"), 64})) << "more than one node";
     EXPECT_FALSE(policy.may_announce({.interface = 99, .address = {}}, {node_of("munich"), 128}))
         << "a link of nobody";
 }

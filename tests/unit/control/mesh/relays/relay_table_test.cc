@@ -111,11 +111,21 @@ TEST_F(MeshRelays, ATargetThatBecomesARelayIsAskedThen) {
 
 TEST_F(MeshRelays, PassARefusalBack) {
     next_hop(kTarget, kRelay);
-    for (const auto answer : {RelayAnswer::refused_index_taken, RelayAnswer::refused_cap,
-                              RelayAnswer::refused_no_way, RelayAnswer::refused_not_relay}) {
+    const struct {
+        RelayAnswer answer;
+        RelayCounter counter;
+    } cases[] = {
+        {RelayAnswer::refused_index_taken, RelayCounter::refused_index_taken},
+        {RelayAnswer::refused_not_member, RelayCounter::refused_not_member},
+        {RelayAnswer::refused_cap, RelayCounter::refused_cap},
+        {RelayAnswer::refused_no_way, RelayCounter::refused_no_way},
+        {RelayAnswer::refused_not_relay, RelayCounter::refused_not_relay},
+    };
+    for (const auto& [answer, counter] : cases) {
         ask(kAlice, 7, kTarget);
         reply(kRelay, answer);
         expect_answer(kAlice, 7, answer);
+        EXPECT_EQ(counted(counter), 1U) << to_string(counter);
         EXPECT_FALSE(installed());
         EXPECT_EQ(relays.nb_entries(), 0U);
     }
