@@ -185,8 +185,8 @@ void Speaker::Impl::on_update(Neighbor& neighbor, const Update& update, Time now
         // Nothing of it is here; or it is our own announcement, come back.
         if (update.metric == kInfinity || update.router_id == router_id)
             return;
-        if (options.policy->is_fellow(*update.router_id))
-            return count(Counter::prefixes_of_fellows);
+        if (options.policy->is_of_our_network(*update.router_id))
+            return count(Counter::prefixes_of_our_network);
         count(Counter::prefixes_refused);
         return alarm(Event::Kind::prefix_refused, neighbor.id, *update.prefix, now);
     }

@@ -45,7 +45,7 @@ const char* to_string(Counter counter) noexcept {
         {"packets_sent", "bytes_sent", "packets_received", "bytes_received", "updates_sent",
          "updates_received", "seqno_requests_forwarded", "unknown_interface", "bad_source",
          "over_rate", "malformed", "bad_mac", "replayed", "tlvs_ignored", "too_many_neighbors",
-         "prefixes_refused", "prefixes_of_fellows"});
+         "prefixes_refused", "prefixes_of_our_network"});
     return kNames[static_cast<size_t>(counter)];
 }
 

@@ -32,7 +32,7 @@ struct NeighborId {
 enum class Announce : uint8_t {
     own_only,    // a leaf's tunnels
     aggregates,  // a hub to a leaf: aggregates, and single routes that the leaf has asked for
-    everything,  // between hubs, and to foreign routers: all that is selected
+    everything,  // between hubs, and to site routers: all that is selected
 };
 
 // Where a prefix of ours is announced.
@@ -72,7 +72,7 @@ public:
     virtual bool may_announce(const NeighborId& neighbor, const Prefix& prefix) const = 0;
     // Does the originator belong to our own network? Then what it may not announce is ignored
     // without an alarm, whichever neighbour forwards it.
-    virtual bool is_fellow(const RouterId& /*originator*/) const { return false; }
+    virtual bool is_of_our_network(const RouterId& /*originator*/) const { return false; }
     // May we tell the interface's neighbours of it? `own`: originated here.
     virtual bool may_export(InterfaceId interface, const Prefix& prefix, bool own) const = 0;
 };
@@ -151,7 +151,7 @@ enum class Counter : uint8_t {
     tlvs_ignored,
     too_many_neighbors,
     prefixes_refused,
-    prefixes_of_fellows,
+    prefixes_of_our_network,
     nb_counters,
 };
 constexpr size_t kNbCounters = static_cast<size_t>(Counter::nb_counters);

@@ -96,7 +96,7 @@ bool Policy::may_announce(const babel::NeighborId& neighbor, const Prefix& prefi
     return !refusal(neighbor.interface, prefix);
 }
 
-bool Policy::is_fellow(const babel::RouterId& originator) const {
+bool Policy::is_of_our_network(const babel::RouterId& originator) const {
     RouterMark mark{};
     std::copy_n(originator.begin(), mark.size(), mark.begin());
     return ownership_.boxes.contains(mark);

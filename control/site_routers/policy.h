@@ -79,7 +79,7 @@ public:
     std::optional<Refusal> refusal(babel::InterfaceId interface, const Prefix& prefix) const;
 
     bool may_announce(const babel::NeighborId& neighbor, const Prefix& prefix) const override;
-    bool is_fellow(const babel::RouterId& originator) const override;
+    bool is_of_our_network(const babel::RouterId& originator) const override;
     bool may_export(babel::InterfaceId interface, const Prefix& prefix, bool own) const override;
 
 private:

@@ -282,7 +282,7 @@ def test_two_boxes_on_one_lan(lab):
         return box.show("show", "babel")
 
     def passed_over(box):
-        return babel(box)["counters"]["prefixes_of_fellows"]
+        return babel(box)["counters"]["prefixes_of_our_network"]
     for box in (one, two):
         wait_for(lambda box=box: sum(neighbor["state"] == "up" for neighbor in
                                      babel(box)["places"][0]["neighbors"]) == 2,

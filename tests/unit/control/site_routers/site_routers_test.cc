@@ -365,7 +365,7 @@ TEST_F(RoutersTest, PassesOverWhatAnotherBoxOfTheNetworkSays) {
     EXPECT_TRUE(ours("10.6.0.0/16")) << "what is accepted comes from a box as from a router";
     EXPECT_TRUE(routers_.nb_refused().empty());
     EXPECT_EQ(routers_.places()[0].refused.total, 0U);
-    EXPECT_GE(routers_.speaker().counter(babel::Counter::prefixes_of_fellows), 2U);
+    EXPECT_GE(routers_.speaker().counter(babel::Counter::prefixes_of_our_network), 2U);
     // One that leaves the network is a stranger.
     ownership.boxes.clear();
     routers_.set_ownership(ownership, now_);
