@@ -11,7 +11,7 @@ import struct
 
 import packets
 import traffic
-from lab import wait_for
+from lab import alone, wait_for
 from topology import BOX_LAN, BOX_WAN, CLIENT, HOST, Road, endpoint
 
 FAR = ("198.51.100.2", "2001:db8:5::2")
@@ -104,6 +104,7 @@ def test_ipv6_of_1280_through_ipv6_of_1300(lab):
     check_narrower_than_ipv6(lab, outer=6)
 
 
+@alone("a flood")
 def test_a_flood_of_fragments(lab):
     """Pieces that never become whole, of many sources: bounded, counted, and others do not notice."""
     road = Road(lab).up()
