@@ -7,7 +7,7 @@
 namespace meshgate {
 
 // What `meshgate show` lists, the verb "show NOUN" of the API and /api/v1/NOUN of the web process.
-// Completion, man page and manual are held to it by tests/check/nouns.py.
+// Man page and manual are held to it by tests/check/nouns.py.
 inline constexpr std::array<std::string_view, 10> kApiNouns = {
     "peers", "routes", "ports", "drops", "workers", "babel", "links", "paths", "members", "relays"};
 

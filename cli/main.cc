@@ -12,16 +12,13 @@
 #include "base/api_nouns.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/keys.h"
 #include "cli/network.h"
+#include "cli/setup/setup.h"
 
 namespace meshgate::cli {
 namespace {
-
-constexpr std::array<std::string_view, 9> kVerbs = {
-    "status", "show", "explain", "reload", "check", "network", "genkey", "pubkey", "genpsk"};
-constexpr std::array<std::string_view, 5> kNetworkVerbs = {"keygen", "sign", "verify", "show",
-                                                           "push"};
 
 // What the words on the command line mean.
 struct Arguments {
@@ -37,6 +34,8 @@ struct Arguments {
     std::string key_file;
     std::string authority;
     bool force = false;
+    std::string shell;
+    SetupOptions setup;
 };
 
 // "5s", "500ms" or "5"; empty for anything else.
@@ -89,6 +88,17 @@ void add_network_verbs(CLI::App& app, Arguments& arguments) {
     push->add_option("FILE", arguments.file, "The network file")->required();
 }
 
+void add_setup(CLI::App& app, SetupOptions& options) {
+    CLI::App* setup = app.add_subcommand("setup", "Make this machine a box: five questions");
+    setup->add_option("--answers", options.answers, "A file with the answers, to ask nothing");
+    setup->add_flag("--dry-run", options.dry_run, "Show what would be done");
+    setup->add_flag("--start", options.start, "Start the daemon, now and with the machine");
+    setup->add_flag("--cut-ssh", options.cut_ssh,
+                    "Take the card that this ssh session came by as well");
+    setup->add_option("--folder", options.folder, "The folder for box file and key")
+        ->default_val(options.folder);
+}
+
 void add_verbs(CLI::App& app, Arguments& arguments) {
     app.add_subcommand("status", "One screen: health, ports, peers; exit 1 when not healthy");
     std::string nouns;
@@ -109,9 +119,21 @@ void add_verbs(CLI::App& app, Arguments& arguments) {
     check->add_option("--format", arguments.format, "text, gcc (one line each) or json")
         ->check(CLI::IsMember({"text", "gcc", "json"}));
     add_network_verbs(app, arguments);
+    add_setup(app, arguments.setup);
     app.add_subcommand("genkey", "Write a new private key to stdout");
     app.add_subcommand("pubkey", "Read a private key from stdin, write its public key");
     app.add_subcommand("genpsk", "Write a new preshared key to stdout");
+    app.add_subcommand("completion", "Write a completion script for a shell to stdout")
+        ->add_option("SHELL", arguments.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+}
+
+std::vector<std::string> verbs_of(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+        names.push_back(verb->get_name());
+    return names;
 }
 
 void suggest(std::string_view word, const char* what, std::span<const std::string_view> known) {
@@ -125,23 +147,23 @@ void suggest(std::string_view word, const char* what, std::span<const std::strin
 }
 
 // CLI11 says only that a word was not expected; a verb deserves a better guess.
-bool suggest_verb(std::span<char* const> words) {
+bool suggest_verb(const CLI::App& app, std::span<char* const> words) {
     bool is_value = false;
-    std::span<const std::string_view> verbs = kVerbs;
-    const char* what = "a verb";
+    const CLI::App* group = &app;
     for (const std::string_view word : words) {
         const bool skip = is_value || word.empty() || word.front() == '-';
         is_value = word == "--socket" || word == "--timeout";
         if (skip)
             continue;
-        if (std::find(verbs.begin(), verbs.end(), word) == verbs.end()) {
-            suggest(word, what, verbs);
+        const std::vector<std::string> names = verbs_of(*group);
+        if (names.empty())
+            return false;
+        if (std::find(names.begin(), names.end(), word) == names.end()) {
+            const std::vector<std::string_view> known{names.begin(), names.end()};
+            suggest(word, group == &app ? "a verb" : "a verb of network", known);
             return true;
         }
-        if (word != "network" || verbs.data() == kNetworkVerbs.data())
-            return false;
-        verbs = kNetworkVerbs;
-        what = "a verb of network";
+        group = group->get_subcommand(std::string{word});
     }
     return false;
 }
@@ -149,7 +171,7 @@ bool suggest_verb(std::span<char* const> words) {
 int usage(const CLI::App& app, const CLI::ParseError& error, std::span<char* const> words) {
     if (error.get_exit_code() == 0)  // --help, --version
         return app.exit(error);
-    if (!suggest_verb(words))
+    if (!suggest_verb(app, words))
         std::fprintf(stderr, "meshgate: %s; see meshgate --help\n",
                      printable(error.what()).c_str());
     return static_cast<int>(ExitCode::usage);
@@ -184,6 +206,12 @@ ExitCode run(const CLI::App& app, const Arguments& arguments) {
         return generate_preshared_key();
     if (app.got_subcommand("pubkey"))
         return derive_public_key();
+    if (app.got_subcommand("setup"))
+        return setup(arguments.setup);
+    if (app.got_subcommand("completion")) {
+        std::fputs(completion(command_table(app), arguments.shell)->c_str(), stdout);
+        return ExitCode::done;
+    }
     if (app.got_subcommand("check")) {
         const bool json = arguments.json || arguments.format == "json";
         const CheckForm form = json                        ? CheckForm::json

@@ -2,6 +2,7 @@
 #include "config/key_file.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,13 +52,19 @@ std::string how_to_make(const std::string& name, KeyKind kind) {
     return std::string{"make it: umask 077; "} + command + " > " + name;
 }
 
+std::string user_name() {
+    const passwd* entry = ::getpwuid(::geteuid());
+    return entry == nullptr ? std::to_string(::geteuid()) : entry->pw_name;
+}
+
 Failure unreadable(const std::string& path, KeyKind kind, int error) {
     const std::string name = printable(path);
     if (error == ENOENT)
         return problem("there is no file " + name, how_to_make(name, kind));
     if (error == EACCES || error == EPERM)
-        return problem(name + " cannot be read: " + std::strerror(error),
-                       "run as the owner of the file, or as root");
+        return problem(
+            name + " cannot be read: " + std::strerror(error),
+            "give it to the user that the daemon runs as: chown " + user_name() + " " + name);
     return problem(name + " cannot be read: " + std::strerror(error),
                    "name a regular file, chmod 600");
 }

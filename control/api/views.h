@@ -70,6 +70,7 @@ struct StatusView {
 
     PublicKey public_key;
     uint16_t listen_port = 0;
+    std::string http;  // where metrics and the page are; empty: nowhere
     // Of the box file and members of the network, this box not among them; with a session.
     size_t peers_up = 0;
     size_t peers_total = 0;

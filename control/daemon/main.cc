@@ -23,6 +23,7 @@
 #include "config/network_file.h"
 #include "control/api/server.h"
 #include "control/api/wg_socket.h"
+#include "control/daemon/capabilities.h"
 #include "control/daemon/clock_mark.h"
 #include "control/daemon/dataplane_options.h"
 #include "control/daemon/event_loop.h"
@@ -58,6 +59,7 @@ struct Arguments {
     std::string config_file;
     std::string web_binary;
     std::string lab_timings;
+    bool no_web = false;
 };
 
 // Before the first key is read: no core file, no attaching. Nor may a reader of our log that goes
@@ -111,12 +113,12 @@ struct Daemon {
     boost::asio::io_context& io;
     Log& log;
     StateProvider& state;
-    std::string web_binary;
+    std::string web_binary;  // empty: another unit runs it
 };
 
 Result<Servers> start_servers(const Daemon& daemon, const config::Control& control) {
     Servers servers;
-    auto api = serve_api(daemon.io, control.socket, daemon.state);
+    auto api = serve_api(daemon.io, control.socket, daemon.state, web_user());
     if (!api)
         return within("control.socket", api.error());
     servers.api = std::move(*api);
@@ -126,7 +128,7 @@ Result<Servers> start_servers(const Daemon& daemon, const config::Control& contr
             return within("control.wg_socket", wg.error());
         servers.wg = std::move(*wg);
     }
-    if (!control.http)
+    if (!control.http || daemon.web_binary.empty())
         return servers;
     servers.web = std::make_unique<WebProcess>(
         daemon.io, daemon.log,
@@ -147,6 +149,15 @@ void keep_mark(ClockMark& mark, const Gateway& gateway, Log& log) {
     const auto kept = mark.keep(gateway.device().greatest_timestamp_sent_ns(), gateway.now());
     if (!kept)
         log.write({Log::Level::warning, "clock-mark", "", kept.error().message});
+}
+
+// A daemon of a user of its own has what its unit grants to ports of all kinds; it keeps what its own
+// ports need. One of root's needs the user ids as well, for meshgate-web.
+void give_up_capabilities(const config::Model& model, Log& log) {
+    if (geteuid() == 0)
+        return;
+    if (const auto kept = keep_capabilities(needed_capabilities(model.ports)); !kept)
+        log.write({Log::Level::warning, "capabilities", "", kept.error().message});
 }
 
 // Where the service manager lets us keep things (StateDirectory=); empty without one.
@@ -178,7 +189,9 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
                     reload,
                     host,
                     {.generation = generation.support(), .folder = look_for_copy(gateway, log)}};
-    auto servers = start_servers({io, log, state, arguments.web_binary}, gateway.model().control);
+    auto servers =
+        start_servers({io, log, state, arguments.no_web ? std::string{} : arguments.web_binary},
+                      gateway.model().control);
     if (!servers)
         return propagate(servers);
     mesh::Resolver resolver{io, [&gateway](const std::string& name, const auto& addresses) {
@@ -228,6 +241,7 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
 
 Result<void> run(config::Model model, mesh::NetworkStore* network, const Arguments& arguments) {
     Log log{model.log};
+    give_up_capabilities(model, log);
     lock_memory(log);
     const std::string socket = model.control.socket;
     const Lock lock{socket};
@@ -323,6 +337,8 @@ int main(int argc, char** argv) {
             ->required();
         app.add_option("--web-binary", arguments.web_binary, "Where meshgate-web is")
             ->capture_default_str();
+        app.add_flag("--no-web", arguments.no_web,
+                     "Start no meshgate-web: the service manager does");
         app.add_option("--lab-timings", arguments.lab_timings,
                        "For tests only: other lives of keys, such as rekey=2s,reject=4s");
         try {

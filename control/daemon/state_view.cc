@@ -144,6 +144,7 @@ StatusView StateView::status() {
     view.readiness = readiness();
     view.public_key = gateway_.device().public_key();
     view.listen_port = model.wireguard.listen_port;
+    view.http = model.control.http ? to_string(*model.control.http) : "";
     const mesh::Mesh* mesh = gateway_.mesh();
     view.peers_total = model.peers.size() + (mesh == nullptr ? 0 : mesh->members().all().size());
     view.peers_up = gateway_.sessions().nb_up().peers;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The nouns of `meshgate show` wherever they are written by hand: nouns.py [ROOT]
 
-base/api_nouns.h is the table; programs use it, and this holds completion and manual to it.
+base/api_nouns.h is the table; programs and completion use it, and this holds the manual to it.
 """
 
 import re
@@ -17,7 +17,6 @@ def nouns_of(text):
 def findings(root):
     nouns = nouns_of((root / "base/api_nouns.h").read_text())
     places = {
-        "cli/meshgate.bash": r"compgen -W '(peers [a-z ]+)'",
         "docs/man/meshgate.8.scd": r"\*show\* ([a-z*|]+) \[_NAME_\]",
         "docs/operate.md": r"`/api/v1/status`, ((?:`\w+`,? ?)+)",
         "docs/man/meshgated.8.scd": r"/api/v1/status, ((?:\w+(?:,\s*|\s+and\s+))+\w+)",

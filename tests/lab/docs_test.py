@@ -38,6 +38,7 @@ TREE_COMMANDS = {
     "./run demo mesh": "demo_test.py",
     "./run test": "it is what runs this",
     "./run build": "every test needs it",
+    "./run package": "./run test package",
     "./run bench": "bench/run_test.py",
     "./run bench --only '^aead/seal/64B/batch64$' --json figures.json": "bench/run_test.py",
     "./run bench --also 300B/50peers --only '^(aead|pipeline)/.*/300B'": "bench/run_test.py",

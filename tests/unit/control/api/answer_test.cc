@@ -12,7 +12,7 @@ TEST_F(Answer, StatusHasThisShape) {
         R"({"ok":true,"schema":1,"result":{"name":"berlin","version":"0.1.0","uptime_s":93784,)"
         R"("healthy":true,"ready":true,"readiness":"ready","problems":[],)"
         R"("config":{"file":"/etc/meshgate/meshgate.yaml","applied_unix_s":1700000000,)"
-        R"("last_reload_unix_s":1700000000,"last_reload_ok":true},)"
+        R"("last_reload_unix_s":1700000000,"last_reload_ok":true},"http":"127.0.0.1:9586",)"
         R"("wireguard":{"public_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",)"
         R"("listen_port":51820,"peers_up":1,"peers_total":2,"clients_up":4,"keys_used_twice":0,"sessions":1,)"
         R"("handshakes":{"completed":7,"bad_mac1":2}},"routes":3,"vm_forks":0,"vm_fork_notice":"no_device",)"

@@ -17,6 +17,7 @@ StatusView fake_status() {
     status.readiness = Readiness::ready;
     status.public_key = test_key(1);
     status.listen_port = 51820;
+    status.http = "127.0.0.1:9586";
     status.peers_up = 1;
     status.peers_total = 2;
     status.sessions = 1;
