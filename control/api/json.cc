@@ -63,7 +63,7 @@ Json to_json(const StatusView& status) {
           {"applied_unix_s", status.config_applied_unix_s},
           {"last_reload_unix_s", status.last_reload_unix_s},
           {"last_reload_ok", status.last_reload_ok}}},
-        {"http", status.http.empty() ? Json{} : Json{status.http}},
+        {"http", status.http.empty() ? Json{} : Json(status.http)},
         {"wireguard",
          {{"public_key", to_string(status.public_key)},
           {"listen_port", status.listen_port},

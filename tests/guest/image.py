@@ -29,7 +29,7 @@ AGENT = """#!/bin/bash
 exec 3<>/dev/virtio-ports/lab
 echo ready >&3
 while read -r line <&3; do
-    out=$(base64 -d <<<"$line" | bash 2>&1 </dev/null; echo "@${PIPESTATUS[1]}")
+    out=$(bash -c "$(base64 -d <<<"$line")" 2>&1 </dev/null; echo "@$?")
     base64 -w0 <<<"$out" >&3
     echo >&3
 done
