@@ -408,12 +408,22 @@ TEST_F(Web, SaysThatTheDaemonIsLate) {
 TEST_F(Web, DoesNotStartWithoutItsDaemon) {
     const std::string web = "\"$MESHGATE_WEB\" ";
     EXPECT_EQ(run_command(web + "2>/dev/null"), "exit 2");
-    EXPECT_EQ(run_command(web + "--socket x 2>/dev/null"), "exit 2");
+    EXPECT_EQ(run_command(web + "--listen 127.0.0.1:1 2>/dev/null"), "exit 2");
+    EXPECT_EQ(run_command(web + "--socket /none 2>/dev/null"), "exit 3");
     EXPECT_EQ(run_command(web + "--socket x --listen name:80 2>/dev/null"), "exit 2");
     EXPECT_EQ(run_command(web + "--socket /none --listen 127.0.0.1:1 2>/dev/null"), "exit 3");
     EXPECT_EQ(run_command(web + "--socket " + (folder / "api.sock") +
                           " --listen 127.0.0.1:" + std::to_string(port) + " 2>/dev/null"),
               "exit 1");
+}
+
+TEST_F(Web, AsksTheDaemonWhereToListen) {
+    const std::string web = "\"$MESHGATE_WEB\" --socket " + (folder / "api.sock") + " 2>/dev/null";
+    state.status_view.http =
+        "127.0.0.1:" + std::to_string(port);  // taken, by the one that runs already
+    EXPECT_EQ(run_command(web), "exit 1");
+    state.status_view.http = "";
+    EXPECT_EQ(run_command(web), "exit 0");
 }
 
 }  // namespace

@@ -66,6 +66,16 @@ TEST_F(ApiSocket, AnswersALastLineWithoutNewline) {
     EXPECT_EQ(client.receive_all().substr(0, 10), "{\"ok\":true");
 }
 
+TEST_F(ApiSocket, LetsTheUserOfTheWebPageReadOnly) {
+    ASSERT_EQ(create_api(folder / "api.sock", getuid()), "");
+    const RawClient client = RawClient::unix_socket(folder / "api.sock");
+    ASSERT_TRUE(client.send("{\"verb\":\"reload\"}\n{\"verb\":\"status\"}\n"));
+    client.finish_sending();
+    const std::string answers = client.receive_all();
+    EXPECT_NE(answers.find("\"code\":\"forbidden\""), std::string::npos) << answers;
+    EXPECT_NE(answers.find("\"name\":\"berlin\""), std::string::npos) << answers;
+}
+
 TEST_F(ApiSocket, TellsTheProviderWhoAsks) {
     ASSERT_EQ(create_api(folder / "api.sock"), "");
     const RawClient client = RawClient::unix_socket(folder / "api.sock");

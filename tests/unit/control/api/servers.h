@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,8 +42,8 @@ protected:
     std::string create(UnixServerOptions options, const UnixServer::MakeHandler& make_handler) {
         return keep([&] { return UnixServer::create(io_, options, make_handler); });
     }
-    std::string create_api(const std::string& path) {
-        return keep([&] { return serve_api(io_, path, state); });
+    std::string create_api(const std::string& path, std::optional<uid_t> reader = std::nullopt) {
+        return keep([&] { return serve_api(io_, path, state, reader); });
     }
     std::string create_wg(const std::string& path) {
         return keep([&] { return serve_wg(io_, path, state); });
