@@ -39,13 +39,14 @@ unsigned label_of(const IpAddress& address) {
     return kOthers;
 }
 
-unsigned common_prefix_len(const IpAddress& a, const IpAddress& b) {
-    for (unsigned i = 0; i < 16; ++i) {
-        const auto differing = static_cast<uint8_t>(a.bytes[i] ^ b.bytes[i]);
-        if (differing != 0)
-            return i * 8 + static_cast<unsigned>(std::countl_zero(differing));
+// Up to the source's own prefix (RFC 6724, section 2.2).
+unsigned common_prefix_len(const SourceAddress& source, const IpAddress& destination) {
+    unsigned len = 0;
+    for (unsigned i = 0; i < 16 && len == i * 8; ++i) {
+        const auto differing = static_cast<uint8_t>(source.address.bytes[i] ^ destination.bytes[i]);
+        len += static_cast<unsigned>(std::countl_zero(differing));
     }
-    return 128;
+    return std::min<unsigned>(len, source.prefix_len);
 }
 
 // Whether `a` is to be preferred; false when they are equal.
@@ -71,21 +72,34 @@ bool is_better(const SourceAddress& a, const SourceAddress& b, const IpAddress& 
     if (a.temporary != b.temporary)
         return a.temporary;
     // Rule 8: the longest common prefix.
-    return common_prefix_len(a.address, destination) > common_prefix_len(b.address, destination);
+    return common_prefix_len(a, destination) > common_prefix_len(b, destination);
+}
+
+// Keeps the better of `best` and another candidate.
+void compare(std::optional<SourceAddress>& best, const SourceAddress& candidate,
+             const IpAddress& destination) noexcept {
+    if (candidate.address.family != destination.family)
+        return;
+    if (!best || (destination.is_v6() && is_better(candidate, *best, destination)))
+        best = candidate;
 }
 
 }  // namespace
 
 std::optional<IpAddress> choose_source(std::span<const SourceAddress> candidates,
                                        const IpAddress& destination) {
-    const SourceAddress* best = nullptr;
-    for (const SourceAddress& candidate : candidates) {
-        if (candidate.address.family != destination.family)
-            continue;
-        if (best == nullptr || (destination.is_v6() && is_better(candidate, *best, destination)))
-            best = &candidate;
-    }
-    return best == nullptr ? std::nullopt : std::optional{best->address};
+    std::optional<SourceAddress> best;
+    for (const SourceAddress& candidate : candidates)
+        compare(best, candidate, destination);
+    return best ? std::optional{best->address} : std::nullopt;
+}
+
+std::optional<IpAddress> choose_source(std::span<const IpAddress> candidates,
+                                       const IpAddress& destination) noexcept {
+    std::optional<SourceAddress> best;
+    for (const IpAddress& candidate : candidates)
+        compare(best, {.address = candidate}, destination);
+    return best ? std::optional{best->address} : std::nullopt;
 }
 
 }  // namespace meshgate

@@ -10,6 +10,7 @@ namespace meshgate {
 
 struct SourceAddress {
     IpAddress address;
+    uint8_t prefix_len = 128;  // of its network, which is what rule 8 compares
     bool deprecated = false;
     bool temporary = false;
 };
@@ -19,5 +20,8 @@ struct SourceAddress {
 // IPv4 gets the first. Empty: no candidate has the family.
 std::optional<IpAddress> choose_source(std::span<const SourceAddress> candidates,
                                        const IpAddress& destination);
+// The same of addresses of which no more is known. For workers too: takes no memory.
+std::optional<IpAddress> choose_source(std::span<const IpAddress> candidates,
+                                       const IpAddress& destination) noexcept;
 
 }  // namespace meshgate

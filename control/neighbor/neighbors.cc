@@ -5,6 +5,8 @@
 #include <functional>
 #include <string_view>
 
+#include "base/source_address.h"
+
 namespace meshgate::control {
 
 namespace {
@@ -201,7 +203,8 @@ void Neighbors::defend(PortId port, const NeighborMessage& message, Time now) {
     events_.push_back({Event::Kind::conflict, port, address, message.frame_source});
 }
 
-std::optional<MacAddress> Neighbors::resolve(PortId port, const IpAddress& address, Time now) {
+std::optional<MacAddress> Neighbors::resolve(PortId port, const IpAddress& address, Time now,
+                                             const IpAddress& prompted_by) {
     const Key key{port, address};
     const auto it = entries_.find(key);
     if (it != entries_.end())
@@ -211,6 +214,8 @@ std::optional<MacAddress> Neighbors::resolve(PortId port, const IpAddress& addre
     Entry* entry = make_entry(key, Cause::our_need);
     if (entry == nullptr)
         return std::nullopt;
+    if (address.is_v6())
+        entry->source = prompted_by;
     ask(key, *entry, std::nullopt);
     enter(key, *entry, State::incomplete, now);
     return std::nullopt;
@@ -350,7 +355,8 @@ void Neighbors::set_deadline(const Key& key, Entry& entry, Time deadline) {
 
 void Neighbors::ask(const Key& key, Entry& entry, std::optional<MacAddress> mac) {
     ++entry.nb_asked;
-    const auto source = source_for(key);
+    const auto source =
+        is_ours(key.port, entry.source) ? std::optional{entry.source} : source_for(key);
     if (source)
         frames_.push_back(
             {key.port, build_question(ports_[key.port].identity, {key.address, *source, mac})});
@@ -435,23 +441,20 @@ bool Neighbors::is_gateway(const Key& key) const noexcept {
            std::ranges::count(ports_[key.port].gateways, key.address) != 0;
 }
 
-// An address of ours in the neighbour's own network, else any of its family.
+// IPv4: an address of ours in the neighbour's own network, else the first. IPv6: RFC 6724.
 std::optional<IpAddress> Neighbors::source_for(const Key& key) const noexcept {
     const Port& port = ports_[key.port];
-    std::optional<IpAddress> any;
-    for (const IpAddress& own : port.addresses) {
-        if (own.family != key.address.family)
-            continue;
-        if (own.is_v6() && own.is_link_local() && key.address.is_link_local())
-            return own;
+    if (key.address.is_v4()) {
         for (const Prefix& network : port.networks) {
-            if (network.contains(own) && network.contains(key.address))
-                return own;
+            if (!network.contains(key.address))
+                continue;
+            const auto own = std::ranges::find_if(
+                port.addresses, [&](const IpAddress& one) { return network.contains(one); });
+            if (own != port.addresses.end())
+                return *own;
         }
-        if (!any)
-            any = own;
     }
-    return any;
+    return choose_source(port.addresses, key.address);
 }
 
 }  // namespace meshgate::control

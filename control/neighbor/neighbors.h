@@ -75,7 +75,10 @@ public:
     Time next_deadline() const noexcept;
 
     // The MAC address when there is one; else asks, unless a question is out or just failed.
-    std::optional<MacAddress> resolve(PortId port, const IpAddress& address, Time now);
+    // `prompted_by`: the source of the packet that wants it, which IPv6 asks with when it is our
+    // own (RFC 4861, section 7.2.2).
+    std::optional<MacAddress> resolve(PortId port, const IpAddress& address, Time now,
+                                      const IpAddress& prompted_by = {});
     State state(PortId port, const IpAddress& address) const noexcept;
     // It did not answer the last time it was asked to the end; holds until it does.
     bool is_silent(PortId port, const IpAddress& address) const noexcept;
@@ -112,6 +115,7 @@ private:
         bool confirmed = false;  // answered a question of ours at least once
         bool silent = false;     // did not answer the last round of questions
         unsigned nb_asked = 0;   // questions since the last answer
+        IpAddress source{};      // of the questions, where a packet of ours prompted them
     };
     // What is to be said of an own address, and when.
     struct Announcement {

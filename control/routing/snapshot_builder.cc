@@ -14,14 +14,20 @@ namespace {
 
 // A LAN address is what hosts know us by, and what peers let in. A wan address is in no stock
 // peer's allowed IPs: without a LAN address there is none.
-IpAddress icmp_source(std::span<const config::Port> ports, Family family) {
+std::vector<IpAddress> icmp_sources(std::span<const config::Port> ports) {
+    std::vector<IpAddress> result;
+    bool babel = false;
     for (const config::Port& port : ports) {
-        for (const Prefix& address : port.addresses) {
-            if (port.role == config::Role::lan && address.address.family == family)
-                return address.address;
-        }
+        babel = babel || port.babel;
+        if (port.role != config::Role::lan)
+            continue;
+        for (const Prefix& address : port.addresses)
+            result.push_back(address.address);
     }
-    return {};
+    // A box that routes IPv4 and has no IPv4 address of its own (RFC 9229, section 3).
+    if (babel && std::ranges::none_of(result, &IpAddress::is_v4))
+        result.push_back(*parse_address("192.0.0.8"));
+    return result;
 }
 
 }  // namespace
@@ -93,12 +99,7 @@ void SnapshotBuilder::set_ports(std::span<const config::Port> ports,
                                 .addresses = own_addresses(ports[i], macs[i]),
                                 .networks = connected_networks(ports[i])});
     }
-    parts_.icmp_source_v4 = icmp_source(ports, Family::ipv4);
-    // A box that routes IPv4 and has no IPv4 address of its own (RFC 9229, section 3).
-    if (parts_.icmp_source_v4.family == Family::none &&
-        std::ranges::any_of(ports, [](const config::Port& port) { return port.babel; }))
-        parts_.icmp_source_v4 = *parse_address("192.0.0.8");
-    parts_.icmp_source_v6 = icmp_source(ports, Family::ipv6);
+    parts_.icmp_sources = icmp_sources(ports);
 }
 
 void SnapshotBuilder::set_neighbors(std::span<const NeighborTable::Neighbor> neighbors) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <random>
 
+#include "base/source_address.h"
 #include "control/packets/icmp.h"
 #include "control/packets/ip.h"
 
@@ -47,7 +48,7 @@ void NextHops::tick(Time now) {
 
 void NextHops::hold(Packet packet, Time now) {
     const Key key{packet.info().port, packet.info().next_hop};
-    if (const auto mac = table_.resolve(key.port, key.address, now)) {
+    if (const auto mac = table_.resolve(key.port, key.address, now, source_of(packet.bytes()))) {
         release(std::move(packet), key.port, *mac);
         return;
     }
@@ -112,9 +113,8 @@ void NextHops::drop(const Packet& packet, Drop reason, Time now) {
 void NextHops::refuse(const Packet& packet, Time now) {
     const Snapshot& snapshot = dataplane_.snapshot();
     const IpAddress to = source_of(packet.bytes());
-    IpAddress source = to.is_v4() ? snapshot.icmp_source_v4 : snapshot.icmp_source_v6;
-    if (source.family == Family::none)
-        source = destination_of(packet.bytes());  // as workers do
+    const IpAddress source = choose_source(snapshot.icmp_sources, to)
+                                 .value_or(destination_of(packet.bytes()));  // as workers do
     const auto error = build_host_unreachable(packet.bytes(), source);
     if (error.empty() || !errors_.take(now))
         return;

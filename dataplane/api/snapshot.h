@@ -48,9 +48,8 @@ struct Snapshot {
     std::shared_ptr<const NeighborTable> neighbors;
     std::vector<PortView> ports;         // by PortId
     std::vector<uint16_t> listen_ports;  // UDP, host order; the first is the one we send from
-    // Sources of ICMP errors where the port has no address of the family; may be Family::none.
-    IpAddress icmp_source_v4;
-    IpAddress icmp_source_v6;
+    // Sources of ICMP errors where the port has no address of the family (RFC 6724 decides).
+    std::vector<IpAddress> icmp_sources;
 };
 
 }  // namespace meshgate

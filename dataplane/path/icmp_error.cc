@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/source_address.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/wire.h"
 
@@ -76,26 +77,29 @@ bool may_answer_v6(rte_mbuf* mbuf, IcmpError error) noexcept {
     return header_at<IcmpHeader>(mbuf, kIpv6Len)->type >= kIcmp6EchoRequest;
 }
 
+IpAddress sender_of(rte_mbuf* mbuf, Family family) noexcept {
+    return family == Family::ipv4 ? IpAddress::v4(header_at<rte_ipv4_hdr>(mbuf)->src_addr)
+                                  : IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->src_addr);
+}
+
 IpAddress destination_of(rte_mbuf* mbuf, Family family) noexcept {
     return family == Family::ipv4 ? IpAddress::v4(header_at<rte_ipv4_hdr>(mbuf)->dst_addr)
                                   : IpAddress::v6(header_at<rte_ipv6_hdr>(mbuf)->dst_addr);
 }
 
-// A box without an address of its own on the inside speaks for where the packet wanted to go: that
+// Of the port by which the packet came, else of the box; RFC 6724 by the sender. A box without an address of its own on the inside speaks for where the packet wanted to go: that
 // is in the allowed IPs that the peer has for us, or it would not have sent it here. Family none:
 // there is no source.
 IpAddress source_for(const Snapshot& snapshot, rte_mbuf* mbuf, Family family) noexcept {
     const PacketMeta& meta = meta_of(mbuf);
+    const IpAddress sender = sender_of(mbuf, family);
     if (meta.from_peer == kNoPeer) {
-        for (const IpAddress& address : snapshot.ports[meta.arrival_port].addresses) {
-            if (address.family == family && !address.is_link_local())
-                return address;
-        }
+        const auto own = choose_source(snapshot.ports[meta.arrival_port].addresses, sender);
+        if (own && !own->is_link_local())
+            return *own;
     }
-    const IpAddress& own =
-        family == Family::ipv4 ? snapshot.icmp_source_v4 : snapshot.icmp_source_v6;
-    if (own.family != Family::none)
-        return own;
+    if (const auto own = choose_source(snapshot.icmp_sources, sender))
+        return *own;
     const IpAddress destination = destination_of(mbuf, family);
     return destination.is_multicast() ? IpAddress{} : destination;
 }

@@ -33,6 +33,7 @@ PROGRAMS = {
     "unit_babel": ("tests/unit/control/babel/unit_babel", []),
     "unit_dataplane_leaf": ("tests/unit/dataplane/unit_dataplane_leaf", []),
     "unit_dataplane_facade": ("tests/unit/dataplane/unit_dataplane_facade", []),
+    "unit_base": ("tests/unit/base/unit_base", []),
     "unit_config": ("tests/unit/config/unit_config", []),
     "unit_api": ("tests/unit/control/api/unit_api", []),
     "unit_control": ("tests/unit/control/unit_control", []),

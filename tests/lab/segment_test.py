@@ -62,6 +62,19 @@ def test_an_mldv1_querier_is_answered(lab):
     assert types == {MLDV1_REPORT}, types
 
 
+def test_errors_have_the_source_that_fits(lab):
+    """A ULA stands first on the port; a host with a global address hears from the global one."""
+    segment = Segment(lab)
+    segment.box.config["ports"][1]["addresses"].append("2001:db8:a::1/64")
+    segment.host.address("eth0", "2001:db8:a::10/64")
+    segment.box.start()
+    for prefix, gateway in (("2001:db8:dead::/48", "2001:db8:a::1"), ("fd77::/48", BOX_LAN[1])):
+        segment.host.route(prefix, "via", gateway, "src", gateway[:-1] + "10")
+        out = segment.host.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "1",
+                               prefix.split("/", maxsplit=1)[0] + "1", check=False).stdout
+        assert f"From {gateway} icmp_seq=1" in out, out
+
+
 def test_somebody_else_has_our_address(lab):
     segment = Segment(lab)
     segment.host.address("eth0", f"{BOX_LAN[0]}/24", f"{BOX_LAN[1]}/64")

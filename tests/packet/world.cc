@@ -234,8 +234,7 @@ void World::build_snapshot() {
          .mtu_bytes = 1400,
          .addresses = {address("10.2.0.1")}}};
     snapshot->listen_ports = {51820};
-    snapshot->icmp_source_v4 = address("10.1.0.1");
-    snapshot->icmp_source_v6 = address("fd10:1::1");
+    snapshot->icmp_sources = {address("10.1.0.1"), address("fd10:1::1")};
     snapshot->entries.push_back({});
     std::vector<Fib::Route> routes;
     const auto add = [&](const char* prefix, ForwardingEntry entry) {

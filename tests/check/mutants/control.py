@@ -4,6 +4,19 @@
 SITE_ROUTERS = "control/site_routers/"
 
 ROWS = [
+    ("metered", "control/underlay/choose_link.cc", "for (const bool metered : {false, true}) {",
+     "for (const bool metered : {true, false}) {", "unit_control:ChooseLink*"),
+    ("metered", "control/underlay/links.cc",
+     "    if (target.peer != kNoPeer)\n        prefer_unmetered(target, *choice, now);\n", "",
+     "unit_control:LinksFailover.Tries*"),
+    ("metered", "control/underlay/failover.cc", " && !state.chose)", ")",
+     "unit_control:LinksFailover.Tries*"),
+    ("RFC 4861", "control/neighbor/neighbors.cc",
+     "    if (address.is_v6())\n        entry->source = prompted_by;\n", "",
+     "unit_control:NeighborsTest.AsksFrom*"),
+    ("RFC 6724", "control/neighbor/neighbors.cc",
+     "    return choose_source(port.addresses, key.address);",
+     "    return port.addresses.front();", "unit_control:NeighborsTest.AsksFrom*"),
     ("underlay", "control/underlay/path_mtu_search.cc", "best_ >= present || nb_rounds_ == kRounds",
      "nb_rounds_ == kRounds", "unit_control:PathMtuSearch*"),
     ("underlay", "control/underlay/path_mtu_search.cc", "if (nb_rounds_ == kRounds && best_ == 0) {",

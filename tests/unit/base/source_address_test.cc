@@ -49,6 +49,24 @@ TEST(SourceAddress, AvoidsDeprecatedAndPrefersTemporaryOnes) {
         << "the scope counts more";
 }
 
+TEST(SourceAddress, IsComparedAsFarAsItsOwnPrefix) {
+    SourceAddress first = own("2001:db8:0:1::1"), second = own("2001:db8:0:1::ff");
+    first.prefix_len = second.prefix_len = 64;
+    EXPECT_EQ(chosen({first, second}, "2001:db8:0:1::fe"), "2001:db8:0:1::1");
+    first.prefix_len = 63;
+    EXPECT_EQ(chosen({first, second}, "2001:db8:0:1::fe"), "2001:db8:0:1::ff");
+}
+
+TEST(SourceAddress, IsChosenAlikeAmongBareAddresses) {
+    const std::vector<IpAddress> all{*parse_address("10.0.0.1"), *parse_address("fd00::1"),
+                                     *parse_address("2001:db8::1"), *parse_address("fe80::1")};
+    for (const IpAddress& one : all)
+        EXPECT_EQ(choose_source(all, one), one);
+    EXPECT_EQ(choose_source(all, *parse_address("2a00::1")), all[2]);
+    EXPECT_EQ(choose_source(all, *parse_address("fd77::1")), all[1]);
+    EXPECT_EQ(choose_source(std::span{all}.first(1), *parse_address("fd77::1")), std::nullopt);
+}
+
 TEST(SourceAddress, IsTheFirstOfTheFamily) {
     EXPECT_EQ(chosen({own("fd00::1"), own("10.0.0.1"), own("192.0.2.1")}, "192.0.2.2"), "10.0.0.1");
     EXPECT_EQ(chosen({own("10.0.0.1")}, "2001:db8::1"), "none");

@@ -56,6 +56,13 @@ protected:
         neighbors_.receive(0, build_announcement({mac, 0}, address), now_);
     }
 
+    // Who asks, by the only question that is out.
+    std::string asker() {
+        const auto frames = neighbors_.take_frames();
+        EXPECT_EQ(frames.size(), 1U);
+        return frames.empty() ? "" : to_string(parse_neighbor_frame(frames[0].frame, 0)->sender);
+    }
+
     void resolve(const IpAddress& host) {
         neighbors_.resolve(0, host, now_);
         const auto frames = neighbors_.take_frames();
@@ -130,6 +137,30 @@ TEST(NeighborMessages, RefusesWhatRfc4861Refuses) {
     EXPECT_TRUE(refused(14 + 40 + 8, 0xff)) << "multicast target";
     for (size_t len = 0; len < good.size(); ++len)
         EXPECT_FALSE(parse_neighbor_frame(std::span{good}.first(len), 0)) << len;
+}
+
+TEST_F(NeighborsTest, AsksFromTheSourceThatFits) {
+    auto ours = port();
+    ours.addresses.push_back(*parse_address("2001:db8:1::1"));
+    ours.addresses.push_back(*parse_address("10.2.0.1"));
+    ours.networks.push_back(*parse_prefix("2001:db8:1::/64"));
+    ours.networks.push_back(*parse_prefix("10.2.0.0/24"));
+    neighbors_.set_ports({ours}, now_);
+    pass(3s);
+    neighbors_.take_frames();
+    const auto ask = [this](const char* host, const char* prompted_by = "::") {
+        neighbors_.resolve(0, *parse_address(host), now_, *parse_address(prompted_by));
+        return asker();
+    };
+    EXPECT_EQ(ask("fd10:1::20"), "fd10:1::1");
+    EXPECT_EQ(ask("2001:db8:1::20"), "2001:db8:1::1");
+    EXPECT_EQ(ask("2001:db8:77::1"), "2001:db8:1::1") << "a gateway outside of our networks";
+    EXPECT_EQ(ask("fe80::20"), to_string(link_local_address(kOurMac)));
+    EXPECT_EQ(ask("fe80::21", "2001:db8:1::1"), "2001:db8:1::1") << "RFC 4861, 7.2.2";
+    EXPECT_EQ(ask("2001:db8:1::21", "fd10:1::1"), "fd10:1::1");
+    EXPECT_EQ(ask("fd10:1::21", "fd77::1"), "fd10:1::1") << "a packet of somebody else";
+    EXPECT_EQ(ask("10.2.0.20"), "10.2.0.1");
+    EXPECT_EQ(ask("10.1.0.21", "10.2.0.1"), "10.1.0.1") << "ARP asks from the same network";
 }
 
 TEST_F(NeighborsTest, ProbesForOwnAddressesThenAnnouncesThemTwice) {

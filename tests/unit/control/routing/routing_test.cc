@@ -112,10 +112,11 @@ TEST_F(PublishTest, ComplainsFromTheDummyAddressWhereItRoutesIpv4WithoutHavingAn
     for (config::Port& port : ports_)
         port.addresses = {*parse_prefix("fd10:1::1/64")};
     build({}, {});
-    EXPECT_EQ(snapshot_->icmp_source_v4.family, Family::none);
+    EXPECT_EQ(snapshot_->icmp_sources, std::vector{*parse_address("fd10:1::1")});
     ports_[1].babel = true;
     build({}, {});
-    EXPECT_EQ(to_string(snapshot_->icmp_source_v4), "192.0.0.8");
+    EXPECT_EQ(snapshot_->icmp_sources,
+              (std::vector{*parse_address("fd10:1::1"), *parse_address("192.0.0.8")}));
 }
 
 TEST_F(PublishTest, GivesAPortThatSpeaksBabelALinkLocalAddress) {
@@ -136,8 +137,8 @@ TEST_F(PublishTest, ShowsPortsWithTheirLinkLocalAddress) {
     ASSERT_EQ(snapshot_->ports[1].addresses.size(), 3U);
     EXPECT_EQ(snapshot_->ports[1].addresses[2], link_local_address(kLanMac));
     EXPECT_EQ(to_string(snapshot_->ports[1].networks[0]), "10.1.0.0/24");
-    EXPECT_EQ(to_string(snapshot_->icmp_source_v4), "10.1.0.1");
-    EXPECT_EQ(to_string(snapshot_->icmp_source_v6), "fd10:1::1");
+    EXPECT_EQ(snapshot_->icmp_sources,
+              (std::vector{*parse_address("10.1.0.1"), *parse_address("fd10:1::1")}));
 }
 
 TEST_F(PublishTest, SharesWhatDidNotChange) {
