@@ -100,6 +100,7 @@ void Gateway::publish_ports(Time now) {
                                 .gateway_v4 = port.gateway_v4.value_or(IpAddress{}),
                                 .gateway_v6 = port.gateway_v6.value_or(IpAddress{}),
                                 .up = ports_.is_up(id),
+                                .metered = port.metered,
                                 .udp_checksum = port.udp_checksum == config::UdpChecksum::never
                                                     ? UdpChecksum::never
                                                     : UdpChecksum::always});

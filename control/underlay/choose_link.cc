@@ -30,10 +30,11 @@ bool has_address(const UnderlayPort& port, const IpAddress& address) {
     return false;
 }
 
+// Addresses of a box file are neither deprecated nor temporary.
 std::vector<SourceAddress> sources_of(const UnderlayPort& port) {
     std::vector<SourceAddress> sources;
     for (const Prefix& own : port.addresses)
-        sources.push_back({.address = own.address});
+        sources.push_back({.address = own.address, .prefix_len = static_cast<uint8_t>(own.len)});
     return sources;
 }
 
@@ -46,7 +47,7 @@ std::optional<IpAddress> source_towards(const UnderlayPort& port, const IpAddres
     return choose_source(sources_of(port), remote);
 }
 
-// One pass over the ports: those that serve, or those that do not.
+// One pass over the ports: those that serve, or those that do not; then by what they cost.
 class Pass {
 public:
     Pass(std::span<const UnderlayPort> ports, const IpAddress& remote,
@@ -67,13 +68,25 @@ public:
         return std::nullopt;
     }
 
-    std::optional<LinkChoice> connected() const {
+    std::optional<LinkChoice> free_choice() const {
+        for (const bool metered : {false, true}) {
+            if (const auto choice = connected(metered))
+                return choice;
+            if (const auto choice = by_gateway(metered))
+                return choice;
+        }
+        return std::nullopt;
+    }
+
+private:
+    std::optional<LinkChoice> connected(bool metered) const {
         std::optional<LinkChoice> best;
         unsigned best_len = 0;
         for (const UnderlayPort& port : ports_) {
             const Prefix* network = network_of(port, remote_);
             const NextHop next_hop{port.id, remote_};
-            if (network == nullptr || (best && network->len <= best_len) || !takes(port, next_hop))
+            const bool better = network != nullptr && (!best || network->len > best_len);
+            if (!better || port.metered != metered || !takes(port, next_hop))
                 continue;
             best = LinkChoice{next_hop, *source_towards(port, remote_, remote_)};
             best_len = network->len;
@@ -81,10 +94,11 @@ public:
         return best;
     }
 
-    std::optional<LinkChoice> by_gateway() const {
+    std::optional<LinkChoice> by_gateway(bool metered) const {
         for (const UnderlayPort& port : ports_) {
             const NextHop next_hop{port.id, gateway_of(port, remote_.family)};
-            if (next_hop.address.family != remote_.family || !takes(port, next_hop))
+            const bool leads = next_hop.address.family == remote_.family;
+            if (!leads || port.metered != metered || !takes(port, next_hop))
                 continue;
             if (const auto source = source_towards(port, next_hop.address, remote_))
                 return LinkChoice{next_hop, *source};
@@ -92,7 +106,6 @@ public:
         return std::nullopt;
     }
 
-private:
     bool takes(const UnderlayPort& port, const NextHop& next_hop) const {
         const bool serves = port.up && std::ranges::count(avoided_, next_hop) == 0;
         return serves == serving_;
@@ -113,9 +126,7 @@ std::optional<LinkChoice> choose_link(std::span<const UnderlayPort> ports, const
         const Pass pass{ports, remote, avoided, serving};
         if (const auto choice = pass.bound_to(source))
             return choice;
-        if (const auto choice = pass.connected())
-            return choice;
-        if (const auto choice = pass.by_gateway())
+        if (const auto choice = pass.free_choice())
             return choice;
     }
     return std::nullopt;

@@ -20,6 +20,7 @@ struct UnderlayPort {
     IpAddress gateway_v4;           // Family::none: none
     IpAddress gateway_v6;
     bool up = true;
+    bool metered = false;
     UdpChecksum udp_checksum = UdpChecksum::always;
 };
 
@@ -51,8 +52,8 @@ struct LinkChoice {
 
 // The choice for `remote`. `source`, when it is an address of a port that is up, binds the answer
 // to where the question came in (W39). Else the longest connected network that holds `remote`, else
-// the first port with a gateway. Ports whose link is down and next hops to avoid come last. Empty:
-// no port leads there.
+// the first port with a gateway; metered ports come behind the others, and ports whose link is down
+// and next hops to avoid last of all. Empty: no port leads there.
 std::optional<LinkChoice> choose_link(std::span<const UnderlayPort> ports, const IpAddress& remote,
                                       const IpAddress& source,
                                       std::span<const NextHop> avoided = {});

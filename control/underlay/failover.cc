@@ -52,9 +52,17 @@ void Failover::leave(PeerId peer, const NextHop& gateway, Time now) {
     set_due(peer, state, now + state.backoff);
 }
 
+void Failover::prefer(PeerId peer, const NextHop& gateway, Time now) {
+    if (!avoided(peer).empty())
+        return;
+    leave(peer, gateway, now);
+    peers_.at(peer).chose = true;
+}
+
 void Failover::give_in(PeerId peer) {
     State& state = peers_[peer];
     state.avoided.clear();
+    state.chose = false;
     state.trial = Trial::none;
     set_due(peer, state, kNever);
 }
@@ -142,7 +150,7 @@ Time Failover::next_deadline() const noexcept {
 std::map<PortId, size_t> Failover::nb_moved() const {
     std::map<PortId, size_t> result;
     for (const auto& [peer, state] : peers_) {
-        if (!state.avoided.empty() && state.answered)
+        if (!state.avoided.empty() && state.answered && !state.chose)
             ++result[state.avoided.front().port];
     }
     return result;

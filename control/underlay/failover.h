@@ -31,6 +31,9 @@ public:
     Route on_initiation(PeerId peer, const NextHop& present, Time now);
     // The peer keeps away from this gateway, for another reason than its silence.
     void leave(PeerId peer, const NextHop& gateway, Time now);
+    // The peer came in elsewhere, at a metered port; this gateway would cost less and is tried now
+    // and then. Nothing for a peer that keeps away from a gateway already.
+    void prefer(PeerId peer, const NextHop& gateway, Time now);
     // There was no other gateway than those to avoid: none is avoided any more.
     void give_in(PeerId peer);
     // A handshake of the peer succeeded. True when it was the trial: a response answers the last
@@ -53,7 +56,7 @@ public:
     void wait(PeerId peer, Time now);
     Time next_deadline() const noexcept;
 
-    // Peers that answer by another port than their home's, by the home's.
+    // Peers that had to leave their home and answer by another port, by the home's.
     std::map<PortId, size_t> nb_moved() const;
 
 private:
@@ -62,6 +65,7 @@ private:
         std::vector<NextHop> avoided;  // the first is home
         unsigned nb_unanswered = 0;    // initiations by the present gateway
         bool answered = false;         // since it was moved
+        bool chose = false;            // it went elsewhere itself
         Trial trial = Trial::none;
         Time due = kNever;
         Time::duration backoff{};

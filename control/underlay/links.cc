@@ -131,13 +131,24 @@ void Links::choose(Entry& entry, Cause cause, Time now) {
     }
     if (!choice)
         return publish(entry, nullptr);
+    if (target.peer != kNoPeer)
+        prefer_unmetered(target, *choice, now);
     const NextHop& next_hop = choice->next_hop;
-    if (const auto mac = neighbors_.resolve(next_hop.port, next_hop.address, now))
+    if (const auto mac = neighbors_.resolve(next_hop.port, next_hop.address, now, choice->source))
         return address(entry, *mac);
     // The old headers stay until there are better ones.
     if (state.link == nullptr)
         publish(entry, nullptr);
     retry_later(next_hop, now);
+}
+
+// A stock peer is answered where it came in, also at a metered port.
+void Links::prefer_unmetered(const LinkTarget& target, const LinkChoice& choice, Time now) {
+    if (!port_of(choice.next_hop.port)->metered)
+        return;
+    const auto other = choose_link(ports_, target.remote.address, {}, avoided_by(target));
+    if (other && is_gateway(other->next_hop) && !port_of(other->next_hop.port)->metered)
+        failover_.prefer(target.peer, other->next_hop, now);
 }
 
 void Links::address(Entry& entry, const MacAddress& next_hop) {
@@ -388,7 +399,7 @@ void Links::dispatch(const LinkTarget& target, const wireguard::SendMessage& mes
     if (!choice)
         return dataplane_.count_drop(Drop::no_endpoint);
     const NextHop& next_hop = choice->next_hop;
-    if (const auto mac = neighbors_.resolve(next_hop.port, next_hop.address, now))
+    if (const auto mac = neighbors_.resolve(next_hop.port, next_hop.address, now, choice->source))
         return sender_.send(make(*choice, target, *mac), message);
     if (neighbors_.state(next_hop.port, next_hop.address) != Neighbors::State::incomplete)
         return dataplane_.count_drop(Drop::unresolved_neighbor);

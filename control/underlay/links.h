@@ -130,6 +130,7 @@ private:
     Link make(const LinkChoice& choice, const LinkTarget& target, const MacAddress& next_hop) const;
     std::vector<NextHop> avoided_by(const LinkTarget& target) const;
     bool is_gateway(const NextHop& next_hop) const;
+    void prefer_unmetered(const LinkTarget& target, const LinkChoice& choice, Time now);
     void choose(Entry& entry, Cause cause, Time now);
     void choose_all(Time now);
     std::optional<LinkTarget> target_of_initiation(const wireguard::SendMessage& message, Time now);

@@ -4,6 +4,8 @@
 #include <endian.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <random>
 #include <string>
 
@@ -54,6 +56,19 @@ TEST_F(ChooseLink, LeavesPortsWhoseLinkIsDown) {
         << "better a port that may come back";
 }
 
+TEST_F(ChooseLink, PutsMeteredPortsBehindTheOthers) {
+    ports_[0].metered = true;
+    EXPECT_EQ(choice("192.0.2.1"), "3 203.0.113.2 203.0.113.1");
+    EXPECT_EQ(choice("198.51.100.9"), "3 203.0.113.2 203.0.113.1") << "though it is connected";
+    EXPECT_EQ(choice("192.0.2.1", "198.51.100.2"), "0 198.51.100.2 198.51.100.1")
+        << "where the question came in";
+    EXPECT_EQ(choice("2001:db8:b::1"), "0 2001:db8:a::2 fe80::1") << "there is no other";
+    ports_[1].up = false;
+    EXPECT_EQ(choice("192.0.2.1"), "0 198.51.100.2 198.51.100.1") << "better than one that is down";
+    ports_[1].up = ports_[1].metered = true;
+    EXPECT_EQ(choice("203.0.113.9"), "3 203.0.113.2 203.0.113.9") << "among equals as ever";
+}
+
 TEST_F(ChooseLink, FindsNothingWithoutTheFamily) {
     ports_.erase(ports_.begin());
     EXPECT_EQ(choice("2001:db8:b::1"), "none");
@@ -66,8 +81,20 @@ std::optional<LinkChoice> naive_choice(const std::vector<UnderlayPort>& ports,
         return remote.is_v4() ? port.gateway_v4 : port.gateway_v6;
     };
     for (const bool up : {true, false}) {
-        std::optional<LinkChoice> connected, by_gateway;
-        unsigned longest = 0;
+        for (const UnderlayPort& port : ports) {
+            for (const Prefix& own : port.addresses) {
+                if (port.up != up || own.address != source)
+                    continue;
+                const bool connected = std::ranges::any_of(
+                    port.addresses, [&](const Prefix& one) { return one.contains(remote); });
+                if (connected)
+                    return LinkChoice{{port.id, remote}, source};
+                if (gateway(port).family == remote.family)
+                    return LinkChoice{{port.id, gateway(port)}, source};
+            }
+        }
+        std::map<bool, std::optional<LinkChoice>> connected, by_gateway;  // by "metered"
+        std::map<bool, unsigned> longest;
         for (const UnderlayPort& port : ports) {
             if (port.up != up)
                 continue;
@@ -76,27 +103,22 @@ std::optional<LinkChoice> naive_choice(const std::vector<UnderlayPort>& ports,
                 if (own.contains(remote) && (network == nullptr || own.len > network->len))
                     network = &own;
             }
-            for (const Prefix& own : port.addresses) {
-                if (own.address != source)
-                    continue;
-                if (network != nullptr)
-                    return LinkChoice{{port.id, remote}, source};
-                if (gateway(port).family == remote.family)
-                    return LinkChoice{{port.id, gateway(port)}, source};
+            if (network != nullptr && network->len > longest[port.metered]) {
+                longest[port.metered] = network->len;
+                connected[port.metered] = LinkChoice{{port.id, remote}, network->address};
             }
-            if (network != nullptr && network->len > longest) {
-                longest = network->len;
-                connected = LinkChoice{{port.id, remote}, network->address};
-            }
-            if (!by_gateway && gateway(port).family == remote.family) {
+            if (!by_gateway[port.metered] && gateway(port).family == remote.family) {
                 for (const Prefix& own : port.addresses) {
                     if (own.contains(gateway(port)))
-                        by_gateway = LinkChoice{{port.id, gateway(port)}, own.address};
+                        by_gateway[port.metered] =
+                            LinkChoice{{port.id, gateway(port)}, own.address};
                 }
             }
         }
-        if (connected || by_gateway)
-            return connected ? connected : by_gateway;
+        for (const bool metered : {false, true}) {
+            if (connected[metered] || by_gateway[metered])
+                return connected[metered] ? connected[metered] : by_gateway[metered];
+        }
     }
     return std::nullopt;
 }
@@ -113,6 +135,7 @@ TEST(ChooseLinkModel, AgreesWithTheRulesOnRandomPorts) {
             UnderlayPort& port = ports[i];
             port.id = static_cast<PortId>(i);
             port.up = below(3) != 0;
+            port.metered = below(3) == 0;
             const uint32_t net = static_cast<uint32_t>(i) * 4;
             port.addresses.push_back({address(net), 24});
             if (below(2) == 0)

@@ -347,6 +347,25 @@ TEST_F(LinksFailover, StaysWhereThePeerItselfWentTo) {
     EXPECT_TRUE(pass_by(30).empty());
 }
 
+TEST_F(LinksFailover, TriesAnotherPortForAPeerThatCameInAtAMeteredOne) {
+    ports[1].metered = true;
+    links.set_ports(ports, now);
+    hear(1);
+    EXPECT_EQ(path()->port, 1);
+    EXPECT_TRUE(links.nb_moved().empty()) << "the peer chose, no port fell out";
+    EXPECT_EQ(pass_by(11), std::vector{peer});
+    EXPECT_EQ(initiate(false), 0) << "the trial";
+    EXPECT_EQ(path()->port, 1) << "data stays where the peer answers";
+    EXPECT_EQ(initiate(true), 1) << "it was not answered: a NAT lets in what it knows";
+    answer(1);
+    EXPECT_TRUE(pass_by(15).empty()) << "backoff";
+    EXPECT_EQ(pass_by(10), std::vector{peer});
+    EXPECT_EQ(initiate(false), 0);
+    answer(0);
+    EXPECT_EQ(path()->port, 0);
+    EXPECT_TRUE(pass_by(30).empty());
+}
+
 TEST_F(LinksFailover, GoesRoundForAPeerThatIsSilentEverywhere) {
     std::vector<PortId> by;
     for (int i = 0; i < 6; ++i)
