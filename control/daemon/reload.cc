@@ -111,8 +111,8 @@ void Reload::take_network(ReloadReport& report, config::NetworkLoad load) {
     if (!config::verify(*load.signed_network, options.authority))
         return;
     auto offer = gateway_.offer_network(std::move(*load.signed_network), options.file);
-    if (!offer.taken) {
-        report.errors = std::move(offer.errors);
+    if (!offer) {
+        report.errors = std::move(offer.error());
         return;
     }
     report.changes.push_back("~ network.version  " + std::to_string(before) + " -> " +

@@ -72,9 +72,9 @@ NetworkPushReport StateView::push_network(const std::string& text, const std::st
     std::ranges::copy(signature, candidate.signature.begin());
     auto offer = gateway_.offer_network(std::move(candidate), "uid " + std::to_string(caller.uid));
     mesh = gateway_.mesh();
-    return {.accepted = offer.taken,
+    return {.accepted = offer.has_value(),
             .version = mesh == nullptr ? 0 : mesh->members().network().version,
-            .errors = std::move(offer.errors)};
+            .errors = offer ? mesh::NetworkStore::Errors{} : std::move(offer.error())};
 }
 
 }  // namespace meshgate::control

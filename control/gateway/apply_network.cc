@@ -68,28 +68,28 @@ void Gateway::look_at_candidates(const Now& now) {
         std::copy(candidate.bytes.begin(), split, network.signature.begin());
         network.text.assign(split, candidate.bytes.end());
         const auto offer = offer_network(std::move(network), "a neighbour");
-        if (!offer.taken)
-            mesh_->refuse(candidate, offer.errors.empty() ? "" : offer.errors.front(), now);
+        if (!offer)
+            mesh_->refuse(candidate, offer.error().empty() ? "" : offer.error().front(), now);
         else if (mesh_->members().network().version != candidate.version)
             mesh_->refuse(candidate, "it is not the version that was told", now);
     }
 }
 
-mesh::NetworkStore::Offer Gateway::offer_network(config::SignedNetwork candidate,
-                                                 const std::string& source) {
+mesh::NetworkStore::Offered Gateway::offer_network(config::SignedNetwork candidate,
+                                                   const std::string& source) {
     const Now now = this->now();
     if (!mesh_)
-        return {.taken = false, .errors = {"the box file names no network"}, .warning = {}};
+        return tl::unexpected{mesh::NetworkStore::Errors{"the box file names no network"}};
     auto offer = parts_.network->offer(std::move(candidate), source);
-    if (!offer.taken)
+    if (!offer)
         return offer;
     parts_.log.write({Log::Level::info, "network", parts_.network->network().name,
                       "version " + std::to_string(parts_.network->network().version) +
                           " is in force, from " + source,
                       Log::Cause::administrator});
-    if (!offer.warning.empty())
+    if (!offer->warning.empty())
         parts_.log.write({Log::Level::warning, "network-not-kept", parts_.network->network().name,
-                          offer.warning, Log::Cause::administrator});
+                          offer->warning, Log::Cause::administrator});
     take_network(now);
     return offer;
 }

@@ -82,8 +82,8 @@ public:
     // `after`. Fails without having changed anything.
     Result<void> apply(const config::Diff& changes, config::Model after, Secrets secrets);
     // Offers a network file; `source` says whence. It is taken when it is signed and newer.
-    mesh::NetworkStore::Offer offer_network(config::SignedNetwork candidate,
-                                            const std::string& source);
+    mesh::NetworkStore::Offered offer_network(config::SignedNetwork candidate,
+                                              const std::string& source);
     // What a name in an endpoint of a member stands for.
     void set_addresses(const std::string& host, const std::vector<IpAddress>& addresses);
     // Null: the box is a plain WireGuard gateway.

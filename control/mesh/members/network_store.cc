@@ -56,38 +56,29 @@ bool NetworkStore::load(const config::Model& model, std::vector<config::Diagnost
     return true;
 }
 
-NetworkStore::Offer NetworkStore::offer(config::SignedNetwork candidate,
-                                        const std::string& source) {
-    Offer result;
-    if (candidate == signed_) {
-        result.errors.push_back(source + ": version " + std::to_string(network_->version) +
-                                " is in force already");
-        return result;
-    }
+NetworkStore::Offered NetworkStore::offer(config::SignedNetwork candidate,
+                                          const std::string& source) {
+    const auto refuse = [&source](const std::string& why) {
+        return tl::unexpected{Errors{source + ": " + why}};
+    };
+    if (candidate == signed_)
+        return refuse("version " + std::to_string(network_->version) + " is in force already");
     config::NetworkLoad opened = config::open_network(std::move(candidate), authority_, source);
-    if (!opened) {
-        result.errors = errors_of(opened.diagnostics);
-        return result;
-    }
-    if (opened.network->name != network_->name) {
-        result.errors.push_back(source + ": is of the network '" + opened.network->name +
-                                "', this is '" + network_->name + "'");
-        return result;
-    }
-    if (opened.network->version <= network_->version) {
-        result.errors.push_back(source + ": version " + std::to_string(opened.network->version) +
-                                " is not higher than " + std::to_string(network_->version) +
-                                ", which is in force");
-        return result;
-    }
+    if (!opened)
+        return tl::unexpected{errors_of(opened.diagnostics)};
+    if (opened.network->name != network_->name)
+        return refuse("is of the network '" + opened.network->name + "', this is '" +
+                      network_->name + "'");
+    if (opened.network->version <= network_->version)
+        return refuse("version " + std::to_string(opened.network->version) +
+                      " is not higher than " + std::to_string(network_->version) +
+                      ", which is in force");
     network_ = std::move(opened.network);
     signed_ = std::move(*opened.signed_network);
-    result.taken = true;
     if (kept_file_.empty())
-        return result;
-    if (const auto written = config::keep_network(kept_file_, signed_); !written)
-        result.warning = written.error().message;
-    return result;
+        return Taken{};
+    const auto written = config::keep_network(kept_file_, signed_);
+    return Taken{.warning = written ? "" : written.error().message};
 }
 
 }  // namespace meshgate::mesh

@@ -23,13 +23,13 @@ public:
     // be used; `diagnostics` say what is wrong with the box file's.
     bool load(const config::Model& model, std::vector<config::Diagnostic>& diagnostics);
 
-    struct Offer {
-        bool taken = false;
-        std::vector<std::string> errors;  // as `meshgate check` prints them
-        std::string warning;              // taken, but could not be kept on the disk
+    struct Taken {
+        std::string warning;  // why it could not be kept on the disk; empty: it is kept
     };
+    using Errors = std::vector<std::string>;  // as `meshgate check` prints them
+    using Offered = tl::expected<Taken, Errors>;
     // `source` stands in diagnostics: a file's name, or who sent it.
-    Offer offer(config::SignedNetwork candidate, const std::string& source);
+    Offered offer(config::SignedNetwork candidate, const std::string& source);
 
     // Valid after load().
     const config::Network& network() const { return *network_; }

@@ -51,20 +51,20 @@ TEST_F(MeshNetworkStore, TakesOnlyWhatIsSignedAndNewer) {
     ASSERT_TRUE(store.load(model, diagnostics));
     EXPECT_EQ(store.network().version, 5U);
 
-    EXPECT_FALSE(store.offer(version(5), "test").taken);
-    EXPECT_FALSE(store.offer(version(4), "test").taken);
-    EXPECT_FALSE(store.offer(version(9, "other"), "test").taken) << "another network";
+    EXPECT_FALSE(store.offer(version(5), "test"));
+    EXPECT_FALSE(store.offer(version(4), "test"));
+    EXPECT_FALSE(store.offer(version(9, "other"), "test")) << "another network";
     auto forged = version(9);
     forged.text += "# more\n";
-    EXPECT_FALSE(store.offer(forged, "test").taken);
+    EXPECT_FALSE(store.offer(forged, "test"));
     config::SignedNetwork wrong{.text = "version: 9\n", .signature = {}};
     wrong.signature = config::sign(wrong.text, secret);
-    EXPECT_FALSE(store.offer(wrong, "test").taken) << "signed, but no network";
+    EXPECT_FALSE(store.offer(wrong, "test")) << "signed, but no network";
     EXPECT_EQ(store.network().version, 5U);
 
     const auto offer = store.offer(version(6), "test");
-    EXPECT_TRUE(offer.taken);
-    EXPECT_TRUE(offer.warning.empty()) << offer.warning;
+    ASSERT_TRUE(offer);
+    EXPECT_TRUE(offer->warning.empty()) << offer->warning;
     EXPECT_EQ(store.network().version, 6U);
 }
 
@@ -73,7 +73,7 @@ TEST_F(MeshNetworkStore, KeepsTheLastGoodOneOverARestart) {
     {
         NetworkStore store{authority, folder / "kept"};
         ASSERT_TRUE(store.load(model, diagnostics));
-        ASSERT_TRUE(store.offer(version(8), "test").taken);
+        ASSERT_TRUE(store.offer(version(8), "test"));
     }
     NetworkStore store{authority, folder / "kept"};
     ASSERT_TRUE(store.load(model, diagnostics));
@@ -101,8 +101,8 @@ TEST_F(MeshNetworkStore, TakesAFileThatCannotBeKeptAndSaysSo) {
     NetworkStore store{authority, folder / "no" / "such" / "folder" / "kept"};
     ASSERT_TRUE(store.load(model, diagnostics));
     const auto offer = store.offer(version(6), "test");
-    EXPECT_TRUE(offer.taken);
-    EXPECT_FALSE(offer.warning.empty());
+    ASSERT_TRUE(offer);
+    EXPECT_FALSE(offer->warning.empty());
 }
 
 }  // namespace
