@@ -128,7 +128,7 @@ std::string describe(const Card& card) {
 }
 
 std::string ssh_address() {
-    constexpr int kMaxAncestors = 32;
+    constexpr int kMaxAncestors = 32;  // processes between a shell and its sshd
     std::string process = std::to_string(getpid());
     for (int i = 0; i < kMaxAncestors && process != "0" && process != "1"; ++i) {
         const std::string server = ssh_server("/proc/" + process + "/environ");
