@@ -72,11 +72,11 @@ class Guest:
         command = ["qemu-system-x86_64", "-machine", "q35,kernel-irqchip=split" if kvm else "q35",
                    "-accel", self.accelerator, "-cpu", "host,-arch-capabilities" if kvm else "max",
                    "-smp", "2", "-m", str(MEMORY_MIB), "-nographic", "-nodefaults", "-snapshot",
-                   "-device", "intel-iommu,intremap=off,caching-mode=on,device-iotlb=on",
+                   "-device", "intel-iommu,intremap=off,caching-mode=on,device-iotlb=on,aw-bits=48",
                    "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe",
                    "-kernel", kernel, "-initrd", initrd,
                    "-append", "root=/dev/vda ro console=ttyS0 intel_iommu=on iommu=pt "
-                   "net.ifnames=0 systemd.show_status=0 loglevel=4 panic=-1",
+                   "systemd.show_status=0 loglevel=4 panic=-1",
                    "-serial", f"file:{self.console}",
                    "-monitor", f"unix:{self.lab.dir}/monitor,server=on,wait=off",
                    "-device", "virtio-serial-pci",

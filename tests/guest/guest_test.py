@@ -45,11 +45,19 @@ class Machine:
         self.files.mkdir()
         shutil.copy(package, self.files / "meshgate.deb")
         (self.files / "answers.yaml").write_text(
-            ANSWERS.format(wan="eth0", lan="eth1", key=self.far.public_key))
+            ANSWERS.format(wan="enp0s8", lan="enp0s9", key=self.far.public_key))
         self.guest = Guest(lab, [Card("wan", self.far, "wan0", queues=2),
                                  Card("lan", self.h_guest, "eth0", queues=2),
                                  Card("spare", lab.host("spare"), "eth0", model="vmxnet3"),
                                  Card("old", lab.host("old"), "eth0", model="e1000e")], self.files)
+
+    def journal(self):
+        """What the daemon and systemd say of it; empty when the guest does not answer."""
+        try:
+            return self.guest.out("journalctl -b -u meshgated -u meshgate-web --no-pager | tail -n 40; "
+                                  "cat /etc/meshgate/meshgate.yaml", check=False)
+        except LabError as reason:
+            return str(reason)
 
     def boots(self):
         self.guest.boot()
@@ -197,7 +205,7 @@ def main():
             try:
                 getattr(machine, step)()
             except (AssertionError, LabError, subprocess.SubprocessError) as reason:
-                print(f"FAILED  guest/{step}\n{reason}\n{lab.logs()}")
+                print(f"FAILED  guest/{step}\n{reason}\n{machine.journal()}\n{lab.logs()}")
                 print(f"{passed} passed, {len(STEPS) - passed} failed")
                 return 1
             print(f"ok      guest/{step}  {time.monotonic() - started:.1f} s", flush=True)
