@@ -40,9 +40,10 @@ void DataplaneImpl::remove_peer(PeerId peer) {
         slot(peer).path_mtu_bytes.store(0, std::memory_order_relaxed);
         for (const ZeroedArray<PeerActivity>& of_worker : activity_) {
             PeerActivity& seen = of_worker[peer];
-            for (Counter* counter : {&seen.rx_packets, &seen.rx_bytes, &seen.tx_packets,
-                                     &seen.tx_bytes, &seen.last_data_rx_tsc, &seen.last_data_tx_tsc,
-                                     &seen.last_any_rx_tsc, &seen.last_any_tx_tsc})
+            for (Counter* counter :
+                 {&seen.rx_packets, &seen.rx_bytes, &seen.tx_packets, &seen.tx_bytes,
+                  &seen.last_data_rx_tsc, &seen.last_data_tx_tsc, &seen.last_any_rx_tsc,
+                  &seen.last_any_tx_tsc, &seen.sized_packets})
                 counter->set(0);
         }
         free_peers_.push_back(peer);
@@ -106,6 +107,7 @@ Dataplane::Activity DataplaneImpl::activity(PeerId peer) const {
         sum.rx_bytes += seen.rx_bytes.get();
         sum.tx_packets += seen.tx_packets.get();
         sum.tx_bytes += seen.tx_bytes.get();
+        sum.sized_packets += seen.sized_packets.get();
         raise(sum.last_data_rx_tsc, seen.last_data_rx_tsc);
         raise(sum.last_data_tx_tsc, seen.last_data_tx_tsc);
         raise(sum.last_any_rx_tsc, seen.last_any_rx_tsc);

@@ -79,8 +79,8 @@ std::optional<LinkChoice> Links::choice_for(const LinkTarget& target) const {
     return choose_link({port, 1}, target.remote.address, target.local.address);
 }
 
-Link Links::make(const LinkChoice& choice, const LinkTarget& target,
-                 const MacAddress& next_hop) const {
+Link Links::make(const LinkChoice& choice, const LinkTarget& target, const MacAddress& next_hop,
+                 OuterFragments fragments) const {
     const UnderlayPort& port = *port_of(choice.next_hop.port);
     const bool known = std::ranges::count(listen_ports_, target.local.port) != 0;
     const PathMtus::Path path{target.remote.address, choice.source};
@@ -91,7 +91,8 @@ Link Links::make(const LinkChoice& choice, const LinkTarget& target,
                       .next_hop_mac = next_hop,
                       .local = {choice.source, known ? target.local.port : listen_ports_.front()},
                       .remote = target.remote,
-                      .udp_checksum = port.udp_checksum});
+                      .udp_checksum = port.udp_checksum,
+                      .fragments = fragments});
 }
 
 void Links::set_ports(std::vector<UnderlayPort> ports, Time now) {
@@ -153,7 +154,7 @@ void Links::prefer_unmetered(const LinkTarget& target, const LinkChoice& choice,
 
 void Links::address(Entry& entry, const MacAddress& next_hop) {
     const auto& [target, state] = entry;
-    const Link link = make(*state.choice, target, next_hop);
+    const Link link = make(*state.choice, target, next_hop, state.fragments);
     if (state.link == nullptr || !is_same(*state.link, link))
         publish(entry, std::make_shared<const Link>(link));
 }
@@ -286,7 +287,7 @@ bool Links::has_way(const LinkKey& key) const {
     return choice_for({.remote = key.remote, .port = key.port}).has_value();
 }
 
-LinkId Links::add(const LinkKey& key, Time now) {
+LinkId Links::add(const LinkKey& key, Time now, OuterFragments fragments) {
     const LinkTarget target{.remote = key.remote, .port = key.port};
     if (const auto found = links_.find(target); found != links_.end()) {
         ++found->second.nb_holders;
@@ -300,6 +301,7 @@ LinkId Links::add(const LinkKey& key, Time now) {
     Entry& entry = *links_.try_emplace(target).first;
     entry.second.id = id;
     entry.second.nb_holders = 1;
+    entry.second.fragments = fragments;
     by_id_[id] = &entry;
     choose(entry, Cause::wanted, now);
     return id;
@@ -400,7 +402,7 @@ void Links::dispatch(const LinkTarget& target, const wireguard::SendMessage& mes
         return dataplane_.count_drop(Drop::no_endpoint);
     const NextHop& next_hop = choice->next_hop;
     if (const auto mac = neighbors_.resolve(next_hop.port, next_hop.address, now, choice->source))
-        return sender_.send(make(*choice, target, *mac), message);
+        return sender_.send(make(*choice, target, *mac, OuterFragments::allowed), message);
     if (neighbors_.state(next_hop.port, next_hop.address) != Neighbors::State::incomplete)
         return dataplane_.count_drop(Drop::unresolved_neighbor);
     sender_.hold(next_hop, {target, message});

@@ -68,7 +68,7 @@ public:
     // Whether the port leads to the endpoint at all.
     bool has_way(const LinkKey& key) const;
     // kNoLink: no way there, or no room. The same key twice is one link with two holders.
-    LinkId add(const LinkKey& key, Time now);
+    LinkId add(const LinkKey& key, Time now, OuterFragments fragments = OuterFragments::forbidden);
     // Peers that use it have no path afterwards.
     void remove(LinkId id);
     // kNoLink: none.
@@ -109,10 +109,11 @@ public:
 private:
     struct State {
         std::optional<LinkChoice> choice;
-        std::shared_ptr<const Link> link;  // null: the next hop never answered
-        LinkId id = kNoLink;               // kNoLink: of stock peers
-        unsigned nb_holders = 0;           // of the id
-        std::set<PeerId> peers;            // whose path it is
+        std::shared_ptr<const Link> link;                    // null: the next hop never answered
+        LinkId id = kNoLink;                                 // kNoLink: of stock peers
+        unsigned nb_holders = 0;                             // of the id
+        OuterFragments fragments = OuterFragments::allowed;  // to whom cannot answer probes
+        std::set<PeerId> peers;                              // whose path it is
     };
     using Entry = std::map<LinkTarget, State>::value_type;
     // Why a link is chosen anew.
@@ -127,7 +128,8 @@ private:
 
     const UnderlayPort* port_of(PortId id) const;
     std::optional<LinkChoice> choice_for(const LinkTarget& target) const;
-    Link make(const LinkChoice& choice, const LinkTarget& target, const MacAddress& next_hop) const;
+    Link make(const LinkChoice& choice, const LinkTarget& target, const MacAddress& next_hop,
+              OuterFragments fragments) const;
     std::vector<NextHop> avoided_by(const LinkTarget& target) const;
     bool is_gateway(const NextHop& next_hop) const;
     void prefer_unmetered(const LinkTarget& target, const LinkChoice& choice, Time now);

@@ -65,10 +65,15 @@ public:
     virtual void clear_sending(PeerId peer) = 0;
     virtual std::optional<SendingKeypair> sending(PeerId peer) const = 0;
 
+    // Inner packets of this size get through any path that IPv6 could take.
+    static constexpr uint16_t kAlwaysFits = 1200;
     // Sum over workers of bytes and packets, maximum of times, which are 0 for never.
     struct Activity {
         uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
         uint64_t last_data_rx_tsc, last_data_tx_tsc, last_any_rx_tsc, last_any_tx_tsc;
+        // For which it matters how much the path takes: sent ones above kAlwaysFits, and TCP
+        // connections that begin.
+        uint64_t sized_packets;
     };
     virtual Activity activity(PeerId peer) const = 0;
 

@@ -48,18 +48,18 @@ rte_ether_hdr ethernet_header(const LinkOptions& options, uint16_t ethertype) no
     return header;
 }
 
-// "Don't fragment": a narrower underlay says so by ICMP, which lowers the link's MTU (W43), instead
-// of cutting datagrams whose pieces the other side's workers would drop. Atomic datagrams need no
-// identification (RFC 6864, section 4.1).
+// "Don't fragment": a narrower underlay says so by ICMP, which lowers the link's MTU (W43). Without
+// it, large datagrams get through where routers are silent, in pieces.
 rte_ipv4_hdr ipv4_header(const LinkOptions& options) noexcept {
     rte_ipv4_hdr header{};
     header.version_ihl = RTE_IPV4_VHL_DEF;
-    header.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+    if (options.fragments == OuterFragments::forbidden)
+        header.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
     header.time_to_live = kOuterHopLimit;
     header.next_proto_id = IPPROTO_UDP;
     header.src_addr = options.local.address.v4_be();
     header.dst_addr = options.remote.address.v4_be();
-    // Over a length and TOS of 0; encap adds those of the packet.
+    // Over a length, TOS and identification of 0; encap adds those of the packet.
     header.hdr_checksum = rte_ipv4_cksum(&header);
     return header;
 }

@@ -29,6 +29,10 @@ struct alignas(64) Link {
 // Of outer IPv4: over IPv6 there always is one (W44).
 enum class UdpChecksum : uint8_t { always, never };
 
+// Whether routers on the way may cut outer IPv4 datagrams: not where sizes are found by probes and by
+// what routers say (RFC 1191), but where the far end cannot answer probes and routers may be silent.
+enum class OuterFragments : uint8_t { forbidden, allowed };
+
 struct LinkOptions {
     PortId port;
     uint16_t port_mtu_bytes;
@@ -38,6 +42,7 @@ struct LinkOptions {
     Endpoint local;
     Endpoint remote;  // same family as local
     UdpChecksum udp_checksum = UdpChecksum::always;
+    OuterFragments fragments = OuterFragments::forbidden;
 };
 Link make_link(const LinkOptions& options) noexcept;
 

@@ -27,7 +27,7 @@ struct PacketInfo {
     PortId port = kNoPort;   // arrival port going up, departure port going down
     PeerId peer = kNoPeer;   // no_session, seal, icmp_to_us and mesh out of a session
     LinkId link = kNoLink;   // seal: leave by this link instead of the peer's path (kNoLink: path)
-    uint16_t mtu_bytes = 0;  // with link: padding goes no further (0: the link's MTU)
+    uint16_t mtu_bytes = 0;  // seal: a probe of this size; nobody may cut it (0: none)
     uint16_t vlan = kNoVlan;
     MacAddress source_mac;  // arp, neighbor_discovery, icmp_to_us, mesh: who sent the frame
     Endpoint remote;        // handshake, mesh out of a session: outer source

@@ -41,6 +41,18 @@ bool encapsulate(Packet& packet, const Link& link, uint8_t dscp_ecn) noexcept {
     return prepend_outer(packet.get(), link, dscp_ecn, nullptr);
 }
 
+void forbid_fragments(Batch& batch) noexcept {
+    for (rte_mbuf* mbuf : batch) {
+        const PacketMeta& meta = meta_of(mbuf);
+        if (meta.info.mtu_bytes == 0 || meta.link->outer_ipv6)
+            continue;
+        auto* ip = header_at<rte_ipv4_hdr>(mbuf, meta.link->ip_offset);
+        const uint16_t before_be = ip->fragment_offset;
+        ip->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+        ip->hdr_checksum = adjust_checksum(ip->hdr_checksum, before_be, ip->fragment_offset);
+    }
+}
+
 void encap_stage(Worker& worker, Batch& batch) noexcept {
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);

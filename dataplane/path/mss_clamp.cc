@@ -85,10 +85,12 @@ void mss_clamp_stage(Worker& worker, Batch& batch) noexcept {
             continue;
         const PacketMeta& meta = meta_of(mbuf);
         uint16_t mtu = UINT16_MAX;
-        if (meta.to_peer != kNoPeer)
-            mtu = std::min(mtu, tunnel_mtu(worker, meta.to_peer));
-        if (meta.from_peer != kNoPeer)
-            mtu = std::min(mtu, tunnel_mtu(worker, meta.from_peer));
+        for (const PeerId peer : {meta.to_peer, meta.from_peer}) {
+            if (peer == kNoPeer)
+                continue;
+            mtu = std::min(mtu, tunnel_mtu(worker, peer));
+            worker.parts.activity[peer].sized_packets.add(1);
+        }
         const uint16_t headers_len =
             (ip_version(mbuf) == 4 ? kIpv4Len : kIpv6Len) + sizeof(rte_tcp_hdr);
         if (mtu != UINT16_MAX && mtu > headers_len)

@@ -5,8 +5,8 @@
 //        link fails, control changes this word and nothing else.
 // Errors: no_endpoint (W42).
 //
-// link_stage does the same for what control sends by a link it chose: Babel has to go by the very
-// link that it measures.
+// link_stage does the same for probes of control: Babel has to go by the very link that it measures,
+// and what tries a size is not measured by what is known to fit.
 // Drops: no_endpoint.
 
 #include <algorithm>
@@ -50,7 +50,9 @@ void link_stage(Worker& worker, Batch& batch) noexcept {
     batch.filter([&](rte_mbuf* mbuf) noexcept {
         PacketMeta& meta = meta_of(mbuf);
         meta.slot = &worker.shared.peers[meta.to_peer];
-        meta.link = worker.shared.links[meta.info.link].load(std::memory_order_acquire);
+        const LinkId link = meta.info.link;
+        meta.link = (link == kNoLink ? meta.slot->path : worker.shared.links[link])
+                        .load(std::memory_order_acquire);
         if (meta.link == nullptr) {
             worker.drop(mbuf, Drop::no_endpoint);
             return false;

@@ -138,14 +138,17 @@ void run_sealing(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcep
 }
 
 // Probes: they wait for nothing and nobody is told of those that do not leave.
-void run_sealing_by_link(Worker& worker, Batch& batch) noexcept {
+void run_probes(Worker& worker, Batch& batch) noexcept {
     Batch errors;
     timed(worker, Stage::path, batch, [&] { link_stage(worker, batch); });
     timed(worker, Stage::fragment, batch,
           [&] { fragment_stage(worker, batch, errors, TooNarrow::refuse); });
     drop_errors(worker, errors);
     timed(worker, Stage::seal, batch, [&] { seal_stage(worker, batch, WithoutSession::drop); });
-    timed(worker, Stage::encap, batch, [&] { encap_stage(worker, batch); });
+    timed(worker, Stage::encap, batch, [&] {
+        encap_stage(worker, batch);
+        forbid_fragments(batch);
+    });
     timed(worker, Stage::tx, batch, [&] { tx_stage(worker, batch); });
 }
 

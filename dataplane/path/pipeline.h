@@ -20,7 +20,7 @@ void run_decapsulation(Worker& worker, const Snapshot& snapshot, Batch& batch) n
 void run_forwarding(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
 // Overlay packets whose peer is known already: those that waited for a session, and keepalives.
 void run_sealing(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
-// Overlay packets of control whose link it has chosen.
-void run_sealing_by_link(Worker& worker, Batch& batch) noexcept;
+// Probes of control: by the link or of the size that they try.
+void run_probes(Worker& worker, Batch& batch) noexcept;
 
 }  // namespace meshgate

@@ -114,12 +114,21 @@ unsigned Worker::receive_inbox(const Snapshot& snapshot) noexcept {
     return static_cast<unsigned>(packets.size());
 }
 
+namespace {
+
+// Of a link, or of the size of packets.
+bool is_probe(const PacketInfo& info) noexcept {
+    return info.link != kNoLink || info.mtu_bytes != 0;
+}
+
+}  // namespace
+
 unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
     RingBurst burst;
     const auto packets = drain(*this, burst, parts.injections, counters.injected_packets);
     if (packets.empty())
         return 0;
-    Batch to_route, to_seal, to_links;
+    Batch to_route, to_seal, probes;
     for (void* packet : packets) {
         auto* mbuf = static_cast<rte_mbuf*>(packet);
         PacketMeta& meta = meta_of(mbuf);
@@ -133,13 +142,13 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
                 break;
             case Inject::seal:
                 meta.to_peer = meta.info.peer;
-                (meta.info.link == kNoLink ? to_seal : to_links).push(mbuf);
+                (is_probe(meta.info) ? probes : to_seal).push(mbuf);
                 break;
         }
     }
     run_forwarding(*this, snapshot, to_route);
     run_sealing(*this, snapshot, to_seal);
-    run_sealing_by_link(*this, to_links);
+    run_probes(*this, probes);
     return static_cast<unsigned>(packets.size());
 }
 

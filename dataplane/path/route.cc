@@ -3,7 +3,7 @@
 // In:    overlay IP packets with sound headers, data at the IP header.
 // Out:   `to_peers` with the peer, `to_lan` with port and next hop, the hop limit of both lowered;
 //        `errors` with the ICMP error to answer with. The batch is left empty.
-// Punts: echo requests to our own addresses, mesh control messages of peers.
+// Punts: echo requests to our own addresses, echo replies and mesh control messages of peers.
 // Drops: blackhole, local_no_listener (what may not be answered); broadcast, multicast, link_local,
 //        martian, reserved, by destination.
 
@@ -38,6 +38,16 @@ rte_mbuf* reassemble_echo(Worker& worker, rte_mbuf* mbuf) noexcept {
     return nullptr;
 }
 
+// Requests, and what peers answer to those of control.
+bool is_for_control(rte_mbuf* mbuf, uint16_t l4_offset, bool v4) noexcept {
+    if (mbuf->data_len < l4_offset + sizeof(IcmpHeader))
+        return false;
+    const uint8_t type = header_at<IcmpHeader>(mbuf, l4_offset)->type;
+    if (type == (v4 ? kIcmpEchoReply : kIcmp6EchoReply))
+        return meta_of(mbuf).from_peer != kNoPeer;
+    return type == (v4 ? kIcmpEchoRequest : kIcmp6EchoRequest);
+}
+
 // For an address of ours: echo requests are answered by control, TCP and UDP with "port
 // unreachable", the rest with silence.
 void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
@@ -51,10 +61,7 @@ void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
     const uint8_t proto = v4 ? ip4->next_proto_id : header_at<rte_ipv6_hdr>(mbuf)->proto;
     const uint16_t l4_offset = v4 ? rte_ipv4_hdr_len(ip4) : kIpv6Len;
     PacketMeta& meta = meta_of(mbuf);
-    if (proto == (v4 ? kProtoIcmp : kProtoIcmp6) &&
-        mbuf->data_len >= l4_offset + sizeof(IcmpHeader) &&
-        header_at<IcmpHeader>(mbuf, l4_offset)->type ==
-            (v4 ? kIcmpEchoRequest : kIcmp6EchoRequest)) {
+    if (proto == (v4 ? kProtoIcmp : kProtoIcmp6) && is_for_control(mbuf, l4_offset, v4)) {
         meta.info.peer = meta.from_peer;
         meta.info.source_mac = meta.source_mac;
         worker.punt(mbuf, Punt::icmp_to_us);

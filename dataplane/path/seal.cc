@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "dataplane/api/dataplane.h"
 #include "dataplane/packet/verdict.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/wire.h"
@@ -110,6 +111,8 @@ void count_sent(PeerActivity& activity, uint64_t now_tsc, bool data,
     activity.tx_packets.add(1);
     activity.tx_bytes.add(message_len);
     activity.last_any_tx_tsc.set(now_tsc);
+    if (message_len > Dataplane::kAlwaysFits + kMinTransportLen)
+        activity.sized_packets.add(1);
     if (data)
         activity.last_data_tx_tsc.set(now_tsc);
 }

@@ -55,6 +55,8 @@ void link_stage(Worker& worker, Batch& batch) noexcept;
 enum class WithoutSession : uint8_t { wait, drop };
 void seal_stage(Worker& worker, Batch& batch, WithoutSession policy) noexcept;
 void encap_stage(Worker& worker, Batch& batch) noexcept;
+// Of encapsulated packets, those that try a size: DF is set.
+void forbid_fragments(Batch& batch) noexcept;
 // cut_outer.cc
 void cut_outer_stage(Worker& worker, Batch& batch) noexcept;
 // l2.cc

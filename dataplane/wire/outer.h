@@ -52,14 +52,27 @@ inline void copy_header(uint8_t* frame, const Link& link) noexcept {
     std::memcpy(frame + tail, header + tail, kStep);
 }
 
+// Of a message in front of which the headers stand, at `l4`: no two datagrams between two addresses
+// have the same one at a time (RFC 6864, section 4.3). Counters of sessions that began together go
+// on together, so each counts from where its receiver index says. Handshakes have random bytes in
+// both places.
+inline uint16_t identification_of(const uint8_t* udp) noexcept {
+    uint16_t index = 0;
+    uint16_t counter = 0;
+    std::memcpy(&index, udp + kUdpLen + offsetof(TransportHeader, receiver_index_le), sizeof index);
+    std::memcpy(&counter, udp + kUdpLen + offsetof(TransportHeader, counter_le), sizeof counter);
+    return static_cast<uint16_t>(index + counter);
+}
+
 // All but the UDP checksum.
 inline void fill_outer_ipv4(uint8_t* l3, uint16_t message_len, uint8_t tos) noexcept {
     auto* ip = reinterpret_cast<rte_ipv4_hdr*>(l3);
     ip->type_of_service = tos;
     ip->total_length = rte_cpu_to_be_16(static_cast<uint16_t>(kIpv4Len + kUdpLen + message_len));
-    // RFC 1624 with both old values 0. Cannot come to 0xffff, which is another 0: TTL is not 0.
+    ip->packet_id = identification_of(l3 + kIpv4Len);
+    // RFC 1624 with all old values 0. Cannot come to 0xffff, which is another 0: TTL is not 0.
     uint32_t sum = static_cast<uint16_t>(~ip->hdr_checksum);
-    sum += uint32_t{ip->total_length} + rte_cpu_to_be_16(tos);
+    sum += uint32_t{ip->total_length} + rte_cpu_to_be_16(tos) + ip->packet_id;
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     ip->hdr_checksum = static_cast<uint16_t>(~sum);

@@ -51,6 +51,7 @@ constexpr uint8_t kIcmp6Unreachable = 1;
 constexpr uint8_t kIcmp6TooBig = 2;
 constexpr uint8_t kIcmp6TimeExceeded = 3;
 constexpr uint8_t kIcmp6EchoRequest = 128;
+constexpr uint8_t kIcmp6EchoReply = 129;
 constexpr uint8_t kIcmp6MldQuery = 130;
 constexpr uint8_t kIcmp6RouterSolicit = 133;
 constexpr uint8_t kIcmp6Redirect = 137;

@@ -22,6 +22,7 @@ struct alignas(64) PeerActivity {
     Counter last_data_tx_tsc;
     Counter last_any_tx_tsc;
     CounterBlock reserved;
+    Counter sized_packets;  // see Dataplane::Activity
     alignas(64) Counter rx_packets;
     Counter rx_bytes;
     Counter last_data_rx_tsc;  // authenticated and not empty

@@ -90,7 +90,8 @@ void Worker::drop(rte_mbuf* mbuf, Drop reason, Stage where) noexcept {
 void Worker::punt(rte_mbuf* mbuf, Punt reason) noexcept {
     PacketInfo& info = meta_of(mbuf).info;
     info.punt = reason;
-    info.link = kNoLink;  // of a received packet it is what the mbuf was last used for
+    info.link = kNoLink;  // of a received packet these are what the mbuf was last used for
+    info.mtu_bytes = 0;
     rte_ring* ring = parts.punts;
     if (reason == Punt::mesh)
         ring = parts.mesh;

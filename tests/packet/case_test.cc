@@ -7,7 +7,8 @@
 //   workers 2                  before anything else; default 1
 //   let PEER path none|fixed|mtu=N   the peer has no endpoint, does not roam, or takes no more
 //   let PEER session none|expired|unconfirmed|counter=N|renewed (another, in the same memory)
-//   let PEER path port_mtu=N|unsummed  its link is of so narrow a port, or makes no UDP checksums
+//   let PEER path port_mtu=N|unsummed|fragments  its link is of so narrow a port, makes no UDP
+//   checksums, or lets routers cut its datagrams
 //   let link NAME ENDPOINT|none [MTU [unsummed]]  a link of wan0 (to a port MTU of 1500 if not
 //   said) let relay INDEX LINK|none             a relay entry is installed, moved or removed let
 //   relay INDEX refused               ... may not be installed, whatever the link PORT : FIELDS a
@@ -20,7 +21,7 @@
 //                              order=I,J,... (0,1) outer_id= overlap=
 //   + PORT|PEER : FIELDS       the same, in one burst with the next
 //   route PREFIX PEER          one route more
-//   route : / seal PEER [LINK] : / frame PORT :   control sends
+//   route : / seal PEER [LINK] : / frame PORT :   control sends (seal: probe=N, it tries a size)
 //   again                      what left wan0 in the last step arrives there
 //   expire                     what waits to be put together waits no longer
 //   > PORT : FIELDS            what must leave, in order; only the fields given are compared
@@ -29,7 +30,7 @@
 //   > drop REASON, > punt REASON, > note ..., > handover    what must be counted; xN for N of them
 //   > mesh PORT PEER REMOTE LOCAL, > mesh PORT MAC    what control learns of a punt "mesh"
 //   relayed LINK packets= bytes=
-//   activity PEER rx_bytes= tx_bytes= rx_packets= tx_packets=
+//   activity PEER rx_bytes= tx_bytes= rx_packets= tx_packets= sized_packets=
 //
 // Whatever is not expected fails the case; so does a packet that is not accounted for, or leaks.
 
@@ -168,7 +169,7 @@ void Case::run_line(const std::string& first, const std::string& line) {
             else if (first == "seal")
                 world_->inject_from_control(
                     Inject::seal, target, fields.has("keepalive") ? Bytes{} : build_packet(fields),
-                    link == ":" ? "" : link);
+                    link == ":" ? "" : link, static_cast<uint16_t>(fields.number("probe")));
             else if (first == "frame")
                 world_->inject_from_control(Inject::frame, target,
                                             frame_around(target, fields, build_packet(fields)));
@@ -403,6 +404,8 @@ void Case::let(const std::string& line) {
         world_->set_path(peer, static_cast<uint16_t>(std::stoul(value.substr(9))));
     else if (what == "path" && value == "unsummed")
         world_->set_path(peer, 1500, UdpChecksum::never);
+    else if (what == "path" && value == "fragments")
+        world_->set_path(peer, 1500, UdpChecksum::always, OuterFragments::allowed);
     else if (what == "path")
         slot.path.store(nullptr);
     else if (value == "none")
@@ -472,7 +475,8 @@ void Case::check_activity(const std::string& line) {
     for (const auto& [name, value] : {std::pair{"rx_bytes", activity.rx_bytes},
                                       {"tx_bytes", activity.tx_bytes},
                                       {"rx_packets", activity.rx_packets},
-                                      {"tx_packets", activity.tx_packets}}) {
+                                      {"tx_packets", activity.tx_packets},
+                                      {"sized_packets", activity.sized_packets}}) {
         if (fields.has(name)) {
             EXPECT_EQ(value, fields.number(name)) << name;
         }

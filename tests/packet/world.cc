@@ -156,7 +156,7 @@ std::unique_ptr<Worker> World::make_worker(unsigned id, Headers headers) {
 }
 
 const Link* World::make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes,
-                                UdpChecksum udp_checksum) {
+                                UdpChecksum udp_checksum, OuterFragments fragments) {
     const char* local = remote.address.is_v6() ? "2001:db8:1::2" : "198.51.100.2";
     links_.push_back(std::make_unique<Link>(make_link({.port = 0,
                                                        .port_mtu_bytes = port_mtu_bytes,
@@ -165,7 +165,8 @@ const Link* World::make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes,
                                                        .next_hop_mac = kGatewayMac,
                                                        .local = Endpoint{address(local), 51820},
                                                        .remote = remote,
-                                                       .udp_checksum = udp_checksum})));
+                                                       .udp_checksum = udp_checksum,
+                                                       .fragments = fragments})));
     return links_.back().get();
 }
 
@@ -177,9 +178,11 @@ void World::set_link(const std::string& name, const std::optional<Endpoint>& rem
     link_table_[slot].store(remote ? make_link_to(*remote, port_mtu_bytes, udp_checksum) : nullptr);
 }
 
-void World::set_path(const std::string& name, uint16_t port_mtu_bytes, UdpChecksum udp_checksum) {
+void World::set_path(const std::string& name, uint16_t port_mtu_bytes, UdpChecksum udp_checksum,
+                     OuterFragments fragments) {
     const Peer& peer = peers_.at(name);
-    slots_[peer.id].path.store(make_link_to(peer.endpoint, port_mtu_bytes, udp_checksum));
+    slots_[peer.id].path.store(
+        make_link_to(peer.endpoint, port_mtu_bytes, udp_checksum, fragments));
 }
 
 Dataplane::LinkActivity World::link_activity(const std::string& name) const {
@@ -300,7 +303,7 @@ void World::inject_frame(const std::string& port, const Bytes& frame) {
 }
 
 void World::inject_from_control(Inject how, const std::string& target, const Bytes& packet,
-                                const std::string& link) {
+                                const std::string& link, uint16_t probe_mtu_bytes) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(ports_.pool.get());
     MG_ASSERT(mbuf != nullptr);
     void* data = rte_pktmbuf_append(mbuf, static_cast<uint16_t>(packet.size()));
@@ -314,6 +317,7 @@ void World::inject_from_control(Inject how, const std::string& target, const Byt
         info.peer = peer(target).id;
     if (!link.empty())
         info.link = link_id(link);
+    info.mtu_bytes = probe_mtu_bytes;
     MG_ASSERT(rte_ring_enqueue(workers_[0]->parts.injections, mbuf) == 0);
 }
 
@@ -468,6 +472,7 @@ Dataplane::Activity World::activity(const std::string& name) const {
         sum.rx_packets += of_worker.rx_packets.get();
         sum.rx_bytes += of_worker.rx_bytes.get();
         sum.tx_packets += of_worker.tx_packets.get();
+        sum.sized_packets += of_worker.sized_packets.get();
         sum.tx_bytes += of_worker.tx_bytes.get();
     }
     return sum;

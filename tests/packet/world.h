@@ -51,9 +51,10 @@ public:
     ~World();
 
     void inject_frame(const std::string& port, const Bytes& frame);
-    // `link`: as set_link() named it, for Inject::seal; empty: the peer's path.
+    // `link`: as set_link() named it, for Inject::seal; empty: the peer's path. `probe_mtu_bytes`:
+    // the size that it tries.
     void inject_from_control(Inject how, const std::string& target, const Bytes& packet,
-                             const std::string& link = "");
+                             const std::string& link = "", uint16_t probe_mtu_bytes = 0);
     // Turns of all workers until nothing moves.
     void turn();
     void expire_fragments();
@@ -66,7 +67,8 @@ public:
                   uint16_t port_mtu_bytes, UdpChecksum udp_checksum = UdpChecksum::always);
     // Another link in place of the peer's, to the same endpoint.
     void set_path(const std::string& peer, uint16_t port_mtu_bytes,
-                  UdpChecksum udp_checksum = UdpChecksum::always);
+                  UdpChecksum udp_checksum = UdpChecksum::always,
+                  OuterFragments fragments = OuterFragments::forbidden);
     LinkId link_id(const std::string& name) const { return link_ids_.at(name); }
     IndexTable& index() { return *index_; }
     Dataplane::LinkActivity link_activity(const std::string& name) const;
@@ -94,7 +96,8 @@ public:
 
 private:
     const Link* make_link_to(const Endpoint& remote, uint16_t port_mtu_bytes,
-                             UdpChecksum udp_checksum = UdpChecksum::always);
+                             UdpChecksum udp_checksum = UdpChecksum::always,
+                             OuterFragments fragments = OuterFragments::forbidden);
     void add_peer(const std::string& name, const std::string& endpoint, bool session);
     void build_snapshot();
     std::unique_ptr<Worker> make_worker(unsigned id, Headers headers);

@@ -16,7 +16,8 @@ public:
     ClientUnderlay(control::Links& links, Clock clock) : links_{links}, clock_{std::move(clock)} {}
 
     LinkId open(const ClientAddress& client) override {
-        return links_.add({client.port, client.remote}, clock_().mono);
+        // A client does not answer probes.
+        return links_.add({client.port, client.remote}, clock_().mono, OuterFragments::allowed);
     }
     void close(LinkId link) override { links_.remove(link); }
     void send(const RelayedClientsDatagram& datagram, Time now);

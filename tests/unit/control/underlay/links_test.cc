@@ -482,6 +482,21 @@ TEST_F(LinksMtu, LooksAtSoManyReportsOnly) {
 // ---- all of it, at random ----
 
 // What each peer's path must be, said in the simplest way: no state but what was asked for.
+bool forbids_fragments(const Link& link) {
+    return (link.header[link.ip_offset + 6U] & 0x40) != 0;  // DF
+}
+
+// Who cannot answer probes must get what routers cut without a word; members find their size.
+TEST_F(LinksTest, RoutersMayCutWhatGoesToStockPeersAndClients) {
+    links.set_endpoint(peer, {.remote = far_end, .local = {}}, now);
+    const LinkId member = links.add(far, now);
+    const LinkId client = links.add({1, far_end}, now, OuterFragments::allowed);
+    resolve_gateways();
+    EXPECT_FALSE(forbids_fragments(*path()));
+    EXPECT_TRUE(forbids_fragments(*links.find(member)));
+    EXPECT_FALSE(forbids_fragments(*links.find(client)));
+}
+
 class LinksModel : public LinksTest {
 protected:
     struct Wanted {
@@ -571,13 +586,15 @@ void LinksModel::check(int round) const {
                         want.target.remote.address, want.target.local.address);
         ASSERT_TRUE(choice && path != nullptr) << "round " << round;
         const UnderlayPort& port = ports[choice->next_hop.port];
-        const Link expected = make_link({.port = port.id,
-                                         .port_mtu_bytes = port.mtu_bytes,
-                                         .vlan = port.vlan,
-                                         .source_mac = port.mac,
-                                         .next_hop_mac = gateway_mac(port.id),
-                                         .local = {choice->source, kListenPort},
-                                         .remote = want.target.remote});
+        const Link expected =
+            make_link({.port = port.id,
+                       .port_mtu_bytes = port.mtu_bytes,
+                       .vlan = port.vlan,
+                       .source_mac = port.mac,
+                       .next_hop_mac = gateway_mac(port.id),
+                       .local = {choice->source, kListenPort},
+                       .remote = want.target.remote,
+                       .fragments = any ? OuterFragments::allowed : OuterFragments::forbidden});
         EXPECT_EQ(path->header, expected.header) << "round " << round;
         EXPECT_EQ(path->mtu_bytes, port.mtu_bytes == 1400 ? 1328 : 1440) << "round " << round;
     }
