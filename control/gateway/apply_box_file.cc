@@ -21,6 +21,16 @@ wireguard::PeerOptions options_of(const config::Peer& peer, const Secrets& secre
         .persistent_keepalive_s = peer.persistent_keepalive_s};
 }
 
+// The peer's own, where it has one; of IPv4 replies the pieces are put together.
+std::optional<IpAddress> host_address(const std::vector<Prefix>& allowed_ips) {
+    std::optional<IpAddress> result;
+    for (const Prefix& prefix : allowed_ips) {
+        if (prefix.len == prefix.address.bits() && (!result || prefix.address.is_v4()))
+            result = prefix.address;
+    }
+    return result;
+}
+
 std::vector<IpAddress> gateways_of(const config::Port& port) {
     std::vector<IpAddress> result;
     for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
@@ -122,9 +132,21 @@ void Gateway::publish_routes() {
         std::ranges::move(mesh_->prefixes(), std::back_inserter(prefixes));
         addresses.push_back(mesh_->members().node());
     }
+    publish_echo_targets(prefixes);
     auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
     site_routers_.set_own_routes(rib, now().mono);
     publisher_.set_routes(with_learned(std::move(rib), site_routers_.routes()));
+}
+
+// Members answer probes of the mesh instead.
+void Gateway::publish_echo_targets(const std::vector<PeerPrefixes>& prefixes) {
+    std::map<PeerId, IpAddress> targets;
+    for (const PeerPrefixes& of_peer : prefixes) {
+        const auto address = host_address(of_peer.allowed_ips);
+        if (address && !(mesh_ && mesh_->members().of(of_peer.peer) != nullptr))
+            targets[of_peer.peer] = *address;
+    }
+    echo_prober_.set_targets(targets);
 }
 
 // ---- peers and changes ----

@@ -44,6 +44,10 @@ Gateway::Gateway(Parts parts, config::Model model)
            .log = parts_.log,
            .name_of = [this](PeerId peer) { return name_of(peer); },
            .conflict_quiet = std::chrono::nanoseconds{parts_.timings.rekey_after_time_ns / 2}}},
+      echo_prober_{{.dataplane = parts_.dataplane,
+                    .links = links_,
+                    .log = parts_.log,
+                    .name_of = [this](PeerId peer) { return name_of(peer); }}},
       site_routers_{
           {.dataplane = parts_.dataplane,
            .neighbors = next_hops_.table(),
@@ -144,6 +148,8 @@ void Gateway::handle(Packet packet, const Now& now) {
         case Punt::neighbor_discovery:
             return next_hops_.receive(info.port, packet.bytes(), time);
         case Punt::icmp_to_us:
+            if (info.peer != kNoPeer && echo_prober_.receive(info.peer, packet.bytes()))
+                return;
             if (info.peer != kNoPeer)
                 return echo_.answer_peer(std::move(packet), time);
             return echo_.answer_port(std::move(packet), identity_of(info.port), time);
@@ -232,6 +238,7 @@ Time Gateway::next_deadline() const noexcept {
 void Gateway::sample() {
     const Now now = this->now();
     sessions_.sample(now);
+    echo_prober_.tick(now.mono);
     settle(now);
 }
 

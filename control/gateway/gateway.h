@@ -20,6 +20,7 @@
 #include "control/mesh/mesh.h"
 #include "control/sessions/sessions.h"
 #include "control/site_routers/routers.h"
+#include "control/underlay/echo_prober.h"
 #include "control/underlay/links.h"
 #include "control/underlay/next_hops.h"
 #include "control/wireguard/device.h"
@@ -132,6 +133,7 @@ private:
     PortIdentity identity_of(PortId port) const;
     void handle(Packet packet, const Now& now);
     void answer_handshakes();
+    void publish_echo_targets(const std::vector<PeerPrefixes>& prefixes);
     void handle(const Note& note, const Now& now);
     void make_mesh(const Now& now);
     void take_network(const Now& now);
@@ -153,6 +155,7 @@ private:
     ListenPorts listen_ports_;
     Links links_;
     Sessions sessions_;
+    EchoProber echo_prober_;
     std::unique_ptr<mesh::Mesh> mesh_;
     site_routers::Routers site_routers_;
     Publisher publisher_;

@@ -155,6 +155,35 @@ bool make_echo_reply(std::span<uint8_t> ip) {
     return ip[0] >> 4 == 4 ? make_v4_reply(ip) : make_v6_reply(ip);
 }
 
+void write_echo_request(std::span<uint8_t> ip, const EchoFields& fields) noexcept {
+    const bool v4 = fields.source.is_v4();
+    std::ranges::fill(ip, uint8_t{0});
+    write_ip_header(ip, {.protocol = v4 ? kProtocolIcmp : kProtocolIcmpv6,
+                         .source = fields.source,
+                         .destination = fields.destination});
+    const auto icmp = ip.subspan(v4 ? kIpv4HeaderLen : kIpv6HeaderLen);
+    icmp[0] = v4 ? kV4EchoRequest : kV6EchoRequest;
+    write_u16(icmp, 4, fields.identifier);
+    write_u16(icmp, 6, fields.sequence);
+    write_u16(icmp, 2, v4 ? checksum_of(icmp) : upper_checksum_of(ip, kProtocolIcmpv6));
+}
+
+std::optional<EchoFields> parse_echo_reply(std::span<uint8_t> ip) noexcept {
+    const bool v4 = is_ipv4(ip);
+    ip = v4 ? whole_v4(ip, kProtocolIcmp) : whole_v6(ip, kProtocolIcmpv6);
+    const size_t header_len = ip.empty() ? 0 : v4 ? v4_header_len(ip) : kIpv6HeaderLen;
+    if (ip.size() < header_len + kIcmpHeaderLen || ip.empty())
+        return std::nullopt;
+    const auto icmp = ip.subspan(header_len);
+    const uint16_t checksum = v4 ? checksum_of(icmp) : upper_checksum_of(ip, kProtocolIcmpv6);
+    if (icmp[0] != (v4 ? kV4EchoReply : kV6EchoReply) || icmp[1] != 0 || checksum != 0)
+        return std::nullopt;
+    return EchoFields{.source = source_of(ip),
+                      .destination = destination_of(ip),
+                      .identifier = read_u16(icmp, 4),
+                      .sequence = read_u16(icmp, 6)};
+}
+
 std::vector<uint8_t> build_host_unreachable(std::span<const uint8_t> ip, const IpAddress& source) {
     const IpAddress destination = source_of(ip);
     if (!is_single_host(destination) || source.family != destination.family ||

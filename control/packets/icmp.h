@@ -15,6 +15,17 @@ namespace meshgate::control {
 // no whole, correct, unfragmented echo request, or is source-routed.
 bool make_echo_reply(std::span<uint8_t> ip);
 
+struct EchoFields {
+    IpAddress source;
+    IpAddress destination;  // same family
+    uint16_t identifier = 0;
+    uint16_t sequence = 0;
+};
+// Writes the echo request that fills `ip`, zeros as its data.
+void write_echo_request(std::span<uint8_t> ip, const EchoFields& fields) noexcept;
+// Empty unless it is a whole, correct, unfragmented echo reply.
+std::optional<EchoFields> parse_echo_reply(std::span<uint8_t> ip) noexcept;
+
 // "Host unreachable" (ICMPv4 3/1, ICMPv6 1/3) about `ip`, sent by `source`. Empty where none may be
 // sent: about errors, fragments but the first, and what came from no single host (RFC 1122, section
 // 3.2.2; RFC 4443, section 2.4).

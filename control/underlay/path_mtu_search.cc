@@ -18,8 +18,10 @@ constexpr unsigned kRounds = 3;
 constexpr auto kRoundInterval = 500ms;
 // Between two searches: a path that has become narrower is a hole for this long.
 constexpr auto kSearchAgain = 10s;
-// After searches without an answer: twice as long each time, up to this many doublings (5 min).
-constexpr unsigned kMaxDoublings = 5;
+// After a search without an answer; twice as long each time.
+constexpr auto kSilentAgain = 1s;
+// Of that wait: it ends up at 4 min.
+constexpr unsigned kMaxDoublings = 8;
 
 }  // namespace
 
@@ -30,8 +32,8 @@ PathMtuSearch::Step PathMtuSearch::poll(uint16_t link_mtu_bytes, uint16_t ceilin
         return step;
     const uint16_t most = std::min(ceiling, link_mtu_bytes);
     const uint16_t present = std::min(most, mtu_bytes_);
-    if (nb_rounds_ == kRounds && best_ == 0) {
-        begin_again(now + kSearchAgain * (1U << nb_silent_));
+    if (nb_rounds_ > 0 && best_ == 0) {
+        begin_again(now + kSilentAgain * (1U << nb_silent_));
         nb_silent_ = std::min(nb_silent_ + 1, kMaxDoublings);
         return step;
     }
@@ -44,7 +46,8 @@ PathMtuSearch::Step PathMtuSearch::poll(uint16_t link_mtu_bytes, uint16_t ceilin
     next_ = now + kRoundInterval;
     try_size(most, last_id, step);
     for (const uint16_t size : kSizes) {
-        if (!only_most && size < most)
+        const bool least = size == kSizes.back();  // shows that the path answers at all
+        if ((!only_most || least) && size < most)
             try_size(size, last_id, step);
     }
     return step;

@@ -16,9 +16,10 @@ namespace meshgate::control {
 // of inner packets.
 //
 //   a search: up to three rounds; it ends with the first in which the size in force is answered
-//   a round: the largest size alone while nothing speaks against it, else all sizes at once
+//   a round: the largest and the least size while nothing speaks against it, else all at once
 //
-// A search without any answer says nothing of sizes: the path is down, or does not answer probes.
+// A round without any answer ends the search, and says nothing of sizes: the path is down, or does
+// not answer probes.
 class PathMtuSearch {
 public:
     static constexpr uint16_t kNoCeiling = UINT16_MAX;  // our link's own MTU

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Datagrams that are cut on their way between client and box.
+"""Datagrams that are cut on their way between client and box.
 
-    host ---- lan0 [box] wan0 ---- w0 [r2] m0 === m0 [r1] c0 ---- eth0 client (wireguard-go)
-              192.0.2.1    192.0.2.254   narrow    198.51.100.254   198.51.100.2
-              2001:db8::1  2001:db8::ff            2001:db8:5::ff   2001:db8:5::2
+NarrowRoad of topology.py has the drawing.
 """
 
 import random
@@ -12,40 +10,9 @@ import struct
 import packets
 import traffic
 from lab import alone, wait_for
-from topology import BOX_LAN, BOX_WAN, CLIENT, HOST, Road, endpoint
+from topology import BOX_LAN, BOX_WAN, CLIENT, HOST, NarrowRoad, Road
 
-FAR = ("198.51.100.2", "2001:db8:5::2")
 ICMP6_TOO_BIG = 2
-
-
-class NarrowRoad(Road):
-    """The cable is two routers with a narrow one between them."""
-
-    def __init__(self, lab, outer, mtu, client_mtu=1420):
-        super().__init__(lab, start=False, client_knows=False, client_mtu=client_mtu)
-        self.client.run("ip", "link", "delete", "dev", "eth0")
-        self.r1, self.r2 = lab.host("r1"), lab.host("r2")
-        lab.cable(self.r2, "w0", self.box, "wan0")
-        lab.cable(self.r1, "m0", self.r2, "m0", mtu=mtu)
-        lab.cable(self.client, "eth0", self.r1, "c0")
-        self.r2.address("w0", "192.0.2.254/24", "2001:db8::ff/64")
-        self.r2.address("m0", "203.0.113.2/24", "2001:db8:4::2/64")
-        self.r1.address("m0", "203.0.113.1/24", "2001:db8:4::1/64")
-        self.r1.address("c0", "198.51.100.254/24", "2001:db8:5::ff/64")
-        self.client.address("eth0", f"{FAR[0]}/24", f"{FAR[1]}/64")
-        for router in (self.r1, self.r2):
-            router.forward()
-        for host, gateways in ((self.r1, ("203.0.113.2", "2001:db8:4::2")),
-                               (self.r2, ("203.0.113.1", "2001:db8:4::1")),
-                               (self.client, ("198.51.100.254", "2001:db8:5::ff"))):
-            for gateway in gateways:
-                host.route("default", "via", gateway)
-        self.box.config["ports"][0]["gateway"] = ["192.0.2.254", "2001:db8::ff"]
-        address = BOX_WAN[0] if outer == 4 else BOX_WAN[1]
-        self.tunnel.set("peer", self.box.public_key, "endpoint", endpoint(address))
-        self.start()
-        self.client.wait_ping(HOST[0])
-        self.client.wait_ping(HOST[1])
 
 
 def check_uploads(lab, outer, mtu, client_mtu):

@@ -83,6 +83,56 @@ class Road:
         return self
 
 
+class NarrowRoad(Road):
+    r"""The cable is two routers with a narrow one between them.
+
+        host ---- lan0 [box] wan0 ---- w0 [r2] m0 === m0 [r1] c0 ---- eth0 client (wireguard-go)
+                  192.0.2.1    192.0.2.254   narrow    198.51.100.254   198.51.100.2
+                  2001:db8::1  2001:db8::ff            2001:db8:5::ff   2001:db8:5::2
+
+    `silent`: names of routers that do not say what did not fit.
+    """
+
+    SILENCE = """
+        table inet silent {
+            chain output {
+                type filter hook output priority filter;
+                icmp type destination-unreachable icmp code frag-needed drop
+                icmpv6 type packet-too-big drop
+            }
+        }
+    """
+    FAR = ("198.51.100.2", "2001:db8:5::2")
+
+    def __init__(self, lab, outer, mtu, client_mtu=1420, silent=()):
+        super().__init__(lab, start=False, client_knows=False, client_mtu=client_mtu)
+        self.client.run("ip", "link", "delete", "dev", "eth0")
+        self.r1, self.r2 = lab.host("r1"), lab.host("r2")
+        lab.cable(self.r2, "w0", self.box, "wan0")
+        lab.cable(self.r1, "m0", self.r2, "m0", mtu=mtu)
+        lab.cable(self.client, "eth0", self.r1, "c0")
+        self.r2.address("w0", "192.0.2.254/24", "2001:db8::ff/64")
+        self.r2.address("m0", "203.0.113.2/24", "2001:db8:4::2/64")
+        self.r1.address("m0", "203.0.113.1/24", "2001:db8:4::1/64")
+        self.r1.address("c0", "198.51.100.254/24", "2001:db8:5::ff/64")
+        self.client.address("eth0", f"{self.FAR[0]}/24", f"{self.FAR[1]}/64")
+        for router in (self.r1, self.r2):
+            router.forward()
+            if router.name in silent:
+                router.run("nft", "-f", "-", input=self.SILENCE)
+        for host, gateways in ((self.r1, ("203.0.113.2", "2001:db8:4::2")),
+                               (self.r2, ("203.0.113.1", "2001:db8:4::1")),
+                               (self.client, ("198.51.100.254", "2001:db8:5::ff"))):
+            for gateway in gateways:
+                host.route("default", "via", gateway)
+        self.box.config["ports"][0]["gateway"] = ["192.0.2.254", "2001:db8::ff"]
+        address = BOX_WAN[0] if outer == 4 else BOX_WAN[1]
+        self.tunnel.set("peer", self.box.public_key, "endpoint", endpoint(address))
+        self.start()
+        self.client.wait_ping(HOST[0])
+        self.client.wait_ping(HOST[1])
+
+
 class Pair:
     r"""Two offices.
 
