@@ -147,7 +147,7 @@ private:
     std::shared_ptr<Listener> listener_;
     std::optional<Listener::Place> place_;
     beast::tcp_stream stream_;
-    beast::flat_buffer buffer_{2 * kMaxHeaderBytes};
+    beast::flat_buffer buffer_{size_t{2} * kMaxHeaderBytes};
     std::optional<Parser> parser_;
     Content content_;
     std::optional<Response> response_;
@@ -187,9 +187,11 @@ void HttpServer::Session::serve(const Decision& decision) {
     if (decision.resource == Resource::page)
         return send(page_content());
     stream_.expires_never();  // the API client answers in bounded time
-    listener_->api().ask({.verb = decision.verb, .name = decision.name},
-                         [self = shared_from_this(), resource = decision.resource](
-                             ApiClient::Answer answer) { self->serve_answer(resource, answer); });
+    listener_->api().ask(
+        {.verb = decision.verb, .name = decision.name},
+        [self = shared_from_this(), resource = decision.resource](const ApiClient::Answer& answer) {
+            self->serve_answer(resource, answer);
+        });
 }
 
 void HttpServer::Session::serve_answer(Resource resource, const ApiClient::Answer& answer) {

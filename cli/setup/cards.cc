@@ -131,7 +131,7 @@ std::string ssh_address() {
     constexpr int kMaxAncestors = 32;  // processes between a shell and its sshd
     std::string process = std::to_string(getpid());
     for (int i = 0; i < kMaxAncestors && process != "0" && process != "1"; ++i) {
-        const std::string server = ssh_server("/proc/" + process + "/environ");
+        std::string server = ssh_server("/proc/" + process + "/environ");
         if (!server.empty())
             return server;
         process = parent_of(process);

@@ -65,7 +65,7 @@ Routers::Routers(Parts parts)
 
 // ---- configuration ----
 
-void Routers::set_places(std::vector<Place> places, MacSecrets secrets, Time now) {
+void Routers::set_places(std::vector<Place> places, MacSecrets&& secrets, Time now) {
     for (auto& [file, secret] : secrets)
         secrets_[file] = std::move(secret);
     std::set<babel::InterfaceId> wanted;

@@ -65,7 +65,7 @@ public:
     // ---- configuration ----
     // Entries that did not change keep their neighbours and routes. `secrets`: new ones; those
     // known by name stay.
-    void set_places(std::vector<Place> places, MacSecrets secrets, Time now);
+    void set_places(std::vector<Place> places, MacSecrets&& secrets, Time now);
     void set_ownership(Policy::Ownership ownership, Time now);
     // What the box reaches without Babel: what others are told.
     void set_own_routes(std::span<const RibRoute> rib, Time now);
