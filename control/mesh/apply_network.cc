@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the network file and the box file say, for the parts.
-#include <algorithm>
 #include <utility>
 
 #include "control/mesh/mesh.h"
+#include "control/mesh/network_rules.h"
 
 namespace meshgate::mesh {
 
@@ -25,37 +25,14 @@ void Mesh::apply(config::Network network, const config::SignedNetwork& file, con
         peers_.rename(member->peer, member->info.name);
     for (const config::Member& info : changes.fresh)
         add_member(info, now);
-    apply_to_parts(now);
-    next_review_ = now.mono;
-    settle(now);
-}
-
-void Mesh::apply_to_parts(const Now& now) {
-    std::vector<RelayMember> everybody;
-    std::vector<IpAddress> nodes;
-    std::map<std::string, IpAddress> node_by_name;
-    std::vector<PublishedMember> published;
-    for (const config::Member& info : members_.network().members) {
-        const IpAddress node = nodes.emplace_back(members_.node_of(info));
-        node_by_name[info.name] = node;
-        if (members_.self())
-            everybody.push_back({node, info.relay});
-        if (members_.is_relay() && std::ranges::count(info.published, members_.self()->name) != 0)
-            published.push_back({node, info.public_key});
-    }
-    std::vector<ClientRule> rules;
-    for (const config::Client& client : members_.network().clients) {
-        ClientRule& rule = rules.emplace_back();
-        rule.key = client.public_key;
-        for (const std::string& box : client.boxes)
-            rule.boxes.push_back(node_by_name.at(box));
-    }
-    exchange_.roaming().set_network(rules, nodes, now.mono);
-    relayed_clients_.set_published(published);
-    relays_.set_members(everybody, now.mono);
+    exchange_.roaming().set_network(client_rules(members_), nodes_of(members_), now.mono);
+    relayed_clients_.set_published(published_here(members_));
+    relays_.set_members(relay_members(members_), now.mono);
     relays_.set_serving(members_.is_relay());
     links_.make_all(now.mono);
     prober_.on_network_changed(now.mono);
+    next_review_ = now.mono;
+    settle(now);
 }
 
 void Mesh::add_member(const config::Member& info, const Now& now) {

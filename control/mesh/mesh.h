@@ -114,7 +114,6 @@ public:
 private:
     void add_member(const config::Member& info, const Now& now);
     void remove_member(const Member& member, const Now& now);
-    void apply_to_parts(const Now& now);
     void review_member(Member& member, const Now& now);
     void receive_message(const Packet& packet, Member& member, const Now& now);
     void on_babel_event(const babel::Event& event, const Now& now);

@@ -202,4 +202,8 @@ ROWS = [
      "return Cause::box_silent;", "unit_control:MeshDiagnosis*"),
     ("mesh", MESH + "diagnosis.cc", "link.age_s >= 0",
      "link.age_s > 1e9", "unit_control:MeshDiagnosis*"),
+    ("mesh", MESH + "network_rules.cc", "    if (!members.is_relay())\n        return result;\n", "",
+     "unit_control:NetworkRules*"),
+    ("mesh", MESH + "network_rules.cc", "    if (!members.self())\n        return result;\n", "",
+     "unit_control:NetworkRules*"),
 ]
