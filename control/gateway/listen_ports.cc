@@ -15,7 +15,7 @@ constexpr auto kOldListenPortLifetime = std::chrono::seconds{180};
 
 void ListenPorts::set(uint16_t port, Time now) {
     const uint16_t before = std::exchange(port_, port);
-    std::erase_if(old_, [&](const Old& old) { return old.port == port || old.port == before; });
+    std::erase_if(old_, [&](const Old& old) { return old.port == port; });
     if (before != port)
         old_.push_back({before, now + kOldListenPortLifetime});
 }

@@ -99,6 +99,9 @@ TEST_F(PublisherTest, FetchesLearnedRoutesOnlyWhenTheyChanged) {
     now += 20ms;
     settle();
     EXPECT_EQ(nb_asked, 2);
+    now += 1h;
+    settle();
+    EXPECT_EQ(nb_asked, 2) << "nothing is new";
 }
 
 // Neighbours that flap cost a tenth of control's time.

@@ -237,6 +237,18 @@ TEST_F(MemberPathsTest, LimitWhatGoesOverRelaysToWhatAnyLinkTakes) {
     EXPECT_EQ(fake.path_mtu(munich->peer), PathMtuProbe::kRelayedCeiling);
 }
 
+TEST_F(MemberPathsTest, KeepTheOldSessionUntilTheRelayHasTheNewOne) {
+    be_relayed();
+    install(*munich, kLocal + 1, kRemote + 1);
+    relays.open(kRemote + 1, munich->node, now);
+    EXPECT_FALSE(paths.may_send(*munich, kLocal + 1, at()));
+    update();
+    EXPECT_TRUE(munich->is_relayed());
+    EXPECT_TRUE(paths.take_released().empty()) << "london would not forward it yet";
+    london_says(RelayAnswer::accepted);
+    EXPECT_EQ(paths.take_released(), std::vector{munich->peer});
+}
+
 // The old session may be gone at the other end.
 TEST_F(MemberPathsTest, UseASessionAnywayAfterASecond) {
     reach_over_london();

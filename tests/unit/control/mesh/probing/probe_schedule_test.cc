@@ -47,7 +47,7 @@ TEST_F(ProbeScheduleTest, IsFastForTenSecondsAfterSomethingWasRelayed) {
 }
 
 // A different interval, or two ends would keep each other awake.
-TEST_F(ProbeScheduleTest, FollowsTheOtherEndAndIsTellablySlower) {
+TEST_F(ProbeScheduleTest, FollowsTheOtherEndALittleSlower) {
     schedule.on_their_interval(kLink, kIntervalInUse);
     EXPECT_EQ(interval(), kIntervalForThem);
     schedule.begin_round();
