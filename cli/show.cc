@@ -78,6 +78,23 @@ std::string drop_share(const Json& conservation) {
     return in == 0 ? "0" : decimal(100 * drops / static_cast<double>(in), "%.3f%%");
 }
 
+// Empty: nothing is.
+std::string disabled_line(const Json& disabled) {
+    std::string text;
+    for (const auto& [key, noun] :
+         {std::pair{"ports", "port"}, std::pair{"peers", "peer"}, std::pair{"routes", "route"}}) {
+        if (const uint64_t n = number_of(disabled.at(key)); n > 0)
+            text += (text.empty() ? "" : ", ") + plural(n, noun);
+    }
+    return text.empty() ? "" : "DISABLED " + text + " of the box file\n";
+}
+
+const char* state_of(const Json& port) {
+    if (!port.at("enabled").get<bool>())
+        return "disabled";
+    return port.at("up").get<bool>() ? "up" : "down";
+}
+
 }  // namespace
 
 std::string status_text(const StatusAnswers& answers, int64_t now_unix_s, Colour colour) {
@@ -86,9 +103,8 @@ std::string status_text(const StatusAnswers& answers, int64_t now_unix_s, Colour
     std::string out = heading(answers.status, now_unix_s) + health_line(answers.status, colour);
     Table ports{{"PORT", "ROLE", "STATE", "ADDRESSES", "RX", "TX"}};
     for (const Json& port : answers.ports.at("ports"))
-        ports.add({text_of(port.at("name")), text_of(port.at("role")),
-                   port.at("up").get<bool>() ? "up" : "down", joined(port.at("addresses")),
-                   human_bytes(number_of(port.at("rx_bytes"))),
+        ports.add({text_of(port.at("name")), text_of(port.at("role")), state_of(port),
+                   joined(port.at("addresses")), human_bytes(number_of(port.at("rx_bytes"))),
                    human_bytes(number_of(port.at("tx_bytes")))});
     out += "\n" + ports.text() + "\n";
     const uint64_t nb_clients = number_of(wireguard.at("clients_up"));
@@ -97,6 +113,7 @@ std::string status_text(const StatusAnswers& answers, int64_t now_unix_s, Colour
            human_count(number_of(wireguard.at("peers_total"))) + " up, " + clients +
            plural(number_of(wireguard.at("sessions")), "session") + ", " +
            plural(number_of(answers.status.at("routes")), "route") + "\n";
+    out += disabled_line(answers.status.at("disabled"));
     out += "KEY      " + text_of(wireguard.at("public_key")) + ", UDP port " +
            std::to_string(number_of(wireguard.at("listen_port"))) + "\n";
     out += network_line(answers.status);
@@ -114,8 +131,9 @@ std::string peers_text(const Json& result, int64_t now_unix_s) {
         {"NAME", "SESSION", "PATH", "ENDPOINT", "HANDSHAKE", "MTU", "RX", "TX", "ALLOWED IPS"}};
     for (const Json& peer : result.at("peers")) {
         const uint64_t mtu = number_of(peer.at("mtu_bytes"));
-        table.add({text_of(peer.at("name")), text_of(peer.at("session")), text_of(peer.at("path")),
-                   text_of(peer.at("endpoint")),
+        table.add({text_of(peer.at("name")),
+                   peer.at("enabled").get<bool>() ? text_of(peer.at("session")) : "disabled",
+                   text_of(peer.at("path")), text_of(peer.at("endpoint")),
                    human_age(peer.at("latest_handshake_unix_s").get<int64_t>(), now_unix_s),
                    mtu == 0 ? "-" : mtu_text(peer), human_bytes(number_of(peer.at("rx_bytes"))),
                    human_bytes(number_of(peer.at("tx_bytes"))), joined(peer.at("allowed_ips"))});
@@ -137,9 +155,12 @@ std::string peer_details_text(const Json& result, int64_t now_unix_s) {
         out += "  public key     " + text_of(peer.at("public_key")) + "\n";
         out += std::string{"  preshared key  "} +
                (peer.at("has_preshared_key").get<bool>() ? "yes" : "no") + "\n";
-        out += "  session        " + text_of(peer.at("session")) + "\n";
+        out += "  session        " +
+               (peer.at("enabled").get<bool>() ? text_of(peer.at("session")) : "disabled") + "\n";
         out += "  path           " + text_of(peer.at("path")) + "\n";
-        out += "  endpoint       " + text_of(peer.at("endpoint")) + "\n";
+        const Json& name = peer.at("endpoint_name");
+        out += "  endpoint       " + text_of(peer.at("endpoint")) +
+               (name.is_null() ? "" : ", of " + text_of(name)) + "\n";
         out += "  allowed ips    " + joined(peer.at("allowed_ips")) + "\n";
         out += "  handshake      " +
                (handshake == 0 ? "never" : human_age(handshake, now_unix_s) + " ago") + "; " +
@@ -161,7 +182,8 @@ std::string routes_text(const Json& result) {
     Table table{{"PREFIX", "KIND", "VIA", "PORT", "ORIGIN"}};
     for (const Json& route : result.at("routes")) {
         const Json& via = route.at("peer").is_null() ? route.at("next_hop") : route.at("peer");
-        table.add({text_of(route.at("prefix")), text_of(route.at("kind")), text_of(via),
+        const std::string off = route.at("enabled").get<bool>() ? "" : " (disabled)";
+        table.add({text_of(route.at("prefix")), text_of(route.at("kind")) + off, text_of(via),
                    text_of(route.at("port")), text_of(route.at("origin"))});
     }
     return table.empty() ? "no routes\n" : table.text();
@@ -174,8 +196,8 @@ std::string ports_text(const Json& result) {
         const uint64_t errors = number_of(port.at("rx_errors")) + number_of(port.at("tx_errors"));
         const uint64_t missed = number_of(port.at("rx_missed")) + number_of(port.at("rx_nombuf"));
         const Json& vlan = port.at("vlan");
-        table.add({text_of(port.at("name")), text_of(port.at("role")),
-                   port.at("up").get<bool>() ? "up" : "down", text_of(port.at("device")),
+        table.add({text_of(port.at("name")), text_of(port.at("role")), state_of(port),
+                   text_of(port.at("device")),
                    vlan.is_null() ? "-" : std::to_string(number_of(vlan)),
                    std::to_string(number_of(port.at("mtu_bytes"))), text_of(port.at("mac")),
                    joined(port.at("addresses")),

@@ -77,8 +77,14 @@ private:
             // Another file name by itself is nothing; compare_private_key() sees the key.
             const bool key_file = rule.name == "private_key_file";
             add(kind, label + "." + std::string{rule.name}, std::move(old_text),
-                std::move(new_text), key_file ? Reload::live : rule.reload);
+                std::move(new_text), key_file ? Reload::live : reload_of(rule, new_index));
         }
+    }
+
+    Reload reload_of(const KeyRule& rule, size_t new_index) const {
+        const bool opens = rule.group == "ports" && rule.name == "enabled" &&
+                           !opens_live(after_.ports[new_index].device.kind);
+        return opens ? Reload::restart : rule.reload;
     }
 
     // Allowed IPs are a set; the order of a port's addresses matters, since the first is preferred.
@@ -129,17 +135,21 @@ private:
         return std::string{group} + "[" + identity.label + "]";
     }
 
+    // One that comes or goes by `enabled` is added or removed.
     void compare_peer(const std::string& label, const Peer& old_peer, const Peer& new_peer) {
         PeerChange change{.before = old_peer, .after = new_peer};
         change.name = old_peer.name != new_peer.name;
         change.preshared_key = old_peer.preshared_key_tag != new_peer.preshared_key_tag;
         change.allowed_ips = sorted(old_peer.allowed_ips) != sorted(new_peer.allowed_ips);
-        change.endpoint = old_peer.endpoint != new_peer.endpoint;
+        change.endpoint = old_peer.endpoint != new_peer.endpoint ||
+                          old_peer.endpoint_name != new_peer.endpoint_name;
         change.persistent_keepalive =
             old_peer.persistent_keepalive_s != new_peer.persistent_keepalive_s;
         if (change.preshared_key && old_peer.preshared_key_file == new_peer.preshared_key_file)
             add(ChangeKind::changed, label + ".preshared_key_file", "", "other contents",
                 Reload::live);
+        if (!old_peer.enabled || !new_peer.enabled)
+            return;
         if (change.name || change.preshared_key || change.allowed_ips || change.endpoint ||
             change.persistent_keepalive)
             diff_.changed_peers.push_back(std::move(change));
@@ -159,9 +169,10 @@ private:
     void collect_peers() {
         std::map<PublicKey, const Peer*> old_peers;
         for (const Peer& peer : before_.peers)
-            old_peers.emplace(peer.public_key, &peer);
+            if (peer.enabled)
+                old_peers.emplace(peer.public_key, &peer);
         for (const Peer& peer : after_.peers)
-            if (old_peers.erase(peer.public_key) == 0)
+            if (peer.enabled && old_peers.erase(peer.public_key) == 0)
                 diff_.added_peers.push_back(peer);
         for (const auto& [key, peer] : old_peers)
             diff_.removed_peers.push_back(*peer);

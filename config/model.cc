@@ -34,6 +34,10 @@ const char* to_string(LogFormat format) noexcept {
     return kLogFormats.word_of(format).data();
 }
 
+std::string to_string(const EndpointName& name) {
+    return name.host + ":" + std::to_string(name.port);
+}
+
 std::string to_string(const Device& device) {
     return std::string{to_string(device.kind)} + ":" + device.argument;
 }

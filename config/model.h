@@ -31,12 +31,21 @@ struct Device {
     bool operator==(const Device&) const = default;
 };
 
-enum class Role : uint8_t { wan, lan };
+// One arm: both on one network, beside the router that leads to the internet.
+enum class Role : uint8_t { wan, lan, one_arm };
+constexpr bool is_wan(Role role) noexcept {
+    return role != Role::lan;
+}
+constexpr bool is_lan(Role role) noexcept {
+    return role != Role::wan;
+}
+
 // Of the UDP datagrams that carry WireGuard over IPv4; over IPv6 there is no choice.
 enum class UdpChecksum : uint8_t { always, never };
 
 struct Port {
     std::string name;
+    bool enabled = true;
     Device device;
     Role role = Role::lan;
     std::vector<Prefix> addresses;        // with host bits: 10.1.0.1/24
@@ -44,6 +53,7 @@ struct Port {
     std::optional<IpAddress> gateway_v6;  // wan only; may be link-local
     bool on_link = false;                 // wan only: gateways need not be on its networks
     std::optional<uint16_t> vlan;         // 1 .. 4094
+    uint8_t priority = 0;                 // 802.1p, of the tag
     uint16_t mtu_bytes = 1500;
     std::optional<MacAddress> mac;                   // none: the device's own
     bool babel = false;                              // an entry of `babel` names it
@@ -53,9 +63,15 @@ struct Port {
     bool operator==(const Port&) const = default;
 };
 
+// On an interface of the kernel a port can be opened and closed while the box runs.
+constexpr bool opens_live(DeviceKind kind) noexcept {
+    return kind == DeviceKind::af_packet || kind == DeviceKind::af_xdp || kind == DeviceKind::tap;
+}
+
 struct Route {
     Prefix prefix;                 // a network: host bits clear
     std::optional<IpAddress> via;  // a host on a connected LAN network; none: blackhole
+    bool enabled = true;
     bool operator==(const Route&) const = default;
 };
 
@@ -79,8 +95,16 @@ struct Dataplane {
     bool operator==(const Dataplane&) const = default;
 };
 
+// A name that stands for the address of an endpoint, and its UDP port.
+struct EndpointName {
+    std::string host;
+    uint16_t port = 0;
+    bool operator==(const EndpointName&) const = default;
+};
+
 struct Peer {
     std::string name;
+    bool enabled = true;
     PublicKey public_key;
     std::string preshared_key_file;  // resolved; empty: none
     // Keyed hash of the preshared key, all zero without one. Tells two loads by one process whether
@@ -88,7 +112,8 @@ struct Peer {
     std::array<uint8_t, 16> preshared_key_tag{};
     std::vector<Prefix> allowed_ips;  // networks, host bits clear
     std::optional<Endpoint> endpoint;
-    uint16_t persistent_keepalive_s = 0;  // 0: off
+    std::optional<EndpointName> endpoint_name;  // in place of `endpoint`
+    uint16_t persistent_keepalive_s = 0;        // 0: off
     bool operator==(const Peer&) const = default;
 };
 
@@ -157,6 +182,7 @@ const char* to_string(Medium medium) noexcept;
 const char* to_string(MacAlgorithm algorithm) noexcept;
 const char* to_string(LogLevel level) noexcept;
 const char* to_string(LogFormat format) noexcept;
-std::string to_string(const Device& device);  // "af_packet:eth0"
+std::string to_string(const EndpointName& name);  // "gw.example.net:51820"
+std::string to_string(const Device& device);      // "af_packet:eth0"
 
 }  // namespace meshgate::config

@@ -86,6 +86,9 @@ public:
 
     const DataplaneOptions& options() const override { return options_; }
     PortStatus port_status(PortId port) const override;
+    void set_port_enabled(PortId port, bool enabled) override {
+        ports_[port]->set_enabled(enabled);
+    }
     void tick_ports(Time now) override;
     WorkerStatus worker_status(unsigned worker) const override;
     const WorkerCounters& counters(unsigned worker) const override;

@@ -81,6 +81,14 @@ std::string show_port_gateways(const Model& model, size_t index) {
     return show_gateways(model.ports[index]);
 }
 
+void read_endpoint_of_peer(const Input& in, Model& model) {
+    read_peer_endpoint(in, model.peers.back());
+}
+
+std::string show_endpoint_of_peer(const Model& model, size_t index) {
+    return show_peer_endpoint(model.peers[index]);
+}
+
 // A route without `via` is a blackhole: nothing to store.
 void read_route_blackhole(const Input& in, Model&) {
     read_true(in);
@@ -133,13 +141,23 @@ constexpr KeyRule kKeyRules[] = {
     key<&Model::ports, &Port::name, kNameType>(
         "name", kRequired, "", kRestart,
         "Unique among the ports; the label in metrics and `show`."),
+    key<&Model::ports, &Port::enabled, kBooleanType>(
+        "enabled", kOptional, "true", kLive,
+        "`false`: the port stays written and checked, and is not opened: its addresses and "
+        "networks "
+        "are not the box's, and routes by way of it refuse packets. Changes live where the device "
+        "is "
+        "`af_packet`, `af_xdp` or `tap`, else at the next start."),
     key<&Model::ports, &Port::device, kDeviceType>(
         "device", kRequired, "", kRestart,
         "What carries the packets: a network card taken from the kernel (`pci`), a kernel "
         "interface (`af_xdp`, `af_packet`), one that is made (`tap`), shared memory with another "
         "process (`memif`), or any virtual device of DPDK (`vdev`). Each device serves one port."),
-    key<&Model::ports, &Port::role, kRoleType>("role", kRequired, "", kRestart,
-                                               "`wan`: the internet side. `lan`: the site's side."),
+    key<&Model::ports, &Port::role, kRoleType>(
+        "role", kRequired, "", kRestart,
+        "`wan`: the internet side. `lan`: the site's side. `[wan, lan]`, one arm: the box stands "
+        "with the site's hosts on the network of the router that leads to the internet. "
+        "docs/one-arm.md."),
     key<&Model::ports, &Port::addresses, kInterfaceAddressesType>(
         "addresses", kRequired, "", kLive,
         "The box's own addresses on this port. Networks of different ports must not overlap. IPv6 "
@@ -154,6 +172,10 @@ constexpr KeyRule kKeyRules[] = {
     key<&Model::ports, &Port::vlan, kVlanType>(
         "vlan", kOptional, "", kRestart,
         "Send and accept frames with this 802.1Q tag only. Without it: untagged frames only."),
+    key<&Model::ports, &Port::priority, kPriorityType>(
+        "priority", kOptional, "0", kLive,
+        "With `vlan`: the 802.1p priority of frames that are sent. Frames of any priority are "
+        "accepted. Some providers want one."),
     key<&Model::ports, &Port::mtu_bytes, kMtuType>("mtu", kOptional, "1500", kRestart,
                                                    "The largest IP packet in bytes."),
     key<&Model::ports, &Port::mac, kMacType>("mac", kOptional, "", kRestart,
@@ -175,6 +197,9 @@ constexpr KeyRule kKeyRules[] = {
 
     key<&Model::routes, &Route::prefix, kNetworkType>(
         "prefix", kRequired, "", kLive, "The destinations. Each prefix stands in one route."),
+    key<&Model::routes, &Route::enabled, kBooleanType>(
+        "enabled", kOptional, "true", kLive,
+        "`false`: the route stays written and checked, and leads nowhere."),
     key<&Model::routes, &Route::via, kViaType>("via", kOptional, "", kLive,
                                                "The router on a `lan` network that leads there."),
     KeyRule{"routes", "blackhole", kOptional, "", kLive, "true", read_route_blackhole,
@@ -212,6 +237,9 @@ constexpr KeyRule kKeyRules[] = {
 
     key<&Model::peers, &Peer::name, kNameType>(
         "name", kRequired, "", kLive, "Unique among the peers; the label in metrics and `show`."),
+    key<&Model::peers, &Peer::enabled, kBooleanType>(
+        "enabled", kOptional, "true", kLive,
+        "`false`: the peer stays written and checked, and has no session and no routes."),
     key<&Model::peers, &Peer::public_key, kPublicKeyType>(
         "public_key", kRequired, "", kLive, "The peer's public key. Each peer has its own."),
     key<&Model::peers, &Peer::preshared_key_file, kKeyFileType>(
@@ -223,10 +251,12 @@ constexpr KeyRule kKeyRules[] = {
         "What this peer may send from, and what is sent to it. Must not overlap with another "
         "peer's, with the networks of `lan` ports, or with a route `via` a router. `0.0.0.0/0` and "
         "`::/0` mean everything that nothing else holds, and count as no overlap."),
-    key<&Model::peers, &Peer::endpoint, kEndpointType>(
-        "endpoint", kOptional, "", kLive,
+    KeyRule{
+        "peers", "endpoint", kOptional, "", kLive, kPeerEndpointType.words, read_endpoint_of_peer,
+        show_endpoint_of_peer,
         "Where the peer can be reached first. Without it the box waits for the peer. IPv6 needs "
-        "quotes."),
+        "quotes. A name is looked up at the start and again each minute; its addresses are tried "
+        "in turn, and a new one is taken once the peer does not answer at the old one."},
     key<&Model::peers, &Peer::persistent_keepalive_s, kKeepaliveType>(
         "persistent_keepalive", kOptional, "off", kLive,
         "Send something at least this often, so that a NAT in between stays open."),

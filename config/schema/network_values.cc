@@ -41,6 +41,8 @@ bool read_named_endpoint(std::string_view text, MemberEndpoint& out) {
     return true;
 }
 
+}  // namespace
+
 void read_member_endpoint(const Input& in, MemberEndpoint& out) {
     const auto text = in.scalar();
     if (!text)
@@ -64,6 +66,21 @@ void read_member_endpoint(const Input& in, MemberEndpoint& out) {
     }
     out.text = *text;
 }
+
+void read_peer_endpoint(const Input& in, Peer& out) {
+    MemberEndpoint endpoint;
+    read_member_endpoint(in, endpoint);
+    out.endpoint = endpoint.literal;
+    out.endpoint_name.reset();
+    if (!endpoint.host.empty())
+        out.endpoint_name = {endpoint.host, endpoint.port};
+}
+
+std::string show_peer_endpoint(const Peer& value) {
+    return value.endpoint_name ? to_string(*value.endpoint_name) : show_endpoint(value.endpoint);
+}
+
+namespace {
 
 // Each once; reads with `read`, which leaves empty what it refuses.
 template <typename T, typename Read>

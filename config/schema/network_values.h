@@ -11,6 +11,7 @@ namespace meshgate::config {
 void read_version(const Input& in, uint64_t& out);
 // As read_networks(), and refuses link-local prefixes, which belong to no box.
 void read_owned_networks(const Input& in, std::vector<Prefix>& out);
+void read_member_endpoint(const Input& in, MemberEndpoint& out);
 void read_member_endpoints(const Input& in, std::vector<MemberEndpoint>& out);
 void read_names(const Input& in, std::vector<std::string>& out);
 void read_tags(const Input& in, std::vector<std::string>& out);

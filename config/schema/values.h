@@ -28,6 +28,7 @@ bool is_name_char(char c) noexcept;
 void read_name(const Input& in, std::string& out);
 void read_key_file(const Input& in, std::string& out);
 void read_socket(const Input& in, std::string& out);
+void read_role(const Input& in, Role& out);
 void read_wg_socket(const Input& in, std::string& out);
 void read_device(const Input& in, Device& out);
 void read_public_key(const Input& in, PublicKey& out);
@@ -42,6 +43,7 @@ void read_network_file(const Input& in, std::string& out);
 void read_authority(const Input& in, AuthorityKey& out);
 void read_mac(const Input& in, std::optional<MacAddress>& out);
 void read_endpoint(const Input& in, std::optional<Endpoint>& out);
+void read_peer_endpoint(const Input& in, Peer& out);
 void read_http(const Input& in, std::optional<Endpoint>& out);
 void read_cores(const Input& in, std::vector<unsigned>& out);
 void read_keepalive(const Input& in, uint16_t& out);
@@ -75,6 +77,7 @@ std::string show_optional_networks(const std::optional<std::vector<Prefix>>& val
 std::string show_memory(const uint64_t& value);
 std::string show_cores(const std::vector<unsigned>& value);
 std::string show_endpoint(const std::optional<Endpoint>& value);
+std::string show_peer_endpoint(const Peer& value);
 std::string show_http(const std::optional<Endpoint>& value);
 
 template <typename T>
@@ -98,6 +101,7 @@ struct NumberRule {
 
 inline constexpr NumberRule kPortNumbers{"bad-port", 1, 65535};
 inline constexpr NumberRule kVlans{"bad-vlan", 1, 4094};
+inline constexpr NumberRule kPriorities{"bad-number", 0, 7};
 inline constexpr NumberRule kMtus{"bad-mtu", 576, 9000};
 inline constexpr NumberRule kWorkerCounts{"bad-number", 1, 32};
 inline constexpr NumberRule kCoreIds{"bad-number", 0, 1023};
@@ -141,7 +145,7 @@ inline constexpr ValueType<std::string> kWgSocketType{
 inline constexpr ValueType<Device> kDeviceType{
     "pci:ADDRESS, af_xdp:INTERFACE, af_packet:INTERFACE, tap:INTERFACE, memif:SOCKET, vdev:TEXT",
     read_device, show_device};
-inline constexpr ValueType<Role> kRoleType{"wan or lan", read_choice<Role, kRoles>,
+inline constexpr ValueType<Role> kRoleType{"wan, lan or [wan, lan]", read_role,
                                            show_choice<kRoles, Role>};
 inline constexpr ValueType<PublicKey> kPublicKeyType{
     "a public key: 44 characters of base64, as wg pubkey writes it", read_public_key,
@@ -162,6 +166,8 @@ inline constexpr ValueType<Port> kGatewaysType{
     show_gateways};
 inline constexpr ValueType<std::optional<uint16_t>> kVlanType{
     "a whole number from 1 to 4094", read_number_as<kVlans, std::optional<uint16_t>>, show_vlan};
+inline constexpr ValueType<uint8_t> kPriorityType{
+    "a whole number from 0 to 7", read_number_as<kPriorities, uint8_t>, show_number<uint8_t>};
 inline constexpr ValueType<uint16_t> kMtuType{
     "a whole number from 576 to 9000, with IPv6 from 1280", read_number_as<kMtus, uint16_t>,
     show_number<uint16_t>};
@@ -190,9 +196,10 @@ inline constexpr ValueType<uint64_t> kMemoryType{
 inline constexpr ValueType<uint32_t> kMaxPeersType{"a whole number from 1 to 1048576",
                                                    read_number_as<kPeerCounts, uint32_t>,
                                                    show_number<uint32_t>};
-inline constexpr ValueType<std::optional<Endpoint>> kEndpointType{
-    "an address and a UDP port, such as 192.0.2.7:51820 or \"[2001:db8::7]:51820\"", read_endpoint,
-    show_endpoint};
+inline constexpr ValueType<Peer> kPeerEndpointType{
+    "an address or a name with a UDP port, such as 192.0.2.7:51820, \"[2001:db8::7]:51820\" or "
+    "gw.example.net:51820",
+    read_peer_endpoint, show_peer_endpoint};
 inline constexpr ValueType<uint16_t> kKeepaliveType{
     "off, or a time with its unit (s, min or h) from 1s to 65535s", read_keepalive, show_keepalive};
 inline constexpr ValueType<bool> kBooleanType{"true or false", read_boolean, show_boolean};

@@ -115,7 +115,7 @@ void explain_endpoint(const Input& in, std::string_view text) {
     else if (address)
         diagnostic.suggestion = std::string{text} + ":51820";
     else if (looks_like_host_name(text)) {
-        diagnostic.message = quoted(text) + " is a name, and the box file takes addresses only";
+        diagnostic.message = quoted(text) + " is a name, and this takes addresses only";
         diagnostic.fix = "write the address that the name stands for, with the port";
     }
 }

@@ -100,6 +100,32 @@ std::optional<std::string> read_device_argument(const Input& in, DeviceKind kind
 
 }  // namespace
 
+// `wan` and `lan` together are one arm, in either order.
+void read_role(const Input& in, Role& out) {
+    if (in.node.kind != NodeKind::list) {
+        read_choice<Role, kRoles>(in, out);
+        return;
+    }
+    std::vector<Role> roles;
+    for (const Input& item : in.items()) {
+        const size_t nb_words = kRoles.words.size() - 1;  // the last is the list itself
+        std::vector<std::string_view> words;
+        for (size_t i = 0; i < nb_words; ++i)
+            words.push_back(kRoles.words[i].first);
+        const auto chosen = read_word(item, kRoles.noun, kRoles.code, words);
+        if (!chosen)
+            return;
+        if (std::ranges::count(roles, kRoles.words[*chosen].second) != 0) {
+            item.complain(kRoles.code, quoted(item.node.text) + " stands here twice").fix =
+                "remove one of the two";
+            return;
+        }
+        roles.push_back(kRoles.words[*chosen].second);
+    }
+    if (!roles.empty())
+        out = roles.size() == 1 ? roles.front() : Role::one_arm;
+}
+
 void read_socket(const Input& in, std::string& out) {
     const auto text = in.scalar();
     if (!text)

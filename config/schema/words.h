@@ -33,8 +33,10 @@ inline constexpr Choices<DeviceKind, 6> kDeviceKinds{"a kind of device",
                                                        {"memif", DeviceKind::memif},
                                                        {"vdev", DeviceKind::vdev}}}};
 
-inline constexpr Choices<Role, 2> kRoles{
-    "a role", "bad-role", {{{"wan", Role::wan}, {"lan", Role::lan}}}};
+inline constexpr Choices<Role, 3> kRoles{
+    "a role",
+    "bad-role",
+    {{{"wan", Role::wan}, {"lan", Role::lan}, {"[wan, lan]", Role::one_arm}}}};
 
 inline constexpr Choices<UdpChecksum, 2> kUdpChecksums{
     "a choice",

@@ -63,11 +63,11 @@ private:
             return;
         std::string lan_ports;
         for (Port& port : model_.ports) {
-            if (port.role == Role::lan)
+            if (is_lan(port.role))
                 lan_ports += (lan_ports.empty() ? "" : ", ") + port.name;
             if (port.name != name)
                 continue;
-            if (port.role != Role::lan)
+            if (!is_lan(port.role))
                 complain_.error("bad-babel", path(i, "port"), "port " + name + " is no lan port")
                     .fix = "on the wan side Babel runs inside tunnels only: write peer: NAME";
             else if (port.mtu_bytes < kMinIpv6Mtu)

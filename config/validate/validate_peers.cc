@@ -87,9 +87,9 @@ private:
         bool reachable = false;
         for (const Port& port : model_.ports) {
             const auto& gateway = remote.is_v4() ? port.gateway_v4 : port.gateway_v6;
-            reachable = reachable || (port.role == Role::wan && gateway.has_value());
+            reachable = reachable || (is_wan(port.role) && gateway.has_value());
             for (const Prefix& address : port.addresses) {
-                reachable = reachable || (port.role == Role::wan && address.contains(remote));
+                reachable = reachable || (is_wan(port.role) && address.contains(remote));
                 if (address.address == remote) {
                     complain_
                         .error("bad-endpoint", peer_path(i, "endpoint"),
@@ -142,7 +142,7 @@ private:
         };
         for (size_t i = 0; i < model_.ports.size(); ++i)
             for (size_t a = 0; a < model_.ports[i].addresses.size(); ++a)
-                if (model_.ports[i].role == Role::lan)
+                if (is_lan(model_.ports[i].role))
                     add(model_.ports[i].addresses[a], Claim::Kind::lan, i, static_cast<int>(a));
         for (size_t i = 0; i < model_.routes.size(); ++i)
             if (model_.routes[i].via)

@@ -42,13 +42,14 @@ public:
         }
         bool any_wan = false;
         for (size_t i = 0; i < ports_.size(); ++i) {
-            any_wan =
-                any_wan || ports_[i].role == Role::wan || !complain_.sound(port_path(i, "role"));
+            any_wan = any_wan || (ports_[i].enabled && is_wan(ports_[i].role)) ||
+                      !complain_.sound(port_path(i, "role"));
             check_unique(i);
             check_addresses(i);
             check_mtu(i);
             check_gateway(i, ports_[i].gateway_v4);
             check_gateway(i, ports_[i].gateway_v6);
+            check_priority(i);
             check_wan_only(i, "on_link", ports_[i].on_link);
             check_wan_only(i, "metered", ports_[i].metered);
             check_wan_only(i, "cost_bias", ports_[i].cost_bias > 0);
@@ -56,7 +57,7 @@ public:
         }
         const Path all{.group = "ports"};
         if (!any_wan && complain_.sound(all))
-            complain_.error("no-wan", all, "there is no port with role wan").fix =
+            complain_.error("no-wan", all, "there is no port with role wan that is enabled").fix =
                 "give the port on the internet side role: wan";
     }
 
@@ -116,6 +117,14 @@ private:
             complain_
                 .error("wan-only", port_path(i, key), "this says something about wan ports only")
                 .fix = "remove it, or correct the role of this port";
+    }
+
+    void check_priority(size_t i) const {
+        if (ports_[i].priority > 0 && !ports_[i].vlan && complain_.sound(port_path(i, "vlan")))
+            complain_
+                .error("priority-without-vlan", port_path(i, "priority"),
+                       "the priority stands in the VLAN tag, and this port sends none")
+                .fix = "add vlan: with the number that the provider gave";
     }
 
     void check_mtu(size_t i) const {
@@ -236,9 +245,9 @@ private:
                         "write the address of the router that leads there";
                     return;
                 }
-                if (port.role == Role::lan && address.contains(via))
+                if (is_lan(port.role) && address.contains(via))
                     return;
-                if (port.role == Role::lan && address.address.family == via.family)
+                if (is_lan(port.role) && address.address.family == via.family)
                     networks += (networks.empty() ? "" : ", ") + to_string(address.network());
             }
         }

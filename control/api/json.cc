@@ -74,6 +74,10 @@ Json to_json(const StatusView& status) {
           {"sessions", status.sessions},
           {"handshakes", to_json(status.handshakes)}}},
         {"routes", status.routes},
+        {"disabled",
+         {{"ports", status.ports_disabled},
+          {"peers", status.peers_disabled},
+          {"routes", status.routes_disabled}}},
         {"vm_forks", status.vm_forks},
         {"vm_fork_notice", to_string(status.vm_fork_notice)},
         {"dataplane",
@@ -89,9 +93,11 @@ Json to_json(const StatusView& status) {
 Json to_json(const PeerView& peer) {
     return {
         {"name", peer.name},
+        {"enabled", peer.enabled},
         {"public_key", to_string(peer.public_key)},
         {"has_preshared_key", peer.has_preshared_key},
         {"endpoint", peer.endpoint ? Json(to_string(*peer.endpoint)) : Json(nullptr)},
+        {"endpoint_name", text_or_null(peer.endpoint_name)},
         {"path", path_of(peer)},
         {"session", to_string(peer.session)},
         {"latest_handshake_unix_s", peer.latest_handshake_unix_s},
@@ -112,14 +118,16 @@ Json to_json(const PeerView& peer) {
 }
 
 Json to_json(const RouteView& route) {
-    return {{"prefix", to_string(route.prefix)},        {"kind", to_string(route.kind)},
-            {"peer", text_or_null(route.peer)},         {"port", text_or_null(route.port)},
-            {"next_hop", text_or_null(route.next_hop)}, {"origin", to_string(route.origin)}};
+    return {{"prefix", to_string(route.prefix)}, {"enabled", route.enabled},
+            {"kind", to_string(route.kind)},     {"peer", text_or_null(route.peer)},
+            {"port", text_or_null(route.port)},  {"next_hop", text_or_null(route.next_hop)},
+            {"origin", to_string(route.origin)}};
 }
 
 Json to_json(const PortStatusView& port) {
     return {
         {"name", port.name},
+        {"enabled", port.enabled},
         {"device", port.device},
         {"driver", port.driver},
         {"role", to_string(port.role)},
@@ -127,6 +135,7 @@ Json to_json(const PortStatusView& port) {
         {"link_changes", port.link_changes},
         {"mac", to_string(port.mac)},
         {"vlan", port.vlan == 0 ? Json(nullptr) : Json(port.vlan)},
+        {"priority", port.priority},
         {"mtu_bytes", port.mtu_bytes},
         {"addresses", texts_of(port.addresses)},
         {"gateway", text_or_null(port.gateway)},

@@ -218,7 +218,8 @@ void write_routes(const Writer& writer, const StatusView& status) {
 std::string metrics_text(StateProvider& state) {
     std::ostringstream out;
     const Writer writer{out};
-    const std::vector<PeerView> peers = state.peers();
+    std::vector<PeerView> peers = state.peers();
+    std::erase_if(peers, [](const PeerView& peer) { return !peer.enabled; });
     const StatusView status = state.status();
     write_box(writer, status);
     write_peers(writer, peers);

@@ -37,7 +37,8 @@ constexpr auto kRouteKinds = names_of<index(RouteKind::nb_kinds)>(
 constexpr auto kRouteOrigins = names_of<index(RouteView::Origin::nb_origins)>(
     {"address", "routes", "network file", "allowed_ips", "babel", "built-in"});
 
-constexpr auto kPortRoles = names_of<index(PortStatusView::Role::nb_roles)>({"wan", "lan"});
+constexpr auto kPortRoles =
+    names_of<index(PortStatusView::Role::nb_roles)>({"wan", "lan", "one_arm"});
 
 constexpr auto kBabelPlaceKinds = names_of<index(BabelPlaceView::Kind::nb_kinds)>({"port", "peer"});
 

@@ -74,6 +74,8 @@ struct StatusView {
     // Of the box file and members of the network, this box not among them; with a session.
     size_t peers_up = 0;
     size_t peers_total = 0;
+    // In the box file, with `enabled: false`.
+    size_t ports_disabled = 0, peers_disabled = 0, routes_disabled = 0;
     size_t clients_up = 0;       // clients of the network file that have a session with this box
     size_t keys_used_twice = 0;  // peers whose key two machines use now
     size_t sessions = 0;         // keypairs in the index table
@@ -124,9 +126,11 @@ struct HandshakeCounts {
 
 struct PeerView {
     std::string name;
+    bool enabled = true;
     PublicKey public_key;
     bool has_preshared_key = false;
     std::optional<Endpoint> endpoint;
+    std::string endpoint_name;  // that it comes from: "gw.example.net:51820"; empty: none
     PathKind path = PathKind::none;
     std::string via;  // name of the port (direct) or of the relay
     std::vector<Prefix> allowed_ips;
@@ -153,6 +157,7 @@ struct RouteView {
     };
 
     Prefix prefix;
+    bool enabled = true;
     RouteKind kind = RouteKind::none;
     std::string peer;    // kind peer: its name
     std::string port;    // local, connected, gateway: the port's name
@@ -163,16 +168,18 @@ const char* to_string(RouteView::Origin origin) noexcept;
 
 // One port of the box; not the dataplane's PortView, which is what packets see.
 struct PortStatusView {
-    enum class Role : uint8_t { wan, lan, nb_roles };
+    enum class Role : uint8_t { wan, lan, one_arm, nb_roles };
 
     std::string name;
+    bool enabled = true;
     std::string device;  // "af_packet:eth0"
     std::string driver;  // "net_af_packet"
     Role role = Role::wan;
     bool up = false;
     uint64_t link_changes = 0;
     MacAddress mac;
-    uint16_t vlan = 0;  // 0: untagged
+    uint16_t vlan = 0;     // 0: untagged
+    uint8_t priority = 0;  // 802.1p, of the tag
     uint16_t mtu_bytes = 0;
     std::vector<Prefix> addresses;
     IpAddress gateway;  // Family::none: no gateway

@@ -52,8 +52,10 @@ std::string failure(int errno_value) {
 std::string device(StateProvider& state) {
     std::string out;
     append(out, "listen_port", uint64_t{state.status().listen_port});
-    for (const PeerView& peer : state.peers())
-        append_peer(out, peer);
+    for (const PeerView& peer : state.peers()) {
+        if (peer.enabled)
+            append_peer(out, peer);
+    }
     return out + failure(0);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/dataplane_options.h"
 
+#include "control/routing/snapshot_builder.h"
+
 namespace meshgate::control {
 
 namespace {
@@ -51,9 +53,10 @@ AeadChoice aead_choice(config::Crypto crypto) noexcept {
 
 PortOptions port_options(const config::Port& port) {
     return {.name = port.name,
+            .enabled = port.enabled,
             .device = device_kind(port.device.kind),
             .device_argument = port.device.argument,
-            .role = port.role == config::Role::wan ? PortRole::wan : PortRole::lan,
+            .role = role_of(port),
             .vlan = port.vlan.value_or(kNoVlan),
             .mtu_bytes = port.mtu_bytes,
             .mac = port.mac};

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -179,6 +180,35 @@ Copied look_for_copy(const Gateway& gateway, Log& log) {
     return copied.value_or(Copied::no);
 }
 
+// The names in endpoints of the box file and the network file, looked up; once a second.
+class EndpointLookup {
+public:
+    EndpointLookup(Gateway& gateway, mesh::Resolver& resolver)
+        : gateway_{gateway}, resolver_{resolver} {}
+
+    void run() {
+        gateway_.follow_names();
+        if (const mesh::Mesh* mesh = gateway_.mesh();
+            mesh != nullptr && version_ != mesh->members().network().version) {
+            version_ = mesh->members().network().version;
+            of_members_ = mesh::hosts_of(mesh->members());
+        }
+        std::set<std::string> hosts = gateway_.endpoint_names().hosts();
+        hosts.insert(of_members_.begin(), of_members_.end());
+        if (hosts != hosts_)
+            resolver_.set_hosts(hosts_ = std::move(hosts));
+        for (const std::string& host : gateway_.endpoint_names().wanted())
+            resolver_.hurry(host);
+        gateway_.set_unresolved(resolver_.unresolved());
+    }
+
+private:
+    Gateway& gateway_;
+    mesh::Resolver& resolver_;
+    uint64_t version_ = 0;
+    std::set<std::string> of_members_, hosts_;
+};
+
 Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& mark,
                    const Arguments& arguments) {
     VmGeneration generation{"/sys", kernel_release()};
@@ -197,14 +227,7 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
     mesh::Resolver resolver{io, [&gateway](const std::string& name, const auto& addresses) {
                                 gateway.set_addresses(name, addresses);
                             }};
-    uint64_t resolved_version = 0;
-    const auto look_up_endpoints = [&] {
-        if (gateway.mesh() == nullptr ||
-            std::exchange(resolved_version, gateway.mesh()->members().network().version) ==
-                gateway.mesh()->members().network().version)
-            return;
-        resolver.set_hosts(mesh::hosts_of(gateway.mesh()->members()));
-    };
+    EndpointLookup lookup{gateway, resolver};
     EventLoop loop{io,
                    gateway,
                    host,
@@ -218,7 +241,7 @@ Result<void> serve(Gateway& gateway, HostInterfaces& host, Log& log, ClockMark& 
                     .every_second =
                         [&] {
                             state.sample_workers();
-                            look_up_endpoints();
+                            lookup.run();
                             notify.status(health(state));
                             if (state.workers_alive())
                                 notify.feed_watchdog();

@@ -33,6 +33,11 @@ bool same_devices(const config::Model& before, const config::Model& after) {
                 return false;
         }
     }
+    for (size_t i = 0; i < before.ports.size(); ++i) {
+        if (before.ports[i].enabled != after.ports[i].enabled &&
+            !opens_live(after.ports[i].device.kind))
+            return false;
+    }
     return true;
 }
 

@@ -58,6 +58,11 @@ RouteView::Origin origin_of(RouteOrigin origin) noexcept {
     return RouteView::Origin::built_in;
 }
 
+template <typename T>
+size_t nb_disabled(const std::vector<T>& entries) {
+    return static_cast<size_t>(std::ranges::count(entries, false, &T::enabled));
+}
+
 // A row per stage in which the reason was met; one of zero where it never was.
 void add_drops(DropsView& view, const std::vector<const WorkerCounters*>& all, Drop reason) {
     const size_t nb_before = view.drops.size();
@@ -146,7 +151,11 @@ StatusView StateView::status() {
     view.listen_port = model.wireguard.listen_port;
     view.http = model.control.http ? to_string(*model.control.http) : "";
     const mesh::Mesh* mesh = gateway_.mesh();
-    view.peers_total = model.peers.size() + (mesh == nullptr ? 0 : mesh->members().all().size());
+    view.ports_disabled = nb_disabled(model.ports);
+    view.peers_disabled = nb_disabled(model.peers);
+    view.routes_disabled = nb_disabled(model.routes);
+    view.peers_total = model.peers.size() - view.peers_disabled +
+                       (mesh == nullptr ? 0 : mesh->members().all().size());
     view.peers_up = gateway_.sessions().nb_up().peers;
     view.clients_up = gateway_.sessions().nb_up().clients;
     view.keys_used_twice = gateway_.sessions().endpoint_conflicts(now.mono).size();
@@ -205,6 +214,11 @@ std::vector<std::string> StateView::problems() const {
     add_copy_problems(result);
     if (gateway_.mesh() != nullptr)
         std::ranges::move(gateway_.mesh()->views().problems(now), std::back_inserter(result));
+    for (const std::string& host : gateway_.unresolved())
+        result.push_back("name " + host +
+                         " does not resolve: look at the name, and at this machine's name server "
+                         "(`getent ahosts " +
+                         host + "`)");
     for (const auto& conflict : gateway_.sessions().endpoint_conflicts(now.mono))
         result.push_back("peer " + gateway_.name_of(conflict.peer) +
                          "  two machines use its key, at " + to_string(conflict.one) + " and " +
@@ -221,6 +235,8 @@ std::vector<std::string> StateView::problems() const {
 PeerView StateView::view_of(const config::Peer& peer) const {
     PeerView view;
     view.name = peer.name;
+    view.enabled = peer.enabled;
+    view.endpoint_name = peer.endpoint_name ? to_string(*peer.endpoint_name) : "";
     view.public_key = peer.public_key;
     view.allowed_ips = peer.allowed_ips;
     view.persistent_keepalive_s = peer.persistent_keepalive_s;
@@ -301,6 +317,16 @@ std::vector<RouteView> StateView::routes() {
             view.port = ports[route.entry.port].name;
         view.next_hop = route.entry.next_hop;
         result.push_back(std::move(view));
+    }
+    for (const config::Route& route : gateway_.model().routes) {
+        if (route.enabled)
+            continue;
+        RouteView& view = result.emplace_back();
+        view.prefix = route.prefix;
+        view.enabled = false;
+        view.kind = route.via ? RouteKind::gateway : RouteKind::blackhole;
+        view.next_hop = route.via.value_or(IpAddress{});
+        view.origin = RouteView::Origin::routes;
     }
     std::ranges::stable_sort(result, {}, &RouteView::prefix);
     return result;

@@ -21,6 +21,12 @@ void add_port_counters(PortStatusView& view, const Dataplane& dataplane, PortId 
     }
 }
 
+PortStatusView::Role role_of(config::Role role) noexcept {
+    if (role == config::Role::one_arm)
+        return PortStatusView::Role::one_arm;
+    return is_wan(role) ? PortStatusView::Role::wan : PortStatusView::Role::lan;
+}
+
 std::vector<std::string> offloads_of(const PortStatus& status) {
     std::vector<std::string> result;
     if (status.rss)
@@ -60,6 +66,8 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
         const std::string& name = gateway_.model().ports[i].name;
         const std::string problem =
             gateway_.dataplane().port_status(static_cast<PortId>(i)).problem;
+        if (!gateway_.model().ports[i].enabled)
+            continue;
         if (down_since[i] == 0 && !problem.empty())
             result.push_back(name + "  " + problem);
         if (down_since[i] == 0)
@@ -70,8 +78,8 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
     }
     for (size_t i = 0; i < host_.ports().size(); ++i)
         add_host_problems(result, gateway_.model().ports.at(i).name, host_.ports()[i], now.mono);
-    for (const config::Port& port : gateway_.model().ports) {
-        const auto id = static_cast<PortId>(&port - gateway_.model().ports.data());
+    for (const config::Port& port : gateway_.running_ports()) {
+        const auto id = static_cast<PortId>(&port - gateway_.running_ports().data());
         for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
             if (gateway && gateway_.neighbors().is_silent(id, *gateway))
                 result.push_back(port.name + "  gateway " + to_string(*gateway) +
@@ -96,14 +104,15 @@ std::vector<PortStatusView> StateView::ports() {
         const PortStatus status = gateway_.dataplane().port_status(id);
         PortStatusView view;
         view.name = ports[i].name;
+        view.enabled = ports[i].enabled;
         view.device = status.device;
         view.driver = status.driver;
-        view.role = ports[i].role == config::Role::wan ? PortStatusView::Role::wan
-                                                       : PortStatusView::Role::lan;
+        view.role = role_of(ports[i].role);
         view.up = status.link == LinkState::up;
         view.link_changes = status.link_changes;
         view.mac = status.mac;
         view.vlan = ports[i].vlan.value_or(0);
+        view.priority = ports[i].priority;
         view.mtu_bytes = status.mtu_bytes;
         view.addresses = ports[i].addresses;
         view.gateway = ports[i].gateway_v4.value_or(ports[i].gateway_v6.value_or(IpAddress{}));

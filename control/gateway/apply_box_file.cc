@@ -75,11 +75,11 @@ void Gateway::publish_listen_ports(Time now) {
 }
 
 PortIdentity Gateway::identity_of(PortId port) const {
-    return {ports_.macs()[port], model_.ports[port].vlan.value_or(kNoVlan)};
+    return {ports_.macs()[port], tag_of(model_.ports[port])};
 }
 
 void Gateway::publish_ports(Time now) {
-    std::vector<config::Port> ports = model_.ports;
+    std::vector<config::Port> ports = running_ports_;
     for (size_t i = 0; i < ports.size(); ++i)  // the interface may take less than the file says
         ports[i].mtu_bytes = std::min(ports[i].mtu_bytes, ports_.mtu_bytes(static_cast<PortId>(i)));
     const std::vector<MacAddress>& macs = ports_.macs();
@@ -101,7 +101,7 @@ void Gateway::publish_ports(Time now) {
         const bool babel = std::ranges::count(model_.babel, port.name, &config::Babel::port) != 0;
         if (babel)
             groups.back().groups.push_back(babel::multicast_group());
-        if (port.role == config::Role::wan)
+        if (port.enabled && is_wan(port.role))
             underlay.push_back({.id = id,
                                 .mac = macs[i],
                                 .vlan = identity.vlan,
@@ -124,7 +124,8 @@ void Gateway::publish_ports(Time now) {
 void Gateway::publish_routes() {
     std::vector<PeerPrefixes> prefixes;
     for (const config::Peer& peer : model_.peers) {
-        if (const auto id = device_.find_peer(peer.public_key))
+        const auto id = device_.find_peer(peer.public_key);
+        if (id && peer.enabled)  // one that was just disabled goes after its routes
             prefixes.push_back({*id, peer.allowed_ips});
     }
     std::vector<IpAddress> addresses;
@@ -133,7 +134,7 @@ void Gateway::publish_routes() {
         addresses.push_back(mesh_->members().node());
     }
     publish_echo_targets(prefixes);
-    auto rib = build_rib(model_.ports, model_.routes, prefixes, addresses);
+    auto rib = build_rib(running_ports_, model_.routes, prefixes, addresses);
     site_routers_.set_own_routes(rib, now().mono);
     publisher_.set_routes(with_learned(std::move(rib), site_routers_.routes()));
 }
@@ -149,6 +150,19 @@ void Gateway::publish_echo_targets(const std::vector<PeerPrefixes>& prefixes) {
     echo_prober_.set_targets(targets);
 }
 
+// Ports are named by their place: one that is disabled keeps it, without anything that packets or
+// neighbours could find there.
+void Gateway::set_running_ports() {
+    running_ports_ = model_.ports;
+    for (config::Port& port : running_ports_) {
+        if (port.enabled)
+            continue;
+        port.addresses.clear();
+        port.gateway_v4.reset();
+        port.gateway_v6.reset();
+    }
+}
+
 // ---- peers and changes ----
 
 std::string Gateway::name_of(PeerId peer) const {
@@ -162,8 +176,10 @@ Result<PeerId> Gateway::add_peer(const config::Peer& peer, const Secrets& secret
         return fail("no room: dataplane.max_peers is " +
                     std::to_string(parts_.dataplane.options().max_peers));
     names_[id] = peer.name;
+    follow_name_of(id, peer);
     if (!device_.add_peer(id, options_of(peer, secrets), now)) {
         names_.erase(id);
+        endpoint_names_.remove_peer(id);
         parts_.dataplane.remove_peer(id);
         return fail("its public key is ours, or another peer's");
     }
@@ -177,6 +193,8 @@ void Gateway::update_peer(const config::PeerChange& change, const Secrets& secre
     if (!id)
         return;
     names_[*id] = change.after.name;
+    if (change.endpoint)
+        follow_name_of(*id, change.after);
     wireguard::PeerOptions options = options_of(change.after, secrets);
     // An endpoint that the file did not change may have moved since; it stays where it is.
     if (!change.endpoint)
@@ -200,6 +218,7 @@ void Gateway::remove_peer(const PublicKey& public_key, const Now& now) {
 void Gateway::release_slot(PeerId peer) {
     sessions_.forget(peer);
     names_.erase(peer);
+    endpoint_names_.remove_peer(peer);
     parts_.dataplane.remove_peer(peer);
 }
 
@@ -212,6 +231,9 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
         return fail("no room for the new peers beside the old ones: dataplane.max_peers is " +
                     std::to_string(parts_.dataplane.options().max_peers));
     model_ = std::move(after);
+    set_running_ports();
+    for (size_t i = 0; i < running_ports_.size(); ++i)
+        parts_.dataplane.set_port_enabled(static_cast<PortId>(i), running_ports_[i].enabled);
     if (changes.log_changed)
         parts_.log.configure(model_.log);
     if (changes.listen_port_changed) {

@@ -94,12 +94,6 @@ mesh::NetworkStore::Offered Gateway::offer_network(config::SignedNetwork candida
     return offer;
 }
 
-void Gateway::set_addresses(const std::string& host, const std::vector<IpAddress>& addresses) {
-    const Now now = this->now();
-    mesh_->set_addresses(host, addresses, now);
-    settle(now);
-}
-
 void Gateway::answer_forwarded_handshakes(const Now& now) {
     for (const auto& handshake : mesh_->take_handshakes()) {
         device_.receive(handshake.bytes, wireguard::NodeAddress{handshake.from}, handshakes_.size(),

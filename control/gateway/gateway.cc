@@ -71,11 +71,14 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
                                                  Secrets secrets) {
     std::unique_ptr<Gateway> gateway{new Gateway{std::move(parts), std::move(model)}};
     const Now now = gateway->now();
+    gateway->set_running_ports();
     const config::Model& present = gateway->model_;
     gateway->device_.set_private_key(std::move(secrets.private_key), now);
     gateway->publish_listen_ports(now.mono);
     gateway->publish_ports(now.mono);
     for (const config::Peer& peer : present.peers) {
+        if (!peer.enabled)
+            continue;
         if (auto added = gateway->add_peer(peer, secrets, now); !added)
             return within("peer " + peer.name, added.error());
     }

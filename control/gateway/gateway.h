@@ -11,6 +11,7 @@
 #include "config/diff.h"
 #include "config/model.h"
 #include "control/gateway/echo_responder.h"
+#include "control/gateway/endpoint_names.h"
 #include "control/gateway/handshake_queue.h"
 #include "control/gateway/listen_ports.h"
 #include "control/gateway/port_watch.h"
@@ -85,12 +86,21 @@ public:
     // Offers a network file; `source` says whence. It is taken when it is signed and newer.
     mesh::NetworkStore::Offered offer_network(config::SignedNetwork candidate,
                                               const std::string& source);
-    // What a name in an endpoint of a member stands for.
+    // What a name in an endpoint stands for.
     void set_addresses(const std::string& host, const std::vector<IpAddress>& addresses);
+    // Tries peers whose endpoint is a name at another of its addresses where they do not answer;
+    // once a second.
+    void follow_names();
+    const EndpointNames& endpoint_names() const noexcept { return endpoint_names_; }
+    // Names that could not be looked up the last time.
+    void set_unresolved(std::vector<std::string> hosts) { unresolved_ = std::move(hosts); }
+    const std::vector<std::string>& unresolved() const noexcept { return unresolved_; }
     // Null: the box is a plain WireGuard gateway.
     const mesh::Mesh* mesh() const noexcept { return mesh_.get(); }
 
     const config::Model& model() const noexcept { return model_; }
+    // Of the model; those that are disabled have no address and no gateway.
+    const std::vector<config::Port>& running_ports() const noexcept { return running_ports_; }
     const Dataplane& dataplane() const noexcept { return parts_.dataplane; }
     Dataplane& dataplane() noexcept { return parts_.dataplane; }
     const wireguard::Device& device() const noexcept { return device_; }
@@ -126,9 +136,13 @@ private:
     void remove_peer(const PublicKey& public_key, const Now& now);
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
+    void set_running_ports();
     void publish_routes();
     std::optional<site_routers::RouterMark> router_mark() const;
     void set_site_routers(site_routers::MacSecrets secrets, Time now);
+
+    void follow_name_of(PeerId id, const config::Peer& peer);
+    EndpointNames::Progress progress_of(PeerId peer) const;
 
     PortIdentity identity_of(PortId port) const;
     void handle(Packet packet, const Now& now);
@@ -148,6 +162,9 @@ private:
     Phase phase_ = Phase::starting;
     Forks vm_forks_;
     config::Model model_;
+    std::vector<config::Port> running_ports_;
+    EndpointNames endpoint_names_;
+    std::vector<std::string> unresolved_;
     WaitingBudget packet_budget_;
     wireguard::Device device_;
     NextHops next_hops_;

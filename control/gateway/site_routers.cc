@@ -39,11 +39,13 @@ std::optional<site_routers::RouterMark> Gateway::router_mark() const {
 
 void Gateway::set_site_routers(site_routers::MacSecrets secrets, Time now) {
     site_routers::Policy::Ownership ownership;
-    for (const config::Port& port : model_.ports) {
+    for (const config::Port& port : running_ports_) {
         for (const Prefix& address : port.addresses)
             ownership.own_addresses.push_back(address.address);
     }
     for (const config::Peer& peer : model_.peers) {
+        if (!peer.enabled)
+            continue;
         const auto id = device_.find_peer(peer.public_key);
         for (const Prefix& prefix : peer.allowed_ips)
             ownership.claims.push_back({.prefix = prefix,

@@ -22,6 +22,8 @@ constexpr auto kCheckInterval = 1s;
 constexpr const char* kFileName = "/interfaces";
 
 std::string interface_of(const config::Port& port) {
+    if (!port.enabled)
+        return "";
     const bool on_kernel = port.device.kind == config::DeviceKind::af_packet ||
                            port.device.kind == config::DeviceKind::af_xdp;
     return on_kernel ? port.device.argument : "";
@@ -54,12 +56,8 @@ HostInterfaces::HostInterfaces(const std::vector<config::Port>& ports, Options o
     set_ports(ports);
     const bool any =
         std::ranges::any_of(ports_, [](const Port& port) { return !port.interface.empty(); });
-    if (any) {
-        if (auto drop = IngressDrop::create())
-            drop_.emplace(*std::move(drop));
-        else
-            no_drop_ = drop.error().message;
-    }
+    if (any)
+        make_drop();
     if (!options_.state_folder.empty())
         found_ = parse_found(read_file(options_.state_folder + kFileName), options_.boot_id);
     // Of a run that crashed: what is no longer ours.
@@ -86,7 +84,10 @@ void HostInterfaces::set_ports(const std::vector<config::Port>& ports) {
     ports_.resize(ports.size());
     names_.resize(ports.size());
     for (size_t i = 0; i < ports.size(); ++i) {
-        ports_[i].interface = interface_of(ports[i]);
+        const std::string interface = interface_of(ports[i]);
+        if (interface.empty() && !ports_[i].interface.empty())
+            release(ports_[i]);
+        ports_[i].interface = interface;
         names_[i] = ports[i].name;
         ports_[i].addresses.clear();
         for (const Prefix& address : ports[i].addresses)
@@ -138,7 +139,29 @@ void HostInterfaces::take(Port& port, const std::string& name) {
     shut_out(port, name);
 }
 
+// The port was switched off: the kernel has the interface as it had it before.
+void HostInterfaces::release(Port& port) {
+    if (port.shut_out)
+        drop_->uncover(port.interface, port.index);
+    for (const FoundInterface& found : found_) {
+        if (found.name == port.interface)
+            give_back(found);
+    }
+    forget(port.interface);
+    keep_found();
+    port = {};
+}
+
+void HostInterfaces::make_drop() {
+    if (auto drop = IngressDrop::create())
+        drop_.emplace(*std::move(drop));
+    else
+        no_drop_ = drop.error().message;
+}
+
 void HostInterfaces::shut_out(Port& port, const std::string& name) {
+    if (!drop_ && no_drop_.empty())  // all ports were disabled at the start
+        make_drop();
     const Result<void> covered =
         drop_ ? drop_->cover(port.interface, port.index) : Result<void>{fail(no_drop_)};
     port.shut_out = covered.has_value();

@@ -63,6 +63,8 @@ public:
 
 private:
     void take(Port& port, const std::string& name);
+    void release(Port& port);
+    void make_drop();
     void shut_out(Port& port, const std::string& name);
     void repair(Port& port, const std::string& name, Time now);
     void look_at_addresses(Time now);

@@ -47,7 +47,8 @@ std::optional<EthernetView> parse_ethernet(std::span<const uint8_t> frame, uint1
                       .payload = frame.subspan(kHeaderLen)};
     if (view.ethertype != kEthertypeVlan)
         return view;
-    if (frame.size() < kTaggedHeaderLen || (read_u16(frame, 14) & kVlanIdMask) != vlan)
+    if (frame.size() < kTaggedHeaderLen ||
+        (read_u16(frame, 14) & kVlanIdMask) != (vlan & kVlanIdMask))
         return std::nullopt;
     view.ethertype = read_u16(frame, 16);
     view.payload = frame.subspan(kTaggedHeaderLen);

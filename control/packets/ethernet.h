@@ -19,7 +19,7 @@ constexpr MacAddress kBroadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 // How a port speaks.
 struct PortIdentity {
     MacAddress mac;
-    uint16_t vlan = 0;  // 0: untagged
+    uint16_t vlan = 0;  // with its priority, as vlan_tag(); 0: untagged
 };
 
 using Frame = std::vector<uint8_t>;

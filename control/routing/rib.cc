@@ -34,7 +34,7 @@ std::optional<PortId> lan_port_of(std::span<const config::Port> ports, const IpA
     std::optional<PortId> best;
     unsigned best_len = 0;
     for (size_t i = 0; i < ports.size(); ++i) {
-        if (ports[i].role != config::Role::lan)
+        if (!is_lan(ports[i].role))
             continue;
         for (const Prefix& address : ports[i].addresses) {
             if (!address.contains(host) || (best && address.len <= best_len))
@@ -48,7 +48,7 @@ std::optional<PortId> lan_port_of(std::span<const config::Port> ports, const IpA
 
 void add_networks(std::vector<RibRoute>& rib, std::span<const config::Port> ports) {
     for (size_t i = 0; i < ports.size(); ++i) {
-        if (ports[i].role != config::Role::lan)
+        if (!is_lan(ports[i].role))
             continue;
         for (const Prefix& address : ports[i].addresses) {
             const ForwardingEntry entry{.kind = ForwardKind::connected,
@@ -79,6 +79,8 @@ std::vector<RibRoute> build_rib(std::span<const config::Port> ports,
             rib.push_back({prefix.network(), entry, peer.origin});
     }
     for (const config::Route& route : routes) {
+        if (!route.enabled)
+            continue;
         ForwardingEntry entry = blackhole();
         if (route.via) {
             const auto port = lan_port_of(ports, *route.via);

@@ -35,7 +35,7 @@ struct PeerPrefixes {
 };
 
 // All routes of the box. Where two name one prefix the later wins: what is nearer. Networks of wan
-// ports are not among them, so that nothing can leave unsealed by a wan port.
+// ports are not among them, so that nothing can leave unsealed by a port that is wan only.
 // `own_addresses`: those that are on no port.
 std::vector<RibRoute> build_rib(std::span<const config::Port> ports,
                                 std::span<const config::Route> routes,

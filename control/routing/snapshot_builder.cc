@@ -19,7 +19,7 @@ std::vector<IpAddress> icmp_sources(std::span<const config::Port> ports) {
     bool babel = false;
     for (const config::Port& port : ports) {
         babel = babel || port.babel;
-        if (port.role != config::Role::lan)
+        if (!is_lan(port.role))
             continue;
         for (const Prefix& address : port.addresses)
             result.push_back(address.address);
@@ -31,6 +31,22 @@ std::vector<IpAddress> icmp_sources(std::span<const config::Port> ports) {
 }
 
 }  // namespace
+
+PortRole role_of(const config::Port& port) noexcept {
+    switch (port.role) {
+        case config::Role::wan:
+            return PortRole::wan;
+        case config::Role::one_arm:
+            return PortRole::one_arm;
+        case config::Role::lan:
+            break;
+    }
+    return PortRole::lan;
+}
+
+uint16_t tag_of(const config::Port& port) noexcept {
+    return vlan_tag(port.vlan.value_or(kNoVlan), port.priority);
+}
 
 std::vector<IpAddress> own_addresses(const config::Port& port, const MacAddress& mac) {
     std::vector<IpAddress> result;
@@ -91,10 +107,10 @@ void SnapshotBuilder::set_ports(std::span<const config::Port> ports,
     MG_ASSERT(ports.size() == macs.size());
     parts_.ports.clear();
     for (size_t i = 0; i < ports.size(); ++i) {
-        const bool wan = ports[i].role == config::Role::wan;
-        parts_.ports.push_back({.role = wan ? PortRole::wan : PortRole::lan,
+        parts_.ports.push_back({.role = role_of(ports[i]),
                                 .mac = macs[i],
                                 .vlan = ports[i].vlan.value_or(kNoVlan),
+                                .priority = ports[i].priority,
                                 .mtu_bytes = ports[i].mtu_bytes,
                                 .addresses = own_addresses(ports[i], macs[i]),
                                 .networks = connected_networks(ports[i])});

@@ -41,6 +41,10 @@ private:
 // The addresses of a port, the IPv6 link-local one included when it speaks IPv6 at all, as Babel
 // does.
 std::vector<IpAddress> own_addresses(const config::Port& port, const MacAddress& mac);
+// As the dataplane sees it.
+PortRole role_of(const config::Port& port) noexcept;
+// What the port's frames are tagged with; kNoVlan: nothing.
+uint16_t tag_of(const config::Port& port) noexcept;
 std::vector<Prefix> connected_networks(const config::Port& port);
 
 }  // namespace meshgate::control

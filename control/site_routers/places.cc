@@ -52,7 +52,7 @@ std::optional<IpAddress> first_v4(const config::Port& port) {
 std::optional<IpAddress> lan_v4(const config::Model& model) {
     for (const config::Port& port : model.ports) {
         const auto address = first_v4(port);
-        if (port.role == config::Role::lan && address)
+        if (is_lan(port.role) && address)
             return address;
     }
     return std::nullopt;
@@ -76,7 +76,7 @@ bool fill_port(Place& place, const PlaceParts& parts, const std::string& name) {
     const auto index = static_cast<size_t>(port - ports.begin());
     place.name = name;
     place.port = static_cast<PortId>(index);
-    place.identity = {parts.macs[index], port->vlan.value_or(kNoVlan)};
+    place.identity = {parts.macs[index], tag_of(*port)};
     place.up = parts.links_down_since_ns[index] == 0;
     place.networks = connected_networks(*port);
     place.options.address = link_local_address(parts.macs[index]);

@@ -14,7 +14,7 @@ namespace meshgate::control {
 struct UnderlayPort {
     PortId id = kNoPort;
     MacAddress mac;
-    uint16_t vlan = kNoVlan;
+    uint16_t vlan = kNoVlan;  // with its priority, as vlan_tag()
     uint16_t mtu_bytes = 1500;
     std::vector<Prefix> addresses;  // with host bits
     IpAddress gateway_v4;           // Family::none: none

@@ -58,6 +58,10 @@ public:
     void set_endpoint(PeerId peer, const wireguard::Addressing& to, Time now);
     // A handshake of the peer succeeded.
     void on_handshake(PeerId peer, Initiator initiator, Time now);
+    // Whether any port leads there.
+    bool leads_to(const IpAddress& remote) const {
+        return choose_link(ports_, remote, IpAddress{}).has_value();
+    }
     // Peers of which one handshake is wanted, to see whether a port serves again.
     std::vector<PeerId> take_trials() { return std::exchange(trials_, {}); }
     // By port: peers that it serves no longer, and which answer by another.

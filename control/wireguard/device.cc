@@ -286,6 +286,11 @@ void Device::remove_peer(PeerId id, Now) {
     impl_->remove_peer(id);
 }
 
+void Device::set_endpoint(PeerId id, const Endpoint& endpoint) {
+    if (Peer* peer = impl_->find(id))
+        impl_->set_endpoint(*peer, Addressing{.remote = endpoint, .local = {}});
+}
+
 std::optional<PeerId> Device::find_peer(const PublicKey& public_key) const {
     const auto found = impl_->peers_by_key.find(public_key);
     if (found == impl_->peers_by_key.end())

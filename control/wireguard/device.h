@@ -257,6 +257,8 @@ public:
     void update_peer(PeerId id, PeerOptions options, Now now);
     // Emits RemoveKeypair and PurgeStaged. Unknown ids are ignored, here and below.
     void remove_peer(PeerId id, Now now);
+    // What its name stands for now.
+    void set_endpoint(PeerId id, const Endpoint& endpoint);
     std::optional<PeerId> find_peer(const PublicKey& public_key) const;
 
     // A device starts down: it answers nobody. Coming up sends to peers with persistent keepalive.

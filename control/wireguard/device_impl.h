@@ -53,6 +53,7 @@ public:
     void on_confirmed(uint32_t local_index, Now now);
     void on_endpoint_moved(Peer& peer, const Addressing& from);
     void on_install_failed(uint32_t local_index, Now now);
+    void set_endpoint(Peer& peer, const Addressing& to);
     void tick(Now now);
     uint64_t next_deadline() const noexcept;
 
@@ -116,7 +117,6 @@ private:
     void clear_sessions_of(Peer& peer);
 
     void roam(Peer& peer, const Location& from);
-    void set_endpoint(Peer& peer, const Addressing& to);
     void forget_source(Peer& peer);
     HandshakeEvent count(HandshakeEvent event, Peer* peer = nullptr);
     uint64_t jitter_ns();

@@ -127,6 +127,9 @@ public:
     // ---- what is going on ----
     virtual const DataplaneOptions& options() const = 0;
     virtual PortStatus port_status(PortId port) const = 0;
+    // Opens or closes it with the next tick_ports(). Only of devices that are interfaces of the
+    // kernel may a port that was closed be opened.
+    virtual void set_port_enabled(PortId port, bool enabled) = 0;
     // Looks at what the ports stand on: follows it, binds anew what went and came back. Some times
     // a second, and when the kernel's interfaces changed.
     virtual void tick_ports(Time now) = 0;

@@ -89,6 +89,8 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
     {Drop::no_endpoint, "no_endpoint", Stage::path,
      "The peer's endpoint is unknown, or no wan port leads to it: it has to speak first, or needs "
      "one in the configuration."},
+    {Drop::sent_back, "sent_back", Stage::l2,
+     "The router beside a one-arm port sent it here, and our own routes lead it back there."},
     {Drop::unresolved_neighbor, "unresolved_neighbor", Stage::l2,
      "The next hop does not answer ARP or neighbour discovery, or enough packets wait for it."},
     {Drop::local_no_listener, "local_no_listener", Stage::route,

@@ -77,6 +77,7 @@ enum class Drop : uint8_t {
     too_big,              // larger than the way onwards allows and not to be fragmented
     no_session,           // no session and the waiting room is full
     no_endpoint,          // the peer has no known endpoint
+    sent_back,            // by a one-arm port, to the router that it came from
     unresolved_neighbor,  // next hop does not answer, or its waiting room is full
     local_no_listener,    // to an address of ours, but nothing answers there
     mesh_flood,           // more Babel or mesh control messages than one sender's share

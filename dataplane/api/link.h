@@ -11,6 +11,11 @@ namespace meshgate {
 
 constexpr uint16_t kNoVlan = 0;  // 802.1Q reserves tag 0: untagged
 
+// The tag control information of frames of that VLAN (802.1Q, 9.6); kNoVlan: no tag.
+constexpr uint16_t vlan_tag(uint16_t vlan, uint8_t priority) noexcept {
+    return vlan == kNoVlan ? kNoVlan : static_cast<uint16_t>(priority << 13 | vlan);
+}
+
 // A direct underlay way: our wan port and the remote endpoint, with the outer headers prepared.
 // Const once published; a change of any of it is a new Link.
 struct alignas(64) Link {
@@ -36,7 +41,7 @@ enum class OuterFragments : uint8_t { forbidden, allowed };
 struct LinkOptions {
     PortId port;
     uint16_t port_mtu_bytes;
-    uint16_t vlan;  // kNoVlan: untagged
+    uint16_t vlan;  // with its priority, as vlan_tag(); kNoVlan: untagged
     MacAddress source_mac;
     MacAddress next_hop_mac;  // of the endpoint if on-link, else of the gateway
     Endpoint local;

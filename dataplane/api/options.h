@@ -15,7 +15,8 @@ namespace meshgate {
 enum class DeviceKind : uint8_t { pci, af_packet, af_xdp, tap, memif, vdev };
 
 struct PortOptions {
-    std::string name;  // as in the box file
+    std::string name;     // as in the box file
+    bool enabled = true;  // false: not opened
     DeviceKind device = DeviceKind::af_packet;
     std::string device_argument;  // PCI address, interface, socket path, raw vdev string
     PortRole role = PortRole::lan;

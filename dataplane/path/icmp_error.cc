@@ -187,6 +187,7 @@ void icmp_error_stage(Worker& worker, const Snapshot& snapshot, Batch& errors) n
         worker.counters.originated_packets.add(1);
         meta.error = IcmpError::none;
         meta.from_peer = kNoPeer;
+        meta.source_mac = {};
         return true;
     });
 }

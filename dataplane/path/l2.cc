@@ -3,7 +3,7 @@
 // In:    IP packets for a LAN port, with their forwarding entry.
 // Out:   Ethernet frames to the next hop's MAC.
 // Punts: unresolved_neighbor: control asks by ARP or ND, the packet waits there.
-// Drops: no_headroom.
+// Drops: no_headroom, sent_back.
 
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/wire.h"
@@ -47,7 +47,7 @@ Prepared prepare(const PortView& view, uint16_t ether_type) noexcept {
     if (view.vlan == kNoVlan)
         return result;
     auto* tag = reinterpret_cast<rte_vlan_hdr*>(ether + 1);
-    tag->vlan_tci = rte_cpu_to_be_16(view.vlan);
+    tag->vlan_tci = rte_cpu_to_be_16(vlan_tag(view.vlan, view.priority));
     tag->eth_proto = rte_cpu_to_be_16(ether_type);
     result.len = kEtherLen + kVlanLen;
     return result;
@@ -69,8 +69,17 @@ bool prepend_ethernet(rte_mbuf* mbuf, const Prepared& prepared,
 // The headers of one port, made when a packet leaves by another one than the packet before.
 struct PreparedPort {
     PortId port = kNoPort;
+    bool one_arm = false;
     Prepared v4, v6;
 };
+
+// The router beside us has a route to us for what our own routes lead to it: it would come again
+// until its hop limit ends.
+bool goes_back(const PacketMeta& meta, const ForwardingEntry& entry,
+               const MacAddress& next_hop) noexcept {
+    return entry.kind == ForwardKind::gateway && meta.from_peer == kNoPeer &&
+           meta.source_mac == next_hop;
+}
 
 }  // namespace
 
@@ -86,8 +95,13 @@ void l2_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
         if (entry.port != prepared.port) {
             const PortView& view = snapshot.ports[entry.port];
             prepared = {.port = entry.port,
+                        .one_arm = view.role == PortRole::one_arm,
                         .v4 = prepare(view, RTE_ETHER_TYPE_IPV4),
                         .v6 = prepare(view, RTE_ETHER_TYPE_IPV6)};
+        }
+        if (prepared.one_arm && goes_back(meta_of(mbuf), entry, *mac)) [[unlikely]] {
+            worker.drop(mbuf, Drop::sent_back);
+            return false;
         }
         if (prepend_ethernet(mbuf, ip_version(mbuf) == 4 ? prepared.v4 : prepared.v6, *mac))
             return true;

@@ -11,6 +11,7 @@
 //   WAN -> LAN  rx > classify > index > open > replay > decap > source_check > route > mss_clamp
 //                  > fragment > l2 > tx
 //   fragments   rx > classify > reassemble > classify ...   outer datagrams that came in pieces
+//   one arm     rx > split > classify ...               as of a wan port, or as of a LAN port
 //   relay       rx > classify > index > relay > tx
 //   hairpin     ... source_check > route > path > mss_clamp > fragment > seal > encap > tx
 //   punt        any stage: what is for us, or must wait, goes to control's rings
@@ -119,6 +120,14 @@ void run_overlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& b
         spread_stage(worker, batch);
     });
     run_forwarding(worker, snapshot, batch);
+}
+
+// What the split costs is booked to the classify stage behind it.
+void run_one_arm(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept {
+    Batch underlay;
+    split_one_arm(snapshot, port, batch, underlay);
+    run_underlay(worker, snapshot, port, underlay);
+    run_overlay(worker, snapshot, port, batch);
 }
 
 void run_forwarding(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {

@@ -12,6 +12,8 @@ namespace meshgate {
 void run_underlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept;
 // A burst from a lan port.
 void run_overlay(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept;
+// A burst from a port that is both.
+void run_one_arm(Worker& worker, const Snapshot& snapshot, PortId port, Batch& batch) noexcept;
 // Fragments that this worker puts together.
 void run_reassembly(Worker& worker, const Snapshot& snapshot, Batch& fragments) noexcept;
 // Transport data for receiver indices that this worker owns.

@@ -77,10 +77,17 @@ unsigned Worker::receive_ports(const Snapshot& snapshot) noexcept {
         counters.ports[rx.port].rx_packets.add(batch.size());
         counters.ports[rx.port].rx_bytes.add(nb_bytes);
         nb_packets += batch.size();
-        if (snapshot.ports[rx.port].role == PortRole::wan)
-            run_underlay(*this, snapshot, rx.port, batch);
-        else
-            run_overlay(*this, snapshot, rx.port, batch);
+        switch (snapshot.ports[rx.port].role) {
+            case PortRole::wan:
+                run_underlay(*this, snapshot, rx.port, batch);
+                break;
+            case PortRole::lan:
+                run_overlay(*this, snapshot, rx.port, batch);
+                break;
+            case PortRole::one_arm:
+                run_one_arm(*this, snapshot, rx.port, batch);
+                break;
+        }
     }
     return nb_packets;
 }
@@ -133,6 +140,7 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
         auto* mbuf = static_cast<rte_mbuf*>(packet);
         PacketMeta& meta = meta_of(mbuf);
         meta.from_peer = kNoPeer;
+        meta.source_mac = {};
         switch (meta.info.inject) {
             case Inject::frame:
                 transmit({&mbuf, 1}, meta.info.port);

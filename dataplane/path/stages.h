@@ -15,6 +15,8 @@ void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId po
                              Batch& fragments) noexcept;
 void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId port,
                             Batch& batch) noexcept;
+// split_one_arm.cc
+void split_one_arm(const Snapshot& snapshot, PortId port, Batch& batch, Batch& underlay) noexcept;
 // reassemble.cc
 void reassemble_stage(Worker& worker, Batch& fragments) noexcept;
 // Which worker puts the fragments of that packet's source together.

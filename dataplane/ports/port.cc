@@ -60,6 +60,7 @@ Port::Port(const PortOptions& options, PortId id, unsigned nb_workers, const Mem
       kind_{traits_of(options_.device)},
       id_{id},
       mempool_{mempool},
+      enabled_{options_.enabled},
       nb_queues_{std::max(1U, std::min(nb_workers, kind_.max_queues))},
       traits_{.finish_partial_checksums = kind_.finish_partial_checksums},
       driver_{kind_.driver},
@@ -102,10 +103,12 @@ Result<void> Port::make_doorbells() {
 }
 
 bool Port::has_to_wait() const {
-    return kind_.has_interface && interface_->index() == 0;
+    return !enabled_ || (kind_.has_interface && interface_->index() == 0);
 }
 
 std::string Port::what_it_waits_for() const {
+    if (!enabled_)
+        return "disabled in the box file";
     return "waits for interface " + options_.device_argument +
            ", which is not in this network namespace (see `ip link`)";
 }
@@ -260,7 +263,7 @@ void Port::bind_again(Time now) {
 std::shared_ptr<const void> Port::tick(Time now, uint64_t nb_cut_frames) {
     nb_cut_frames_ = nb_cut_frames;
     std::shared_ptr<const void> gone;
-    if (ethdev_ && is_lost())
+    if (ethdev_ && (!enabled_ || is_lost()))
         gone = unbind();
     if (!ethdev_)
         bind_again(now);

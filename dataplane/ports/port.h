@@ -78,6 +78,9 @@ public:
         return queue < doorbells_.size() ? doorbells_[queue].get() : -1;
     }
 
+    // A port that is not is unbound, from the next tick() on.
+    void set_enabled(bool enabled) noexcept { enabled_ = enabled; }
+
     // Looks at what the port stands on: binds it, follows it, mends what others changed. A few
     // system calls: some times a second, no more. `nb_cut_frames`: received so far. What it returns
     // is to be freed once no worker can use it any more; null: nothing.
@@ -121,6 +124,7 @@ private:
     const DeviceKindTraits& kind_;
     const PortId id_;
     const Mempool& mempool_;
+    bool enabled_;
     unsigned nb_queues_;
     PortTraits traits_;
 

@@ -12,8 +12,8 @@ constexpr PeerId kNoPeer = UINT32_MAX;
 
 using PortId = uint16_t;  // position in DataplaneOptions::ports
 constexpr PortId kNoPort = UINT16_MAX;
-constexpr unsigned kMaxPorts = 16;  // of a box
-enum class PortRole : uint8_t { wan, lan };
+constexpr unsigned kMaxPorts = 16;                    // of a box
+enum class PortRole : uint8_t { wan, lan, one_arm };  // one arm: both on one network
 
 using LinkId = uint32_t;
 constexpr LinkId kNoLink = UINT32_MAX;

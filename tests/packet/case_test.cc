@@ -20,6 +20,7 @@
 //                              in pieces: cut_at=OFF,OFF,... (none: a fragment that is all of it)
 //                              order=I,J,... (0,1) outer_id= overlap=
 //   + PORT|PEER : FIELDS       the same, in one burst with the next
+//   one_arm [VLAN]             wan0 is wan and lan: hosts and a router are on its network
 //   route PREFIX PEER          one route more
 //   route : / seal PEER [LINK] : / frame PORT :   control sends (seal: probe=N, it tries a size)
 //   again                      what left wan0 in the last step arrives there
@@ -154,6 +155,8 @@ void Case::run_line(const std::string& first, const std::string& line) {
     } else if (first == "expire") {
         world_->expire_fragments();
         step_open_ = true;
+    } else if (first == "one_arm") {
+        world_->make_one_arm(static_cast<uint16_t>(target.empty() ? kNoVlan : std::stoul(target)));
     } else if (first == "route" && target != ":") {
         world_->add_route(target, link);
     } else if (first == "+") {
@@ -336,6 +339,7 @@ Output Case::describe(const Sent& sent) {
     ethernet["dmac"] = to_string(destination);
     if (ether_type == 0x8100) {
         ethernet["vlan"] = std::to_string((packet[14] << 8 | packet[15]) & 0xfff);
+        ethernet["priority"] = std::to_string(packet[14] >> 5);
         offset = 18;
     }
     Output output = sent.port == "wan0"

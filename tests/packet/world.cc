@@ -225,8 +225,10 @@ void World::build_snapshot() {
     auto snapshot = std::make_shared<Snapshot>();
     const auto mac = [this](PortId id) { return ports_.ports[id]->mac(); };
     snapshot->ports = {
-        {.role = PortRole::wan,
+        {.role = one_arm_vlan_ ? PortRole::one_arm : PortRole::wan,
          .mac = mac(0),
+         .vlan = one_arm_vlan_.value_or(kNoVlan),
+         .priority = 5,
          .addresses = {address("198.51.100.2"), address("2001:db8:1::2")}},
         {.role = PortRole::lan,
          .mac = mac(1),
@@ -264,17 +266,33 @@ void World::build_snapshot() {
                                        {"10.9.0.3/32", "bob"},
                                        {"10.9.0.4/32", "carol"}})
         add(prefix, {.kind = ForwardKind::peer, .peer = peers_.at(name).id});
+    std::vector<NeighborTable::Neighbor> neighbors{{1, address("10.1.0.9"), kHostMac},
+                                                   {1, address("fd10:1::9"), kHostMac},
+                                                   {1, address("10.1.0.254"), kGatewayMac},
+                                                   {2, address("10.2.0.9"), kHostMac}};
+    if (one_arm_vlan_) {
+        for (const char* ours : {"198.51.100.2", "2001:db8:1::2"})
+            add(ours, {.kind = ForwardKind::local});
+        for (const char* connected : {"198.51.100.0/24", "2001:db8:1::/64"})
+            add(connected, {.kind = ForwardKind::connected, .port = 0});
+        add("10.77.0.0/16",
+            {.kind = ForwardKind::gateway, .port = 0, .next_hop = address("198.51.100.1")});
+        neighbors.push_back({0, address("198.51.100.9"), kHostMac});
+        neighbors.push_back({0, address("2001:db8:1::9"), kHostMac});
+        neighbors.push_back({0, address("198.51.100.1"), kGatewayMac});
+    }
     snapshot->fib = Fib::build(routes);
-    const std::vector<NeighborTable::Neighbor> neighbors{{1, address("10.1.0.9"), kHostMac},
-                                                         {1, address("fd10:1::9"), kHostMac},
-                                                         {1, address("10.1.0.254"), kGatewayMac},
-                                                         {2, address("10.2.0.9"), kHostMac}};
     snapshot->neighbors = NeighborTable::build(neighbors);
     (void)snapshot_->exchange(std::move(snapshot));
 }
 
 void World::add_route(const std::string& prefix, const std::string& peer) {
     more_routes_.emplace_back(prefix, peer);
+    build_snapshot();
+}
+
+void World::make_one_arm(uint16_t vlan) {
+    one_arm_vlan_ = vlan;
     build_snapshot();
 }
 

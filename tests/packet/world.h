@@ -83,6 +83,8 @@ public:
 
     // One route more, to a peer.
     void add_route(const std::string& prefix, const std::string& peer);
+    // wan0 is one arm from now on, with hosts and a router on its network; on that VLAN.
+    void make_one_arm(uint16_t vlan);
     const PortView& view(const std::string& port) const;
     PortId port_id(const std::string& port) const;
     Peer& peer(const std::string& name) { return peers_.at(name); }
@@ -123,6 +125,7 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
     std::map<std::string, Peer> peers_;
     std::vector<std::pair<std::string, std::string>> more_routes_;
+    std::optional<uint16_t> one_arm_vlan_;
     std::vector<uint64_t> drops_seen_, punts_seen_;
     uint64_t handovers_seen_ = 0;
     std::vector<std::string> notes_;

@@ -151,6 +151,38 @@ std::vector<IpAddress> Resolver::addresses(const std::string& host) const {
     return found == hosts_.end() ? std::vector<IpAddress>{} : found->second.addresses;
 }
 
+void Resolver::hurry(const std::string& host) {
+    const auto found = hosts_.find(host);
+    if (found == hosts_.end() || in_flight_.contains(host) || found->second.nb_failures > 0)
+        return;
+    Host& known = found->second;
+    const Clock::time_point due = known.answered + options_.retry;
+    if (due >= known.due)
+        return;
+    queue_.erase({known.due, host});
+    known.due = due;
+    queue_.emplace(due, host);
+    ask();
+}
+
+std::vector<std::string> Resolver::unresolved() const {
+    std::vector<std::string> result;
+    for (const auto& [host, known] : hosts_) {
+        if (known.nb_failures > 0)
+            result.push_back(host);
+    }
+    return result;
+}
+
+std::chrono::milliseconds Resolver::pause_after(unsigned nb_failures) const {
+    if (nb_failures == 0)
+        return options_.refresh;
+    std::chrono::milliseconds pause = options_.retry;
+    for (unsigned i = 1; i < nb_failures && pause < options_.refresh; ++i)
+        pause *= 2;
+    return std::min(pause, options_.refresh);
+}
+
 void Resolver::ask() {
     const Clock::time_point now = Clock::now();
     while (!queue_.empty() && queue_.begin()->first <= now &&
@@ -191,7 +223,10 @@ void Resolver::take(const std::string& host, std::vector<IpAddress> addresses) {
     bool changed = false;
     if (found != hosts_.end()) {
         Host& known = found->second;
-        known.due = Clock::now() + (addresses.empty() ? options_.retry : options_.refresh);
+        const Clock::time_point now = Clock::now();
+        known.nb_failures = addresses.empty() ? known.nb_failures + 1 : 0;
+        known.answered = now;
+        known.due = now + pause_after(known.nb_failures);
         queue_.emplace(known.due, host);
         changed = !addresses.empty() && addresses != known.addresses;
         if (changed)

@@ -27,7 +27,7 @@ std::vector<IpAddress> look_up_any(const std::string& host);
 
 struct ResolverOptions {
     std::chrono::milliseconds refresh{60'000};  // after an answer
-    std::chrono::milliseconds retry{5'000};     // after a failure
+    std::chrono::milliseconds retry{5'000};     // after a failure; twice as long after the next
     unsigned max_in_flight = 4;
     Lookup lookup = look_up;  // on threads of its own, where it may take its time
 };
@@ -53,6 +53,11 @@ public:
 
     // The names that are wanted from now on. New ones are asked for at once; others are forgotten.
     void set_hosts(const std::set<std::string>& hosts);
+    // Somebody waits for it: asks again before it is due, where the last answer is older than
+    // `retry`. After a failure the pause holds.
+    void hurry(const std::string& host);
+    // Those whose last question failed.
+    std::vector<std::string> unresolved() const;
     // Of a wanted name; empty when not known yet.
     std::vector<IpAddress> addresses(const std::string& host) const;
 
@@ -62,8 +67,11 @@ private:
     struct Host {
         std::vector<IpAddress> addresses;
         Clock::time_point due;
+        Clock::time_point answered{};
+        unsigned nb_failures = 0;  // since the last answer
     };
 
+    std::chrono::milliseconds pause_after(unsigned nb_failures) const;
     void ask();
     void arm();
     void take(const std::string& host, std::vector<IpAddress> addresses);

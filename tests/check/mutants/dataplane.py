@@ -178,4 +178,14 @@ ROWS = [
      "packet_cases:*mtu_of_a*"),
     ("mesh", "dataplane/path/decap.cc", "if (slot.path_is_fixed.load(std::memory_order_relaxed))",
      "if (false)", "packet_cases:*roam*"),
+    # one arm
+    ("one arm", "dataplane/path/split_one_arm.cc",
+     "if (!parse_ethernet(frame, mbuf, filter).is_sound())",
+     "if (parse_ethernet(frame, mbuf, filter).is_sound())", "packet_cases:*one_arm*"),
+    ("one arm", "dataplane/path/split_one_arm.cc", "        return carried.proto == kProtoUdp;",
+     "        return false;", "packet_cases:*one_arm*"),
+    ("one arm", "dataplane/path/l2.cc", "           meta.source_mac == next_hop;",
+     "           false;", "packet_cases:*one_arm*"),
+    ("802.1p", "dataplane/path/l2.cc", "vlan_tag(view.vlan, view.priority)", "view.vlan",
+     "packet_cases:*one_arm*"),
 ]

@@ -54,6 +54,36 @@ TEST_F(ConfigDiff, OfEqualFilesIsEmpty) {
     EXPECT_TRUE(same.changed_peers.empty());
 }
 
+TEST_F(ConfigDiff, TakesEnabledPeersAsAddedAndDisabledOnesAsRemoved) {
+    const Diff off = after("name: munich", "name: munich\n    enabled: false");
+    EXPECT_EQ(only(off), "~ peers[munich].enabled  true -> false  (live)");
+    ASSERT_EQ(off.removed_peers.size(), 1U);
+    EXPECT_EQ(off.removed_peers[0].name, "munich");
+    EXPECT_TRUE(off.changed_peers.empty());
+    const Diff on = diff(load(std::string{file_}.replace(file_.find("name: munich"), 12,
+                                                         "name: munich\n    enabled: false")),
+                         before_);
+    ASSERT_EQ(on.added_peers.size(), 1U);
+    EXPECT_TRUE(on.removed_peers.empty());
+}
+
+TEST_F(ConfigDiff, OpensPortsLiveOnInterfacesOfTheKernelOnly) {
+    EXPECT_EQ(only(after("name: lan0", "name: lan0\n    enabled: false")),
+              "~ ports[lan0].enabled  true -> false  (live)");
+    file_.replace(file_.find("af_packet:eth1"), 14, "pci:0000:03:00.1");
+    before_ = load(file_);
+    EXPECT_EQ(only(after("name: lan0", "name: lan0\n    enabled: false")),
+              "~ ports[lan0].enabled  true -> false  (restart)");
+}
+
+TEST_F(ConfigDiff, SeesANameInPlaceOfAnAddress) {
+    const Diff changed = after("198.51.100.7:51820", "gw.example.net:51820");
+    EXPECT_EQ(only(changed),
+              "~ peers[alice].endpoint  198.51.100.7:51820 -> gw.example.net:51820  (live)");
+    ASSERT_EQ(changed.changed_peers.size(), 1U);
+    EXPECT_TRUE(changed.changed_peers[0].endpoint);
+}
+
 TEST_F(ConfigDiff, ComparesEntriesOfBabelByPlace) {
     folder_.write("lan.mac", "00112233\n");
     const std::string babel = "babel: [{port: lan0, accept: 10.6.0.0/16, key_file: lan.mac}]\n";

@@ -104,6 +104,33 @@ log: {level: trace, format: json}
     EXPECT_EQ(model.log.format, LogFormat::json);
 }
 
+TEST_F(Load, TakesBothRolesOnOnePort) {
+    std::string text = kGoodFile;
+    text.replace(text.find("role: wan"), 9, "role: [lan, wan]");
+    const Model model = good(text);
+    EXPECT_EQ(model.ports[0].role, Role::one_arm);
+    EXPECT_TRUE(is_wan(model.ports[0].role) && is_lan(model.ports[0].role));
+    EXPECT_FALSE(is_wan(model.ports[1].role));
+    text.replace(text.find("[lan, wan]"), 10, "[wan]");
+    EXPECT_EQ(good(text).ports[0].role, Role::wan);
+}
+
+TEST_F(Load, TakesNamesAsEndpoints) {
+    const Model model =
+        good(std::string{kGoodFile} + kAlice + "    endpoint: gw.example.net:4500\n");
+    EXPECT_EQ(model.peers[0].endpoint_name, (EndpointName{"gw.example.net", 4500}));
+    EXPECT_FALSE(model.peers[0].endpoint.has_value());
+}
+
+TEST_F(Load, KeepsWhatIsDisabled) {
+    const Model model =
+        good(std::string{kGoodFile} + "    enabled: false\n" + kAlice + "    enabled: false\n" +
+             "routes: [{prefix: 10.8.0.0/24, via: 10.1.0.9, enabled: false}]\n");
+    EXPECT_TRUE(model.ports[0].enabled);
+    EXPECT_FALSE(model.ports[1].enabled || model.peers[0].enabled || model.routes[0].enabled);
+    EXPECT_EQ(model.ports[1].addresses.size(), 2U);
+}
+
 TEST_F(Load, FillsTheEntriesOfBabel) {
     folder_.write("lan.mac", "00ff0102\n");
     const Model model = good(std::string{kGoodFile} + kAlice + R"(babel:

@@ -96,6 +96,9 @@ public:
     bool send(Packet packet, uint32_t order) override;
     const DataplaneOptions& options() const override { return options_; }
     PortStatus port_status(PortId port) const override;
+    void set_port_enabled(PortId port, bool enabled) override {
+        options_.ports[port].enabled = enabled;
+    }
     void tick_ports(Time /*now*/) override {}
     WorkerStatus worker_status(unsigned worker) const override {
         return {worker, -1, workers_asleep};

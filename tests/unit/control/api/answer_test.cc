@@ -15,7 +15,8 @@ TEST_F(Answer, StatusHasThisShape) {
         R"("last_reload_unix_s":1700000000,"last_reload_ok":true},"http":"127.0.0.1:9586",)"
         R"("wireguard":{"public_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",)"
         R"("listen_port":51820,"peers_up":1,"peers_total":2,"clients_up":4,"keys_used_twice":0,"sessions":1,)"
-        R"("handshakes":{"completed":7,"bad_mac1":2}},"routes":3,"vm_forks":0,"vm_fork_notice":"no_device",)"
+        R"("handshakes":{"completed":7,"bad_mac1":2}},"routes":3,)"
+        R"("disabled":{"ports":0,"peers":0,"routes":0},"vm_forks":0,"vm_fork_notice":"no_device",)"
         R"("dataplane":{"aead_engine":"ipsec-mb/avx512",)"
         R"("aead_reason":"fastest that passed the self-test","memory":"256 MiB in hugepages",)"
         R"("workers":1,"mbufs_in_use":600,"mbufs_total":32768},"network":null}})"
@@ -26,8 +27,8 @@ TEST_F(Answer, APeerHasThisShape) {
     EXPECT_EQ(
         ask(R"({"verb":"show peers","name":"alice-laptop"})"),
         R"({"ok":true,"schema":1,"result":{"peers":[{"name":"alice-laptop",)"
-        R"("public_key":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",)"
-        R"("has_preshared_key":true,"endpoint":"192.0.2.7:51820","path":"direct wan0",)"
+        R"("enabled":true,"public_key":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",)"
+        R"("has_preshared_key":true,"endpoint":"192.0.2.7:51820","endpoint_name":null,"path":"direct wan0",)"
         R"("session":"up","latest_handshake_unix_s":1700000100,)"
         R"("allowed_ips":["10.9.0.2/32","fd10:9::2/128"],"rx_packets":10,"rx_bytes":1480,)"
         R"("tx_packets":20,"tx_bytes":2960,"persistent_keepalive_s":25,"mtu_bytes":1440,"mtu_origin":"port",)"
@@ -37,24 +38,26 @@ TEST_F(Answer, APeerHasThisShape) {
 }
 
 TEST_F(Answer, ARouteHasThisShape) {
-    EXPECT_EQ(ask(R"({"verb":"show routes","name":"10.1.8.0/21"})"),
-              R"({"ok":true,"schema":1,"result":{"routes":[{"prefix":"10.1.8.0/21",)"
-              R"("kind":"gateway","peer":null,"port":"lan0","next_hop":"10.1.0.254",)"
-              R"("origin":"routes"}]}})"
-              "\n");
+    EXPECT_EQ(
+        ask(R"({"verb":"show routes","name":"10.1.8.0/21"})"),
+        R"({"ok":true,"schema":1,"result":{"routes":[{"prefix":"10.1.8.0/21",)"
+        R"("enabled":true,"kind":"gateway","peer":null,"port":"lan0","next_hop":"10.1.0.254",)"
+        R"("origin":"routes"}]}})"
+        "\n");
 }
 
 TEST_F(Answer, APortHasThisShape) {
-    EXPECT_EQ(ask(R"({"verb":"show ports","name":"lan0"})"),
-              R"({"ok":true,"schema":1,"result":{"ports":[{"name":"lan0","device":"tap:mg0",)"
-              R"("driver":"net_af_packet","role":"lan","up":false,"link_changes":1,)"
-              R"("mac":"02:00:00:00:00:01","vlan":10,"mtu_bytes":1500,)"
-              R"("addresses":["198.51.100.2/24"],"gateway":null,"rx_queues":1,"tx_queues":1,)"
-              R"("offloads":["rss"],"rx_packets":30,"rx_bytes":4000,"tx_packets":20,)"
-              R"("tx_bytes":3000,"rx_missed":0,"rx_errors":0,"rx_nombuf":0,"tx_errors":0,)"
-              R"("rebinds":0,"offload_repairs":0,"problem":null,)"
-              R"("kernel_shut_out":true,"kernel_repairs":0,"kernel_addresses":[]}]}})"
-              "\n");
+    EXPECT_EQ(
+        ask(R"({"verb":"show ports","name":"lan0"})"),
+        R"({"ok":true,"schema":1,"result":{"ports":[{"name":"lan0","enabled":true,"device":"tap:mg0",)"
+        R"("driver":"net_af_packet","role":"lan","up":false,"link_changes":1,)"
+        R"("mac":"02:00:00:00:00:01","vlan":10,"priority":0,"mtu_bytes":1500,)"
+        R"("addresses":["198.51.100.2/24"],"gateway":null,"rx_queues":1,"tx_queues":1,)"
+        R"("offloads":["rss"],"rx_packets":30,"rx_bytes":4000,"tx_packets":20,)"
+        R"("tx_bytes":3000,"rx_missed":0,"rx_errors":0,"rx_nombuf":0,"tx_errors":0,)"
+        R"("rebinds":0,"offload_repairs":0,"problem":null,)"
+        R"("kernel_shut_out":true,"kernel_repairs":0,"kernel_addresses":[]}]}})"
+        "\n");
 }
 
 TEST_F(Answer, DropsHaveThisShape) {

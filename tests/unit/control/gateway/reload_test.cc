@@ -45,6 +45,46 @@ TEST_F(ReloadTest, AddsBeforeItRemoves) {
     EXPECT_EQ(a_->dataplane.path(0), nullptr);
 }
 
+TEST_F(ReloadTest, SwitchesWhatIsDisabledOffAndOn) {
+    handshake();
+    const config::Model before = a_->gateway->model();
+    config::Model after = before;
+    after.peers[0].enabled = false;
+    after.ports[kLan].enabled = false;
+    apply(after);
+    const auto kind_at = [this](const char* address) {
+        const Snapshot& snapshot = a_->dataplane.snapshot();
+        return snapshot.entries[snapshot.fib->lookup(*parse_address(address))].kind;
+    };
+    EXPECT_TRUE(a_->dataplane.keypairs.empty());
+    EXPECT_EQ(kind_at("10.2.0.1"), ForwardKind::no_route);
+    EXPECT_EQ(kind_at("10.1.0.9"), ForwardKind::no_route);
+    EXPECT_TRUE(a_->dataplane.snapshot().ports[kLan].addresses.empty());
+    EXPECT_FALSE(a_->dataplane.options().ports[kLan].enabled);
+    EXPECT_EQ(a_->gateway->model(), after) << "all stays written";
+    apply(before);
+    EXPECT_EQ(kind_at("10.2.0.1"), ForwardKind::peer);
+    EXPECT_EQ(kind_at("10.1.0.9"), ForwardKind::connected);
+    EXPECT_TRUE(a_->dataplane.options().ports[kLan].enabled);
+}
+
+TEST_F(ReloadTest, FollowsANameOnlyWhenThePeerDoesNotAnswer) {
+    handshake();
+    config::Model after = a_->gateway->model();
+    after.peers[0].endpoint.reset();
+    after.peers[0].endpoint_name = {"gw.example.net", 51820};
+    apply(after);
+    const std::string before = to_string(a_->dataplane.path(0)->remote);
+    EXPECT_EQ(a_->gateway->endpoint_names().hosts(), std::set<std::string>{"gw.example.net"});
+    a_->gateway->set_addresses("gw.example.net", {*parse_address("203.0.113.77")});
+    EXPECT_EQ(to_string(a_->dataplane.path(0)->remote), before) << "it works";
+    clock_ns_ += 180'000'000'000;
+    send_from_lan(*a_, 9);
+    pass(6s);
+    a_->gateway->follow_names();
+    EXPECT_EQ(to_string(a_->dataplane.path(0)->remote), "203.0.113.77:51820");
+}
+
 TEST_F(ReloadTest, MovesPrefixesBetweenLivingPeers) {
     handshake();
     config::Model after = a_->gateway->model();

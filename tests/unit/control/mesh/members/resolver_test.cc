@@ -100,6 +100,40 @@ TEST_F(ResolverTest, AsksTheSystem) {
     EXPECT_TRUE(look_up("localhost").empty()) << "no other box has such an address";
 }
 
+TEST_F(ResolverTest, SaysWhatDoesNotResolveAndWaitsLongerEachTime) {
+    dns->set("a", nullptr);
+    auto how = options();
+    how.refresh = 400ms;
+    how.retry = 20ms;
+    const auto resolver = make(how);
+    resolver->set_hosts({"a"});
+    ASSERT_TRUE(run_until([&] { return !resolver->unresolved().empty(); }));
+    EXPECT_EQ(resolver->unresolved(), std::vector<std::string>{"a"});
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_TRUE(run_until([&] { return dns->asked("a") >= 4; }));
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, 135ms) << "20, 40 and 80 ms";
+    resolver->hurry("a");
+    EXPECT_EQ(dns->asked("a"), 4U) << "the pause after a failure holds";
+    dns->set("a", "192.0.2.1");
+    ASSERT_TRUE(run_until([&] { return resolver->unresolved().empty(); }));
+    EXPECT_EQ(told.size(), 1U);
+}
+
+TEST_F(ResolverTest, HurriesWhenSomebodyWaits) {
+    dns->set("a", "192.0.2.1");
+    auto how = options();
+    how.refresh = 60s;
+    how.retry = 20ms;
+    const auto resolver = make(how);
+    resolver->set_hosts({"a"});
+    ASSERT_TRUE(run_until([&] { return !told.empty(); }));
+    for (int i = 0; i < 100; ++i)
+        resolver->hurry("a");
+    ASSERT_TRUE(run_until([&] { return dns->asked("a") >= 2; }));
+    EXPECT_EQ(dns->asked("a"), 2U) << "once in 20 ms";
+    resolver->hurry("nobody");
+}
+
 TEST_F(ResolverTest, AsksAgainAndTellsWhatChanged) {
     dns->set("a", "192.0.2.1");
     const auto resolver = make(options());
