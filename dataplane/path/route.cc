@@ -48,6 +48,54 @@ bool is_for_control(rte_mbuf* mbuf, uint16_t l4_offset, bool v4) noexcept {
     return type == (v4 ? kIcmpEchoRequest : kIcmp6EchoRequest);
 }
 
+// Options that a node may pass over without knowing them (RFC 8200, section 4.2).
+bool may_pass_over(std::span<const uint8_t> options) noexcept {
+    size_t at = 0;
+    while (at < options.size()) {
+        if (options[at] == 0) {  // Pad1
+            ++at;
+            continue;
+        }
+        if (options[at] >> 6 != 0 || at + 1 == options.size())
+            return false;
+        at += size_t{2} + options[at + 1];
+    }
+    return at == options.size();
+}
+
+// Length of the hop-by-hop and destination options in front of an ICMPv6 message; 0 where there are
+// none, or any that we would have to refuse.
+uint16_t options_len_of(rte_mbuf* mbuf) noexcept {
+    constexpr uint8_t kHopByHop = 0, kDestinationOptions = 60;
+    constexpr unsigned kMostHeaders = 3;  // RFC 8200, section 4.1
+    const std::span<const uint8_t> packet{header_at<uint8_t>(mbuf), mbuf->data_len};
+    uint8_t next = header_at<rte_ipv6_hdr>(mbuf)->proto;
+    size_t at = kIpv6Len;
+    for (unsigned n = 0; n < kMostHeaders && at + 8 <= packet.size(); ++n) {
+        if (next != kDestinationOptions && (next != kHopByHop || n != 0))
+            break;
+        const size_t len = (packet[at + 1] + size_t{1}) * 8;
+        if (at + len > packet.size() || !may_pass_over(packet.subspan(at + 2, len - 2)))
+            return 0;
+        next = packet[at];
+        at += len;
+    }
+    return next == kProtoIcmp6 ? static_cast<uint16_t>(at - kIpv6Len) : uint16_t{0};
+}
+
+// An echo reply has no need of the request's options.
+void take_options_out(rte_mbuf* mbuf) noexcept {
+    const uint16_t len = options_len_of(mbuf);
+    if (len == 0)
+        return;
+    std::memmove(header_at<uint8_t>(mbuf, len), header_at<uint8_t>(mbuf), kIpv6Len);
+    narrow(mbuf, len, static_cast<uint16_t>(mbuf->data_len - len));
+    auto* ip = header_at<rte_ipv6_hdr>(mbuf);
+    ip->proto = kProtoIcmp6;
+    ip->payload_len =
+        rte_cpu_to_be_16(static_cast<uint16_t>(rte_be_to_cpu_16(ip->payload_len) - len));
+}
+
 // For an address of ours: echo requests are answered by control, TCP and UDP with "port
 // unreachable", the rest with silence.
 void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
@@ -57,6 +105,8 @@ void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
         if (mbuf == nullptr)
             return;
     }
+    if (!v4)
+        take_options_out(mbuf);
     const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf);
     const uint8_t proto = v4 ? ip4->next_proto_id : header_at<rte_ipv6_hdr>(mbuf)->proto;
     const uint16_t l4_offset = v4 ? rte_ipv4_hdr_len(ip4) : kIpv6Len;
