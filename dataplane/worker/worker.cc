@@ -47,6 +47,8 @@ void Worker::run() noexcept {
         rte_rcu_qsbr_quiescent(shared.rcu, id());
         const uint64_t end_tsc = rte_rdtsc();
         counters.turns.add(1);
+        if (nb_packets == 0)
+            stage_state.reassemble.paid_until_tsc = 0;  // nobody else needs the time
         (nb_packets > 0 ? counters.busy_cycles : counters.idle_cycles).add(end_tsc - start_tsc);
         if (parts.idle->on_turn(nb_packets, end_tsc) == IdleLadder::Step::sleep)
             sleep();
