@@ -56,6 +56,7 @@ std::vector<PeerView> fake_peers() {
     alice.handshakes = {.initiations_sent = 1, .initiations_received = 3, .completed = 3};
     PeerView munich;
     munich.name = "munich";
+    munich.endpoint_name = "gw.munich.example.net:51820";
     munich.public_key = test_key(3);
     munich.allowed_ips = {*parse_prefix("10.2.0.0/16")};
     return {alice, munich};
