@@ -23,8 +23,6 @@ ROWS = [
      "counted - std::min(counted, target.nb_probes)", "counted", "unit_control:EchoProber*"),
     ("underlay", "control/underlay/echo_prober.cc", "        target.search = {};\n", "",
      "unit_control:EchoProber*"),
-    ("underlay", "control/underlay/echo_prober.cc", "reply->identifier != kEchoIdentifier", "false",
-     "unit_control:EchoProber*"),
     ("underlay", "control/underlay/links.cc", "entry.second.fragments = fragments;", "(void)fragments;",
      "unit_control:Links*"),
     ("underlay", "control/underlay/path_mtu_search.cc", "best_ >= present || nb_rounds_ == kRounds",

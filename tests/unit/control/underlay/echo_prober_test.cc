@@ -140,8 +140,10 @@ TEST_F(EchoProberTest, AnotherEndpointIsAnotherPath) {
     ASSERT_EQ(fake.path_mtu(peer), 1340);
     use();
     move_to({*parse_address("192.0.2.8"), 51820});
-    run(100ms, 1500);
+    run(100ms, 1345);
     EXPECT_EQ(fake.path_mtu(peer), 1440);
+    run(3s, 1345);
+    EXPECT_EQ(fake.path_mtu(peer), 1340) << "it is searched at once";
 }
 
 TEST_F(EchoProberTest, APeerWithoutAnAddressOfItsOwnIsNotAsked) {
