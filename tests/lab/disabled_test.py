@@ -41,6 +41,7 @@ def test_a_port_is_closed_and_opened(lab):
     assert status["disabled"] == {"ports": 1, "peers": 0, "routes": 0}, status
     assert not status["problems"], status["problems"]
     assert "disabled" in net.box.meshgate("status").stdout
+    wait_for(lambda: not net.box.show("show", "ports")["ports"][2]["up"], "a closed port", 3)
     assert "10.7.0" not in net.box.meshgate("show", "routes").stdout
     net.box.address("lan1", "10.7.0.9/24")  # the interface is the kernel's again
     assert net.spare.ping("10.7.0.9") == 3
