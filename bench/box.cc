@@ -522,7 +522,7 @@ uint64_t Packets::run() {
     Worker& worker = box_.worker(worker_);
     const MemoryQueue& in = box_.queue(direction_, worker_);
     const uint64_t start_tsc = rte_rdtsc();
-    while (in.nb_arrived < nb_packets_)
+    while (in.nb_arrived < in.arriving.size())
         worker.turn();
     const uint64_t cycles = rte_rdtsc() - start_tsc;
     check_departed();

@@ -31,7 +31,7 @@ struct AeadState {
 struct ReassembleState {
     // Of a busy worker's time, fragments take what so many a second need, 2 % at 1900 clocks each:
     // others must not suffer from a flood of them. A turn that finds nothing to do fills the bucket.
-    static constexpr uint64_t kPerSecond = 25'000;
+    static constexpr uint64_t kPerSecond = 20'000;
     static constexpr uint64_t kBurst = 1024;  // fragments that may come at once
 
     Reassembly datagrams;
