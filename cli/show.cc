@@ -160,7 +160,7 @@ std::string peer_details_text(const Json& result, int64_t now_unix_s) {
         out += "  path           " + text_of(peer.at("path")) + "\n";
         const Json& name = peer.at("endpoint_name");
         out += "  endpoint       " + text_of(peer.at("endpoint")) +
-               (name.is_null() ? "" : ", of " + text_of(name)) + "\n";
+               (name.is_null() ? "" : " (" + text_of(name) + ")") + "\n";
         out += "  allowed ips    " + joined(peer.at("allowed_ips")) + "\n";
         out += "  handshake      " +
                (handshake == 0 ? "never" : human_age(handshake, now_unix_s) + " ago") + "; " +

@@ -44,7 +44,7 @@ TEST_F(Cli, ShowsTables) {
               "  preshared key  no\n"
               "  session        none\n"
               "  path           none\n"
-              "  endpoint       -\n"
+              "  endpoint       - (gw.munich.example.net:51820)\n"
               "  allowed ips    10.2.0.0/16\n"
               "  handshake      never; 0 initiated, 0 answered, 0 completed, 0 given up\n"
               "  received       0 B in 0 datagrams\n"
