@@ -35,6 +35,8 @@ Verdict check_addresses_v4(const PortView& view, const rte_ipv4_hdr& ip, Frame f
         return ip.dst_addr == UINT32_MAX ? Drop::broadcast : Drop::multicast;
     if (is_ours_v4(view, ip.src_addr))
         return Drop::martian_source;
+    if ((kFirstOctets[ip.src_addr & 0xff] & kMaybeSpecialV4) == 0)
+        return kSound;
     return check_scope(view, IpAddress::v4(ip.src_addr), IpAddress::v4(ip.dst_addr));
 }
 
@@ -43,6 +45,8 @@ Verdict check_addresses_v6(const PortView& view, const rte_ipv6_hdr& ip, Frame f
         return Drop::multicast;
     if (is_ours_v6(view, ip.src_addr))
         return Drop::martian_source;
+    if ((kFirstOctets[ip.src_addr[0]] & kMaybeSpecialV6) == 0)
+        return kSound;
     return check_scope(view, IpAddress::v6(ip.src_addr), IpAddress::v6(ip.dst_addr));
 }
 
