@@ -76,9 +76,12 @@ class WireGuardGo:
                                        "wireguard-go", "-f", self.interface,
                                        name=f"{self.host.name}-wireguard-go")
         def answers():
+            """Not asked by wg(8): that removes a socket on which nobody listens yet, and then
+            wireguard-go, which was about to, ends."""
             if not self.process.running():
                 raise LabError(f"wireguard-go ended:\n{self.process.output()}")
-            return self.host.run("wg", "show", self.interface, check=False).returncode == 0
+            with socket.socket(socket.AF_UNIX) as one:
+                return one.connect_ex(f"/var/run/wireguard/{self.interface}.sock") == 0
         wait_for(answers, f"wireguard-go on {self.host.name}")
         self.wg("set", self.interface, "private-key", "/dev/stdin", "listen-port",
                 self.listen_port, input=self.private_key)
