@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "dataplane/ports/packet_socket.h"
+#include "dataplane/ports/xdp_redirect.h"
 
 namespace meshgate {
 
@@ -25,7 +26,7 @@ constexpr std::array<DeviceKindTraits, 6> kKinds{{
     {DeviceKind::af_packet, "af_packet", "net_af_packet", 16, true, false,
      "the capabilities net_raw and net_admin", true},
     {DeviceKind::af_xdp, "af_xdp", "net_af_xdp", 1, true, false,
-     "the capabilities net_raw, net_admin and bpf (or sys_admin)", true},
+     "the capabilities net_raw, net_admin, bpf and ipc_lock", true},
     {DeviceKind::tap, "tap", "net_tap", 16, false, true,
      "the capability net_admin and /dev/net/tun", false},
     {DeviceKind::memif, "memif", "net_memif", 1, false, false,
@@ -80,6 +81,15 @@ Result<std::string> memif_arguments(const PortOptions& options) {
            ",socket-abstract=no,mac=" + to_string(derive_mac(options, WireEnd::ours));
 }
 
+Result<std::string> xdp_arguments(const std::string& interface, unsigned nb_queues) {
+    const Result<std::string> program = xdp_redirect_path();
+    if (!program)
+        return propagate(program);
+    // Without a busy-poll budget the kernel pushes: it wakes us, and is faster on veth.
+    return "iface=" + interface + ",start_queue=0,queue_count=" + std::to_string(nb_queues) +
+           ",busy_budget=0,xdp_prog=" + *program;
+}
+
 Result<std::string> vdev_arguments(const PortOptions& options, unsigned nb_queues) {
     const std::string& argument = options.device_argument;
     switch (options.device) {
@@ -87,9 +97,7 @@ Result<std::string> vdev_arguments(const PortOptions& options, unsigned nb_queue
             return "iface=" + argument + ",qpairs=" + std::to_string(nb_queues) +
                    packet_ring_arguments();
         case DeviceKind::af_xdp:
-            // Without a busy-poll budget the kernel pushes: it wakes us, and is faster on veth.
-            return "iface=" + argument + ",start_queue=0,queue_count=" + std::to_string(nb_queues) +
-                   ",busy_budget=0";
+            return xdp_arguments(argument, nb_queues);
         case DeviceKind::tap:
             // This is the address of the kernel's end. Ours must be another one.
             return "iface=" + argument + ",mac=" + to_string(derive_mac(options, WireEnd::theirs));

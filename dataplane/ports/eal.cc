@@ -199,7 +199,9 @@ Result<Eal> Eal::start(const Options& options) {
         return fail(error, "cannot start DPDK (" + take_eal_errors() + ")");
     }
     remove_runtime_dir();
-    take_eal_errors();
+    // Why a card was left out is for the port that wants it; without cards there is nothing to tell.
+    if (options.pci_addresses.empty())
+        take_eal_errors();
     running_ = true;
     return Eal{Ownership::owned};
 }

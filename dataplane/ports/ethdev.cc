@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "dataplane/ports/eal.h"
+#include "dataplane/ports/xdp_redirect.h"
 
 namespace meshgate {
 
@@ -95,6 +96,8 @@ public:
         if (done)
             done = set_up_queues();
         if (done)
+            done = hold_program();
+        if (done)
             done = start();
         if (!done)
             return propagate(done);
@@ -111,6 +114,7 @@ private:
     Result<void> set_mac();
     Result<void> set_mtu();
     Result<void> set_up_queues();
+    Result<void> hold_program();
     Result<void> start();
     void find_queue_fds();
     // What the driver logged tells more than its error code; often neither names the true cause.
@@ -136,18 +140,20 @@ Result<void> EthdevOpener::probe() {
         return propagate(device);
     if (request_.options.device == DeviceKind::af_xdp)
         silence_bpf_libraries();
-    take_eal_errors();
+    // Cards were probed when EAL started, and why one was left out is still to be read.
     if (request_.options.device != DeviceKind::pci) {
+        take_eal_errors();
         const int status = rte_vdev_init(device->name.c_str(), device->arguments.c_str());
         if (status < 0)
             return driver_failed(-status, "cannot make it");
         ethdev_->vdev_name_ = device->name;
     }
     if (rte_eth_dev_get_port_by_name(device->name.c_str(), &ethdev_->id_) != 0)
-        return fail(request_.options.device == DeviceKind::pci
-                        ? "DPDK found no network device there; is it bound to vfio-pci? (see "
-                          "`dpdk-devbind.py --status`)"
-                        : "the driver made no port" + in_brackets(take_eal_errors()));
+        return fail((request_.options.device == DeviceKind::pci
+                         ? "DPDK found no network device there; is it bound to vfio-pci? (see "
+                           "`dpdk-devbind.py --status`)"
+                         : "the driver made no port") +
+                    in_brackets(take_eal_errors()));
     if (const int status = rte_eth_dev_info_get(ethdev_->id_, &info_); status != 0)
         return fail(-status, "cannot read what the port can do");
     ethdev_->driver_ = info_.driver_name;
@@ -270,6 +276,16 @@ Result<void> EthdevOpener::set_up_queues() {
     return {};
 }
 
+Result<void> EthdevOpener::hold_program() {
+    if (request_.options.device != DeviceKind::af_xdp)
+        return {};
+    Result<UniqueFd> link = hold_xdp_program(fds_of_driver(), request_.interface_index);
+    if (!link)
+        return propagate(link);
+    ethdev_->xdp_link_ = std::move(*link);
+    return {};
+}
+
 Result<void> EthdevOpener::start() {
     if (const int status = rte_eth_dev_start(ethdev_->id_); status != 0)
         return driver_failed(-status, "cannot start it");
@@ -308,6 +324,7 @@ Result<std::unique_ptr<Ethdev>> Ethdev::open(const Request& request) {
 Ethdev::~Ethdev() {
     if (id_ != RTE_MAX_ETHPORTS) {
         rte_eth_dev_stop(id_);
+        xdp_link_ = UniqueFd{};  // the driver would try to take the program off
         rte_eth_dev_close(id_);
     }
     if (!vdev_name_.empty())

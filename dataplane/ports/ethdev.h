@@ -10,6 +10,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "dataplane/api/options.h"
 #include "dataplane/ports/device.h"
 #include "dataplane/ports/mempool.h"
@@ -80,6 +81,7 @@ private:
     MacAddress mac_;
     std::vector<int> queue_fds_;
     std::vector<ino_t> xdp_sockets_;  // inodes of those of af_xdp
+    UniqueFd xdp_link_;               // and what brings their frames
     struct {
         uint64_t rx = 0, tx = 0;
     } offloads_;

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/ports/xdp_pass.h"
 
-#include <linux/bpf.h>
 #include <linux/if_link.h>
-#include <sys/syscall.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <iterator>
 
+#include "dataplane/ports/xdp_link.h"
+
 namespace meshgate {
 
 namespace {
-
-UniqueFd call_bpf(bpf_cmd command, bpf_attr& attributes) noexcept {
-    return UniqueFd{static_cast<int>(syscall(SYS_bpf, command, &attributes, sizeof attributes))};
-}
 
 UniqueFd load_program() noexcept {
     // return XDP_PASS;
@@ -42,12 +38,7 @@ Result<UniqueFd> attach_xdp_pass(unsigned interface_index) {
     const UniqueFd program = load_program();
     if (!program)
         return fail(errno, "cannot load an XDP program");
-    bpf_attr attributes{};
-    attributes.link_create.prog_fd = static_cast<uint32_t>(program.get());
-    attributes.link_create.target_ifindex = interface_index;
-    attributes.link_create.attach_type = BPF_XDP;
-    attributes.link_create.flags = XDP_FLAGS_DRV_MODE;
-    UniqueFd link = call_bpf(BPF_LINK_CREATE, attributes);
+    UniqueFd link = link_xdp(program.get(), interface_index, XDP_FLAGS_DRV_MODE);
     if (!link)
         return fail(errno, "cannot attach an XDP program");
     return link;

@@ -69,10 +69,10 @@ class Guest:
     def _command(self):
         disk, kernel, initrd = image.make()
         kvm = self.accelerator == "kvm"
-        command = ["qemu-system-x86_64", "-machine", "q35,kernel-irqchip=split" if kvm else "q35",
+        command = ["qemu-system-x86_64", "-machine", "q35,kernel-irqchip=split",
                    "-accel", self.accelerator, "-cpu", "host,-arch-capabilities" if kvm else "max",
                    "-smp", "2", "-m", str(MEMORY_MIB), "-nographic", "-nodefaults", "-snapshot",
-                   "-device", "intel-iommu,intremap=off,caching-mode=on,device-iotlb=on,aw-bits=48",
+                   "-device", "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on,aw-bits=48",
                    "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe",
                    "-kernel", kernel, "-initrd", initrd,
                    "-append", "root=/dev/vda ro console=ttyS0 intel_iommu=on iommu=pt "

@@ -103,7 +103,7 @@ class Machine:
         assert self.guest.out(f"stat -c %U /proc/{pid}") == "_meshgate"
         granted = self.guest.out(f"grep CapPrm /proc/{pid}/status").split()[1]
         assert int(granted, 16) == 1 << 14, f"more than IPC_LOCK for cards alone: {granted}"
-        self.guest.run("exec 3<>/dev/tcp/127.0.0.1/9586 && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 "
+        self.guest.run("exec 3<>/dev/tcp/127.0.0.1/9586 && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 "
                        "&& grep -q 200 <&3")
 
     def passes(self, seconds=60):

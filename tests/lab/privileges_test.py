@@ -6,13 +6,14 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 from topology import HOST, Road
 
 USER = 65534
 UNIT = Path(__file__).resolve().parents[2] / "systemd/meshgated.service.in"
-NUMBERS = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_IPC_LOCK": 14}
+NUMBERS = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_IPC_LOCK": 14, "CAP_BPF": 39}
 
 
 def granted():
@@ -33,9 +34,13 @@ def start_as_user(road):
     for path in box.dir.iterdir():
         os.chown(path, USER, USER)
     box.config["control"]["wg_socket"] = str(box.dir / "wg.sock")
+    with_open_mask(road.start)
+
+
+def with_open_mask(start):
     mask = os.umask(0)  # the socket for sd_notify
     try:
-        road.start()
+        start()
     finally:
         os.umask(mask)
 
@@ -55,3 +60,15 @@ def test_af_packet_needs_no_root(lab):
     road.up()
     assert held(road.box) == bits("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK"), hex(held(road.box))
     assert road.client.ping(HOST[0]) == 3
+
+
+def test_af_xdp_needs_no_root_and_leaves_no_program(lab):
+    road = Road(lab, start=False, device="af_xdp")
+    start_as_user(road)
+    road.up()
+    wanted = bits("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_BPF")
+    assert held(road.box) == wanted, hex(held(road.box))
+    road.box.stop(signal.SIGKILL)
+    left = road.box.run("ip", "link", "show").stdout
+    assert "xdp" not in left, left
+    with_open_mask(road.box.start)
