@@ -10,7 +10,9 @@ ends the run; each is printed with the seconds it took.
 """
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +37,18 @@ peers:
 WORKERS = "dataplane:\\n  workers: 2\\n"
 
 
+def make_next(tree, package, target):
+    """The package once more with a higher version; that version."""
+    subprocess.run(["dpkg-deb", "-R", package, tree], check=True)
+    control = tree / "DEBIAN/control"
+    text, count = re.subn(r"^(Version: .*)$", r"\1+next", control.read_text(), flags=re.M)
+    assert count == 1, text
+    control.write_text(text)
+    subprocess.run(["dpkg-deb", "-b", "--root-owner-group", tree, target], check=True,
+                   stdout=subprocess.DEVNULL)
+    return re.search(r"^Version: (.*)$", text, re.M)[1]
+
+
 class Machine:
     """The guest, the far box and the hosts, and what the steps do to them."""
 
@@ -44,12 +58,13 @@ class Machine:
         self.files = lab.dir / "files"
         self.files.mkdir()
         shutil.copy(package, self.files / "meshgate.deb")
+        self.next_version = make_next(lab.dir / "next", package, self.files / "next.deb")
         (self.files / "answers.yaml").write_text(
             ANSWERS.format(wan="enp0s8", lan="enp0s9", key=self.far.public_key))
         self.guest = Guest(lab, [Card("wan", self.far, "wan0", queues=2),
                                  Card("lan", self.h_guest, "eth0", queues=2),
-                                 Card("spare", lab.host("spare"), "eth0", model="vmxnet3"),
-                                 Card("old", lab.host("old"), "eth0", model="e1000e")], self.files)
+                                 Card("wan1", self.far, "wan1", model="vmxnet3"),
+                                 Card("lan1", self.h_guest, "eth1", model="e1000e")], self.files)
 
     def journal(self):
         """What the daemon and systemd say of it; empty when the guest does not answer."""
@@ -137,6 +152,30 @@ class Machine:
         assert self.guest.out("systemctl show -P MainPID meshgated") == before
         assert self.h_guest.ping("10.2.0.10", count=3, wait=2) == 3
 
+    def upgrade_under_traffic(self):
+        """The old daemon goes on while its package is replaced; the restart is somebody's decision."""
+        before = self.guest.out("systemctl show -P MainPID meshgated")
+        ping = self.h_guest.spawn("ping", "-i", "0.2", "-W", "5", "-w", "600", "10.2.0.10")
+        said = self.guest.out("apt-get install -y --no-install-recommends /mnt/next.deb", seconds=300)
+        assert "goes on" in said, said
+        assert self.guest.out("dpkg-query -W -f '${Version}' meshgate") == self.next_version
+        assert self.guest.out("systemctl show -P MainPID meshgated") == before
+        ping.stop(how=signal.SIGINT)
+        sent, got = map(int, re.search(r"(\d+) packets transmitted, (\d+) received",
+                                       ping.output()).groups())
+        # The last one may be on its way.
+        assert sent > 20 and sent - got <= 1, ping.output()[-300:]
+        self.guest.run("systemctl restart meshgated", seconds=120)
+        started = time.monotonic()
+        self.passes()
+        print(f"        {got} of {sent} pings during the upgrade; traffic "
+              f"{time.monotonic() - started:.1f} s after the restart", flush=True)
+
+    def journal_is_readable_and_has_no_secret(self):
+        self.guest.run("journalctl -u meshgated --no-pager | grep -q 'info ready'")
+        found = self.guest.out("journalctl --no-pager | grep -c -F -f /etc/meshgate/box.key", check=False)
+        assert found == "0", found
+
     def killed_daemon_comes_back(self):
         before = self.guest.out("systemctl show -P MainPID meshgated")
         self.guest.run("kill -9 $(systemctl show -P MainPID meshgated)")
@@ -167,9 +206,17 @@ class Machine:
             self.guest.run(f"driverctl set-override {Card.pci(number)} vfio-pci")
         self.guest.run("sed -i -e 's/0000:00:08.0/0000:00:0a.0/; s/0000:00:09.0/0000:00:0b.0/' "
                        "-e 's/workers: 2/workers: 1/' /etc/meshgate/meshgate.yaml")
+        self.far.config["ports"][0]["device"] = "af_packet:wan1"
+        self.far.restart()
+        self.h_guest.run("ip", "addr", "flush", "dev", "eth0")
+        self.h_guest.run("ip", "link", "set", "dev", "eth0", "down")
+        self.h_guest.address("eth1", "10.1.0.10/24", "fd10:1::10/64")
+        self.h_guest.route("default", "via", "10.1.0.1")
+        self.h_guest.route("default", "via", "fd10:1::1")
         self.guest.run("systemctl start meshgated", seconds=120)
-        ports = json.loads(self.guest.out("meshgate show ports --json"))["ports"]
-        assert [port["link"] for port in ports] == ["up", "up"], ports
+        drivers = [port["driver"] for port in json.loads(self.guest.out("meshgate show ports --json"))["ports"]]
+        assert drivers == ["net_vmxnet3", "net_e1000_em"], drivers
+        self.passes()
 
     def security_of_the_units(self):
         for unit, limit in (("meshgated", 4.0), ("meshgate-web", 1.5)):
@@ -188,9 +235,10 @@ class Machine:
 
 STEPS = ("boots", "package_installs_and_starts_nothing", "setup_with_answers",
          "daemon_starts_by_systemd", "traffic_passes", "both_queues_carry_traffic",
-         "link_goes_and_comes", "reload_disturbs_nothing", "killed_daemon_comes_back",
-         "watchdog_ends_a_daemon_that_hangs", "reboot_changes_nothing", "security_of_the_units",
-         "other_cards_come_up", "purge_leaves_nothing")
+         "link_goes_and_comes", "reload_disturbs_nothing", "upgrade_under_traffic",
+         "killed_daemon_comes_back", "watchdog_ends_a_daemon_that_hangs", "reboot_changes_nothing",
+         "journal_is_readable_and_has_no_secret", "security_of_the_units", "other_cards_come_up",
+         "purge_leaves_nothing")
 
 
 def main():
