@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.h"
 
+#include <algorithm>
 #include <ctime>
+#include <fstream>
 
 #include "base/text.h"
 #include "cli/ask.h"
@@ -14,6 +16,27 @@ namespace {
 
 int64_t now_unix_s() {
     return std::time(nullptr);
+}
+
+// Of this machine, which need not be the box that the file is for. What the kernel forwards between
+// twins passes by the box.
+void warn_of_forwarding(std::vector<config::Diagnostic>& diagnostics, const std::string& file) {
+    for (const char* setting : {"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"}) {
+        std::string path = std::string{"/proc/sys/"} + setting;
+        std::ranges::replace(path, '.', '/');
+        int value = 0;
+        std::ifstream{path} >> value;
+        if (value == 0)
+            continue;
+        config::Diagnostic warning{.severity = config::Severity::warning,
+                                   .code = "kernel-forwards",
+                                   .file = printable(file),
+                                   .path = "ports"};
+        warning.message =
+            std::string{"this machine's kernel forwards, and ports have twins in it: "} + setting;
+        warning.fix = std::string{"sysctl -w "} + setting + "=0, and in /etc/sysctl.d/";
+        diagnostics.push_back(std::move(warning));
+    }
 }
 
 std::string text_for(const Options& options, const std::string& noun, const std::string& name,
@@ -119,6 +142,8 @@ ExitCode reload(const Options& options) {
 ExitCode check_config(const std::string& file, CheckForm form, Colour colour) {
     const config::LoadResult loaded = config::load_file(file);
     std::vector<config::Diagnostic> diagnostics = loaded.diagnostics;
+    if (loaded && std::ranges::any_of(loaded.model->ports, &config::Port::host))
+        warn_of_forwarding(diagnostics, file);
     if (loaded && loaded.model->network) {
         const config::NetworkLoad network = config::load_network(*loaded.model);
         diagnostics.insert(diagnostics.end(), network.diagnostics.begin(),

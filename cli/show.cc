@@ -70,10 +70,11 @@ std::string cpu_line(const Json& dataplane, const Json& workers) {
            " (" + text_of(dataplane.at("aead_reason")) + ")\n";
 }
 
-// Of what came in from ports and control.
+// Of what came in from ports, control and the host.
 std::string drop_share(const Json& conservation) {
-    const uint64_t in = number_of(conservation.at("rx")) + number_of(conservation.at("injected")) +
-                        number_of(conservation.at("originated"));
+    uint64_t in = 0;
+    for (const char* source : {"rx", "injected", "from_host", "originated"})
+        in += number_of(conservation.at(source));
     const auto drops = static_cast<double>(number_of(conservation.at("drops")));
     return in == 0 ? "0" : decimal(100 * drops / static_cast<double>(in), "%.3f%%");
 }
@@ -221,8 +222,9 @@ std::string drops_text(const Json& result, Zeros zeros) {
     const Json& sums = result.at("conservation");
     const auto sum = [&](const char* key) { return human_count(number_of(sums.at(key))); };
     return (table.empty() ? "no drops\n" : table.text()) + "\nin   " + sum("rx") + " received, " +
-           sum("injected") + " from control, " + sum("originated") + " made here\nout  " +
-           sum("tx") + " sent, " + sum("drops") + " dropped, " + sum("punts") + " to control\n";
+           sum("injected") + " from control, " + sum("from_host") + " from the host, " +
+           sum("originated") + " made here\nout  " + sum("tx") + " sent, " + sum("to_host") +
+           " to the host, " + sum("drops") + " dropped, " + sum("punts") + " to control\n";
 }
 
 std::string workers_text(const Json& result) {

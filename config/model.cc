@@ -38,6 +38,12 @@ std::string to_string(const EndpointName& name) {
     return name.host + ":" + std::to_string(name.port);
 }
 
+std::string twin_of(const Port& port) {
+    if (!port.host)
+        return "";
+    return port.host_name.empty() ? port.name : port.host_name;
+}
+
 std::string to_string(const Device& device) {
     return std::string{to_string(device.kind)} + ":" + device.argument;
 }

@@ -20,6 +20,8 @@ struct Node {
     std::string name;
     std::string private_key_file;  // resolved against the folder of the box file
     PublicKey public_key;          // of the private key in that file
+    // Of the kernel, into the network; there where a port has a twin.
+    std::string interface = "meshgate";
     bool operator==(const Node&) const = default;
 };
 
@@ -49,6 +51,7 @@ struct Port {
     Device device;
     Role role = Role::lan;
     std::vector<Prefix> addresses;        // with host bits: 10.1.0.1/24
+    bool addresses_from_host = false;     // they are those of the twin; `addresses` is empty
     std::optional<IpAddress> gateway_v4;  // wan only
     std::optional<IpAddress> gateway_v6;  // wan only; may be link-local
     bool on_link = false;                 // wan only: gateways need not be on its networks
@@ -56,6 +59,8 @@ struct Port {
     uint8_t priority = 0;                 // 802.1p, of the tag
     uint16_t mtu_bytes = 1500;
     std::optional<MacAddress> mac;                   // none: the device's own
+    bool host = false;                               // has a twin in the kernel
+    std::string host_name;                           // of the twin; empty: as the port
     bool babel = false;                              // an entry of `babel` names it
     bool metered = false;                            // wan only
     uint16_t cost_bias = 0;                          // wan only
@@ -63,9 +68,19 @@ struct Port {
     bool operator==(const Port&) const = default;
 };
 
-// On an interface of the kernel a port can be opened and closed while the box runs.
-constexpr bool opens_live(DeviceKind kind) noexcept {
-    return kind == DeviceKind::af_packet || kind == DeviceKind::af_xdp || kind == DeviceKind::tap;
+inline bool has_twin(const Port& port) noexcept {
+    return port.host && port.enabled;
+}
+
+// What the kernel's interface that is this port is called, or would be if the port were enabled;
+// empty: it has none.
+std::string twin_of(const Port& port);
+
+// On an interface of the kernel a port can be opened and closed while the box runs; not its twin.
+inline bool opens_live(const Port& port) noexcept {
+    const DeviceKind kind = port.device.kind;
+    return !port.host && (kind == DeviceKind::af_packet || kind == DeviceKind::af_xdp ||
+                          kind == DeviceKind::tap);
 }
 
 struct Route {

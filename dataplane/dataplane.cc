@@ -115,6 +115,18 @@ Result<void> DataplaneImpl::open_ports() {
     return {};
 }
 
+Result<void> DataplaneImpl::open_host() {
+    Result<std::unique_ptr<HostSide>> host = HostSide::create(options_);
+    if (!host)
+        return propagate(host);
+    host_ = *std::move(host);
+    for (const auto& port : ports_) {
+        if (host_)  // before the kernel derives addresses of its own from the MAC
+            host_->follow(port->id(), port->mac(), port->mtu_bytes(), port->link());
+    }
+    return {};
+}
+
 Result<void> DataplaneImpl::allocate_tables() {
     Result<Rcu> rcu = Rcu::create(options_.nb_workers);
     Result<IndexTable> index =
@@ -152,7 +164,8 @@ TxRoute DataplaneImpl::tx_route(PortId port, unsigned worker) const noexcept {
 Result<WorkerParts> DataplaneImpl::parts_of(unsigned worker) {
     Result<std::unique_ptr<AeadEngine>> aead = aead_->create();
     Result<Doorbell> doorbell = Doorbell::create();
-    Result<WorkerRings> rings = WorkerRings::create(worker);
+    Result<WorkerRings> rings =
+        WorkerRings::create(worker, host_ ? WorkerRings::Host::some : WorkerRings::Host::none);
     Result<ZeroedArray<PeerActivity>> activity =
         ZeroedArray<PeerActivity>::create(options_.max_peers);
     Result<ZeroedArray<LinkCounters>> links = ZeroedArray<LinkCounters>::create(kMaxLinks);
@@ -192,6 +205,8 @@ Result<WorkerParts> DataplaneImpl::parts_of(unsigned worker) {
                        .waiting = own.waiting.get(),
                        .notes = own.notes.get(),
                        .injections = own.injections.get(),
+                       .host_up = own.host_up.get(),
+                       .host_down = own.host_down.get(),
                        .inbox = own.inbox.get(),
                        .doorbell = *std::move(doorbell),
                        .idle = std::make_unique<IdleLadder>(idle),
@@ -206,6 +221,8 @@ Result<void> DataplaneImpl::make_workers() {
     shared_.links = links_->data();
     shared_.rcu = rcu_->get();
     shared_.control_doorbell = &*control_doorbell_;
+    if (host_)
+        shared_.host = host_->view();
     shared_.tsc_hz = rte_get_tsc_hz();
     rings_.reserve(options_.nb_workers);
     for (unsigned worker = 0; worker < options_.nb_workers; ++worker) {
@@ -229,11 +246,27 @@ void DataplaneImpl::start() {
         MG_ASSERT(status == 0);
     }
     running_ = true;
+    start_host();
+}
+
+void DataplaneImpl::start_host() {
+    if (!host_)
+        return;
+    HostSide::Parts parts{.pool = mempool_->get(), .workers = {}, .tx_workers = {}};
+    for (unsigned worker = 0; worker < options_.nb_workers; ++worker)
+        parts.workers.push_back({.up = rings_[worker].host_up.get(),
+                                 .down = rings_[worker].host_down.get(),
+                                 .worker = &workers_[worker]->worker.parts.doorbell});
+    for (const auto& port : ports_)
+        parts.tx_workers.push_back(owner_of(port->id(), 0));
+    host_->start(std::move(parts));
 }
 
 void DataplaneImpl::stop() {
     if (!running_)
         return;
+    if (host_)
+        host_->stop();
     for (const auto& thread : workers_) {
         thread->worker.stop();
         thread->worker.parts.doorbell.ring();
@@ -278,7 +311,8 @@ PortStatus DataplaneImpl::port_status(PortId id) const {
             .mtu_bytes = port.mtu_bytes(),
             .rebinds = port.nb_rebinds(),
             .offload_repairs = port.nb_offload_repairs(),
-            .problem = port.problem()};
+            .problem = port.problem(),
+            .twin = host_ ? host_->status(id) : TwinStatus{}};
 }
 
 void DataplaneImpl::tick_ports(Time now) {
@@ -288,6 +322,8 @@ void DataplaneImpl::tick_ports(Time now) {
             nb_cut_frames += thread->worker.counters.ports[port->id()].cut_frames.get();
         if (auto gone = port->tick(now, nb_cut_frames))
             retired_->add(std::move(gone));
+        if (host_)
+            host_->follow(port->id(), port->mac(), port->mtu_bytes(), port->link());
     }
 }
 
@@ -313,6 +349,8 @@ Result<std::unique_ptr<Dataplane>> Dataplane::create(const DataplaneOptions& opt
     Result<void> done = dataplane->start_eal();
     if (done)
         done = dataplane->open_ports();
+    if (done)
+        done = dataplane->open_host();
     if (done)
         done = dataplane->allocate_tables();
     if (done)

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "dataplane/api/dataplane.h"
 #include "dataplane/crypto/aead.h"
+#include "dataplane/host/host_side.h"
 #include "dataplane/ports/eal.h"
 #include "dataplane/ports/mempool.h"
 #include "dataplane/ports/port.h"
@@ -45,6 +46,7 @@ public:
     ~DataplaneImpl() override;
     Result<void> start_eal();
     Result<void> open_ports();
+    Result<void> open_host();
     Result<void> allocate_tables();
     Result<void> make_workers();
 
@@ -96,6 +98,16 @@ public:
         control_counters_.drops.add(reason, Stage::control, nb_packets);
     }
     const WorkerCounters& control_counters() const override { return control_counters_; }
+    const WorkerCounters* host_counters() const override {
+        return host_ ? &host_->counters() : nullptr;
+    }
+    TwinStatus overlay_status() const override {
+        return host_ ? host_->status(kNoPort) : TwinStatus{};
+    }
+    void set_overlay_mtu(uint16_t mtu_bytes) override {
+        if (host_)
+            host_->follow(kNoPort, {}, mtu_bytes, LinkState::up);
+    }
     std::string aead_engine() const override { return aead_->name; }
     std::string aead_reason() const override { return aead_->reason; }
     std::string memory_description() const override;
@@ -114,6 +126,7 @@ private:
     unsigned owner_of(PortId port, unsigned queue) const noexcept {
         return (port + queue) % options_.nb_workers;
     }
+    void start_host();
     TxRoute tx_route(PortId port, unsigned worker) const noexcept;
     Result<WorkerParts> parts_of(unsigned worker);
     enum class PuntRing : uint8_t { punts, mesh, waiting };
@@ -126,6 +139,7 @@ private:
     std::optional<Eal> eal_;
     std::optional<Mempool> mempool_;
     std::vector<std::unique_ptr<Port>> ports_;
+    std::unique_ptr<HostSide> host_;  // null: no port has a twin
     std::optional<AeadSelection> aead_;
 
     std::optional<Rcu> rcu_;

@@ -77,6 +77,14 @@ void read_port_gateways(const Input& in, Model& model) {
     read_gateways(in, model.ports.back());
 }
 
+void read_addresses_of_port(const Input& in, Model& model) {
+    read_port_addresses(in, model.ports.back());
+}
+
+std::string show_addresses_of_port(const Model& model, size_t index) {
+    return show_port_addresses(model.ports[index]);
+}
+
 std::string show_port_gateways(const Model& model, size_t index) {
     return show_gateways(model.ports[index]);
 }
@@ -137,6 +145,10 @@ constexpr KeyRule kKeyRules[] = {
         "The box's private key. A relative name is looked for beside the box file. The file must "
         "be a regular one that only its owner can read. Naming another file with the same key "
         "changes nothing."),
+    key<&Model::node, &Node::interface, kInterfaceNameType>(
+        "interface", kOptional, "meshgate", kRestart,
+        "The kernel's interface into the network, by which the machine itself reaches the other "
+        "sites. Made where a port has `host: true`."),
 
     key<&Model::ports, &Port::name, kNameType>(
         "name", kRequired, "", kRestart,
@@ -158,10 +170,13 @@ constexpr KeyRule kKeyRules[] = {
         "`wan`: the internet side. `lan`: the site's side. `[wan, lan]`, one arm: the box stands "
         "with the site's hosts on the network of the router that leads to the internet. "
         "docs/one-arm.md."),
-    key<&Model::ports, &Port::addresses, kInterfaceAddressesType>(
-        "addresses", kRequired, "", kLive,
-        "The box's own addresses on this port. Networks of different ports must not overlap. IPv6 "
-        "link-local addresses are made by the port itself."),
+    KeyRule{"ports", "addresses", kRequired, "", kLive, kPortAddressesType.words,
+            read_addresses_of_port, show_addresses_of_port,
+            "The box's own addresses on this port. Networks of different ports must not overlap. "
+            "IPv6 link-local addresses are made by the port itself. `host`: those that the "
+            "machine's kernel has on the twin of this port, as a DHCP client or router "
+            "advertisements gave them, and its default routes as gateways; needs `host: true`. "
+            "docs/twin.md."},
     KeyRule{"ports", "gateway", kOptional, "", kLive, kGatewaysType.words, read_port_gateways,
             show_port_gateways,
             "`wan` only: the next hop to the internet. An IPv6 gateway may be link-local."},
@@ -180,6 +195,16 @@ constexpr KeyRule kKeyRules[] = {
                                                    "The largest IP packet in bytes."),
     key<&Model::ports, &Port::mac, kMacType>("mac", kOptional, "", kRestart,
                                              "Without it: the device's own."),
+    key<&Model::ports, &Port::host, kBooleanType>(
+        "host", kOptional, "false", kRestart,
+        "Give the machine's kernel a twin of this port: an interface with its name and MAC "
+        "address, "
+        "on which ssh, DHCP, DNS and all else of the machine work as on the card itself. The box "
+        "puts the port's addresses on it. docs/twin.md."),
+    key<&Model::ports, &Port::host_name, kInterfaceNameType>(
+        "host_name", kOptional, "", kRestart,
+        "The name of the twin. Without it: the port's, which then must have 15 characters at most "
+        "and not be that of an interface that a port stands on."),
     key<&Model::ports, &Port::metered, kBooleanType>(
         "metered", kOptional, "false", kLive,
         "`wan` only: what this port carries costs money. The mesh uses its links after all others "

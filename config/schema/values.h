@@ -26,13 +26,16 @@ struct ValueType {
 bool is_name_char(char c) noexcept;
 
 void read_name(const Input& in, std::string& out);
+void read_interface_name(const Input& in, std::string& out);
 void read_key_file(const Input& in, std::string& out);
 void read_socket(const Input& in, std::string& out);
 void read_role(const Input& in, Role& out);
 void read_wg_socket(const Input& in, std::string& out);
 void read_device(const Input& in, Device& out);
 void read_public_key(const Input& in, PublicKey& out);
-void read_interface_addresses(const Input& in, std::vector<Prefix>& out);
+// `host`, or addresses.
+void read_port_addresses(const Input& in, Port& out);
+std::string show_port_addresses(const Port& value);
 void read_networks(const Input& in, std::vector<Prefix>& out);
 void read_network(const Input& in, Prefix& out);
 void read_via(const Input& in, std::optional<IpAddress>& out);
@@ -150,9 +153,14 @@ inline constexpr ValueType<Role> kRoleType{"wan, lan or [wan, lan]", read_role,
 inline constexpr ValueType<PublicKey> kPublicKeyType{
     "a public key: 44 characters of base64, as wg pubkey writes it", read_public_key,
     show_public_key};
-inline constexpr ValueType<std::vector<Prefix>> kInterfaceAddressesType{
-    "addresses with their prefix length, such as 10.1.0.1/24 or \"fd10:1::1/64\"; one or a list",
-    read_interface_addresses, show_prefixes};
+inline constexpr ValueType<std::string> kInterfaceNameType{
+    "the name of a kernel interface: 1 to 15 of A-Z a-z 0-9 . _ - @", read_interface_name,
+    show_text};
+inline constexpr ValueType<Port> kPortAddressesType{
+    "host, or addresses with their prefix length, such as 10.1.0.1/24 or \"fd10:1::1/64\"; one or "
+    "a "
+    "list",
+    read_port_addresses, show_port_addresses};
 inline constexpr ValueType<std::vector<Prefix>> kNetworksType{
     "prefixes such as 10.9.0.0/24 or \"fd10:9::/64\", or single addresses; one or a list",
     read_networks, show_prefixes};

@@ -133,10 +133,17 @@ std::optional<Endpoint> read_socket_address(const Input& in) {
 
 }  // namespace
 
-void read_interface_addresses(const Input& in, std::vector<Prefix>& out) {
-    out.clear();
+void read_port_addresses(const Input& in, Port& out) {
+    out.addresses.clear();
+    out.addresses_from_host = in.node.kind == NodeKind::scalar && in.node.text == "host";
+    if (out.addresses_from_host)
+        return;
     for (const Input& item : in.items())
-        out.push_back(read_interface_address(item));
+        out.addresses.push_back(read_interface_address(item));
+}
+
+std::string show_port_addresses(const Port& value) {
+    return value.addresses_from_host ? "host" : show_prefixes(value.addresses);
 }
 
 void read_network(const Input& in, Prefix& out) {

@@ -126,6 +126,16 @@ void read_role(const Input& in, Role& out) {
         out = roles.size() == 1 ? roles.front() : Role::one_arm;
 }
 
+void read_interface_name(const Input& in, std::string& out) {
+    const auto text = in.scalar();
+    if (!text)
+        return;
+    if (is_interface_name(*text))
+        out = *text;
+    else
+        in.complain("bad-interface", quoted(*text) + " is no name of an interface");
+}
+
 void read_socket(const Input& in, std::string& out) {
     const auto text = in.scalar();
     if (!text)

@@ -7,8 +7,9 @@
 namespace meshgate::config {
 namespace {
 
-constexpr size_t kMaxPorts = 16;        // of a box
-constexpr uint16_t kMinIpv6Mtu = 1280;  // RFC 8200, section 5
+constexpr size_t kMaxPorts = 16;             // of a box
+constexpr size_t kMaxInterfaceNameLen = 15;  // IFNAMSIZ, less its end
+constexpr uint16_t kMinIpv6Mtu = 1280;       // RFC 8200, section 5
 
 Path port_path(size_t port, std::string_view key, int item = -1) {
     return Path{.group = "ports", .index = static_cast<int>(port), .key = key, .item = item};
@@ -30,7 +31,7 @@ bool same_device(const Device& a, const Device& b) {
 class PortRules {
 public:
     PortRules(const YamlNode& root, const Model& model, Report& report)
-        : ports_{model.ports}, complain_{root, report} {}
+        : ports_{model.ports}, interface_{model.node.interface}, complain_{root, report} {}
 
     void run() const {
         if (ports_.size() > kMaxPorts) {
@@ -50,6 +51,7 @@ public:
             check_gateway(i, ports_[i].gateway_v4);
             check_gateway(i, ports_[i].gateway_v6);
             check_priority(i);
+            check_twin(i);
             check_wan_only(i, "on_link", ports_[i].on_link);
             check_wan_only(i, "metered", ports_[i].metered);
             check_wan_only(i, "cost_bias", ports_[i].cost_bias > 0);
@@ -111,6 +113,53 @@ private:
                      "give each port networks of its own");
     }
 
+    void check_twin(size_t i) const {
+        const Port& port = ports_[i];
+        if (port.addresses_from_host && !port.host && complain_.sound(port_path(i, "host")))
+            complain_
+                .error("no-twin", port_path(i, "addresses"),
+                       "addresses of the kernel's come from the twin of the port, and it has none")
+                .fix = "add host: true";
+        if (port.addresses_from_host && (port.gateway_v4 || port.gateway_v6))
+            complain_
+                .error("gateway-from-host", port_path(i, "gateway"),
+                       "with addresses: host the kernel's default route is the gateway")
+                .fix = "remove it, or write the addresses of this port";
+        if (!port.host) {
+            if (!port.host_name.empty())
+                complain_
+                    .error("no-twin", port_path(i, "host_name"), "this port has no twin to name")
+                    .fix = "add host: true, or remove host_name";
+            return;
+        }
+        const std::string name = twin_of(port);
+        if (name.size() > kMaxInterfaceNameLen)
+            complain_
+                .error("bad-interface", port_path(i, "name"),
+                       "too long for an interface of the kernel, and the twin has this name")
+                .fix = "add host_name: with at most 15 characters";
+        if (const std::string user = user_of(i, name); !user.empty())
+            complain_
+                .error("interface-twice",
+                       port_path(i, port.host_name.empty() ? "name" : "host_name"),
+                       "the twin would be called " + name + ", and that is " + user)
+                .fix = port.host_name.empty() ? "add host_name:, or give the port another name"
+                                              : "choose another name";
+    }
+
+    // Who else has that interface; empty: nobody.
+    std::string user_of(size_t i, const std::string& name) const {
+        if (name == interface_)
+            return "node.interface";
+        for (size_t j = 0; j < ports_.size(); ++j) {
+            if (kernel_interface(ports_[j].device) == name)
+                return "the interface that port " + ports_[j].name + " stands on";
+            if (j < i && twin_of(ports_[j]) == name)
+                return "the twin of port " + ports_[j].name;
+        }
+        return "";
+    }
+
     // Links, and so their costs, are ways through the internet.
     void check_wan_only(size_t i, std::string_view key, bool set) const {
         if (set && ports_[i].role == Role::lan && complain_.sound(port_path(i, "role")))
@@ -140,7 +189,7 @@ private:
     }
 
     void check_gateway(size_t i, const std::optional<IpAddress>& gateway) const {
-        if (!gateway || complain_.full())
+        if (!gateway || ports_[i].addresses_from_host || complain_.full())
             return;
         const Path path = port_path(i, "gateway");
         const Port& port = ports_[i];
@@ -173,6 +222,7 @@ private:
     }
 
     const std::vector<Port>& ports_;
+    const std::string& interface_;
     Complainer complain_;
 };
 

@@ -43,8 +43,14 @@ Json to_json(const DropView& drop) {
 }
 
 Json to_json(const ConservationView& sums) {
-    return {{"rx", sums.rx}, {"injected", sums.injected}, {"originated", sums.originated},
-            {"tx", sums.tx}, {"drops", sums.drops},       {"punts", sums.punts}};
+    return {{"rx", sums.rx},
+            {"injected", sums.injected},
+            {"from_host", sums.from_host},
+            {"originated", sums.originated},
+            {"tx", sums.tx},
+            {"to_host", sums.to_host},
+            {"drops", sums.drops},
+            {"punts", sums.punts}};
 }
 
 }  // namespace
@@ -156,6 +162,9 @@ Json to_json(const PortStatusView& port) {
         {"kernel_shut_out", port.kernel_shut_out},
         {"kernel_repairs", port.kernel_repairs},
         {"kernel_addresses", port.kernel_addresses},
+        {"twin", text_or_null(port.twin)},
+        {"to_host_packets", port.to_host_packets},
+        {"from_host_packets", port.from_host_packets},
     };
 }
 

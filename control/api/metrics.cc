@@ -162,6 +162,12 @@ void write_ports(const Writer& writer, const std::vector<PortStatusView>& ports)
     writer.each_gauge("meshgate_port_kernel_addresses",
                       "Addresses of the port that the machine's kernel has too.", ports, label,
                       [](const Port& p) { return p.kernel_addresses.size(); });
+    counter("meshgate_port_to_host_packets_total",
+            "Packets that the machine's kernel took on the twin of the port.",
+            &Port::to_host_packets);
+    counter("meshgate_port_from_host_packets_total",
+            "Packets that the machine's kernel sent on the twin of the port.",
+            &Port::from_host_packets);
     counter("meshgate_port_kernel_repairs_total",
             "Times that the kernel could take frames of the port again, and was kept from it.",
             &Port::kernel_repairs);

@@ -196,6 +196,8 @@ struct PortStatusView {
     bool kernel_shut_out = true;
     uint64_t kernel_repairs = 0;
     std::vector<std::string> kernel_addresses;  // "10.1.0.1/24 on lan0"
+    std::string twin;  // the kernel's interface that is this port; empty: none
+    uint64_t to_host_packets = 0, from_host_packets = 0;
 };
 const char* to_string(PortStatusView::Role role) noexcept;
 
@@ -206,11 +208,12 @@ struct DropView {
     uint64_t total = 0;
 };
 
-// Sums over workers; what control drops is not in them. rx + injected + originated = tx + drops
-// + punts, up to what is in flight at the moment of reading.
+// Sums over workers and the host thread; what control drops is not in them. rx + injected +
+// from_host + originated = tx + to_host + drops + punts, up to what is in flight at the moment of
+// reading.
 struct ConservationView {
-    uint64_t rx = 0, injected = 0, originated = 0;
-    uint64_t tx = 0, drops = 0, punts = 0;
+    uint64_t rx = 0, injected = 0, from_host = 0, originated = 0;
+    uint64_t tx = 0, to_host = 0, drops = 0, punts = 0;
 };
 
 struct DropsView {

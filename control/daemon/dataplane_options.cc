@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/dataplane_options.h"
 
+#include <algorithm>
+
 #include "control/routing/snapshot_builder.h"
 
 namespace meshgate::control {
@@ -59,7 +61,8 @@ PortOptions port_options(const config::Port& port) {
             .role = role_of(port),
             .vlan = port.vlan.value_or(kNoVlan),
             .mtu_bytes = port.mtu_bytes,
-            .mac = port.mac};
+            .mac = port.mac,
+            .twin = has_twin(port) ? config::twin_of(port) : ""};
 }
 
 }  // namespace
@@ -68,6 +71,8 @@ DataplaneOptions dataplane_options(const config::Model& model) {
     DataplaneOptions options;
     for (const config::Port& port : model.ports)
         options.ports.push_back(port_options(port));
+    if (std::ranges::any_of(model.ports, config::has_twin))
+        options.overlay_interface = model.node.interface;
     options.nb_workers = model.dataplane.workers;
     options.cores = model.dataplane.cores;
     options.idle = model.dataplane.idle == config::Idle::busy ? IdleMode::busy : IdleMode::adaptive;

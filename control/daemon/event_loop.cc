@@ -21,6 +21,12 @@ constexpr auto kLeavingTime = 1500ms;  // for retractions and goodbyes before th
 
 }  // namespace
 
+void follow_host(Gateway& gateway, HostInterfaces& host) {
+    gateway.take_given(host.twins().filled_in(gateway.model().ports));
+    if (auto news = gateway.news_for_host())
+        host.twins().set_network(std::move(news->destinations), std::move(news->own_addresses));
+}
+
 // The descriptors belong to others; ours are duplicates that Asio may close.
 EventLoop::EventLoop(boost::asio::io_context& io, Gateway& gateway, HostInterfaces& host,
                      VmGeneration& generation, Hooks hooks)
@@ -117,6 +123,7 @@ void EventLoop::watch_links() {
     looks_soon_ = false;
     host_.set_ports(gateway_.model().ports);
     host_.tick(gateway_.now().mono);
+    follow_host(gateway_, host_);
     gateway_.watch_links();
     arm();
     links_.expires_after(kLinkInterval);

@@ -13,6 +13,9 @@
 
 namespace meshgate::control {
 
+// Hands on what the machine's kernel gave, and what it shall know.
+void follow_host(Gateway& gateway, HostInterfaces& host);
+
 // The control thread: sleeps until the workers hand something up, a timer is due, a client asks or
 // a signal comes. The work per turn is bounded everywhere, so that none of these starves another.
 class EventLoop {

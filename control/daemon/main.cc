@@ -277,17 +277,22 @@ Result<void> run(config::Model model, mesh::NetworkStore* network, const Argumen
     if (!secrets)
         return propagate(secrets);
     // Before the first frame comes in by a port, and until the last.
-    HostInterfaces host{
-        model.ports,
-        {.state_folder = state_folder(), .boot_id = HostInterfaces::present_boot_id()},
-        log};
+    HostInterfaces host{model.ports,
+                        {.state_folder = state_folder(),
+                         .boot_id = HostInterfaces::present_boot_id(),
+                         .owner = "meshgate " + socket},
+                        log};
+    if (const auto claimed = host.claim_twins(model); !claimed)
+        return claimed;
     auto dataplane = Dataplane::create(dataplane_options(model));
     if (!dataplane)
         return propagate(dataplane);
+    host.look(system_now().mono);  // for the twins, which are there now
     auto gateway = Gateway::create({**dataplane, log, system_now, *timings, network},
                                    std::move(model), std::move(*secrets));
     if (!gateway)
         return propagate(gateway);
+    follow_host(**gateway, host);
     ClockMark mark{state_folder(), system_now()};
     (*gateway)->raise_timestamp_floor(mark.floor_ns());
     (*dataplane)->start();

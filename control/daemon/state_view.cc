@@ -349,6 +349,11 @@ DropsView StateView::drops() {
         view.conservation.originated += counters.originated_packets.get();
         view.conservation.tx += counters.tx_packets.get();
     }
+    if (const WorkerCounters* host = dataplane.host_counters(); host != nullptr) {
+        all.push_back(host);
+        view.conservation.from_host = host->from_host_packets.get();
+        view.conservation.to_host = host->to_host_packets.get();
+    }
     for (size_t i = 0; i < kNbDrops; ++i)
         add_drops(view, all, static_cast<Drop>(i));
     for (size_t i = 0; i < kNbPunts; ++i) {

@@ -78,6 +78,13 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
     }
     for (size_t i = 0; i < host_.ports().size(); ++i)
         add_host_problems(result, gateway_.model().ports.at(i).name, host_.ports()[i], now.mono);
+    for (size_t i = 0; i < host_.twins().given().size(); ++i) {
+        const std::string& problem = host_.twins().given()[i].problem;
+        if (!problem.empty())
+            result.push_back(gateway_.model().ports.at(i).name + "  " + problem);
+    }
+    for (const std::string& problem : host_.twins().problems())
+        result.push_back(problem);
     for (const config::Port& port : gateway_.running_ports()) {
         const auto id = static_cast<PortId>(&port - gateway_.running_ports().data());
         for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
@@ -98,7 +105,7 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
 
 std::vector<PortStatusView> StateView::ports() {
     std::vector<PortStatusView> result;
-    const auto& ports = gateway_.model().ports;
+    const auto& ports = gateway_.running_ports();
     for (size_t i = 0; i < ports.size(); ++i) {
         const auto id = static_cast<PortId>(i);
         const PortStatus status = gateway_.dataplane().port_status(id);
@@ -132,6 +139,9 @@ std::vector<PortStatusView> StateView::ports() {
         view.kernel_repairs = host.nb_repairs;
         for (const HostInterfaces::Twice& twice : host.twice)
             view.kernel_addresses.push_back(to_string(twice.address) + " on " + twice.interface);
+        view.twin = status.twin.name;
+        view.to_host_packets = status.twin.to_host_packets;
+        view.from_host_packets = status.twin.from_host_packets;
         result.push_back(std::move(view));
     }
     return result;

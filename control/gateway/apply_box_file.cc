@@ -12,6 +12,9 @@ namespace meshgate::control {
 
 namespace {
 
+// Of the kernel's interface into the network: what a path takes less is told it by ICMP.
+constexpr uint16_t kMaxOverlayMtu = 9000;
+
 wireguard::PeerOptions options_of(const config::Peer& peer, const Secrets& secrets) {
     const auto key = secrets.preshared_keys.find(peer.public_key);
     return {
@@ -116,6 +119,10 @@ void Gateway::publish_ports(Time now) {
                                                     : UdpChecksum::always});
     }
     next_hops_.set_ports(std::move(neighbors), std::move(groups), now);
+    uint16_t overlay_mtu_bytes = kMaxOverlayMtu;
+    for (const UnderlayPort& port : underlay)
+        overlay_mtu_bytes = std::min(overlay_mtu_bytes, inner_mtu(port.mtu_bytes, Family::ipv6));
+    parts_.dataplane.set_overlay_mtu(overlay_mtu_bytes);
     links_.set_ports(std::move(underlay), now);
     if (mesh_)
         mesh_->set_ports(model_, this->now());
@@ -148,19 +155,6 @@ void Gateway::publish_echo_targets(const std::vector<PeerPrefixes>& prefixes) {
             targets[of_peer.peer] = *address;
     }
     echo_prober_.set_targets(targets);
-}
-
-// Ports are named by their place: one that is disabled keeps it, without anything that packets or
-// neighbours could find there.
-void Gateway::set_running_ports() {
-    running_ports_ = model_.ports;
-    for (config::Port& port : running_ports_) {
-        if (port.enabled)
-            continue;
-        port.addresses.clear();
-        port.gateway_v4.reset();
-        port.gateway_v6.reset();
-    }
 }
 
 // ---- peers and changes ----

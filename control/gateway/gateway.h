@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/keys.h"
@@ -79,6 +80,16 @@ public:
     // Looks at the links of the ports; every 200 ms.
     void watch_links();
 
+    // The model's ports with the addresses and gateways that the machine's kernel has on the twins
+    // of those with `addresses: host`.
+    void take_given(std::vector<config::Port> ports);
+    // What the kernel reaches through us; empty when it is as before.
+    struct ForHost {
+        std::vector<Prefix> destinations;
+        std::vector<IpAddress> own_addresses;  // that are on no port
+    };
+    std::optional<ForHost> news_for_host();
+
     // Changes to `after`, of which `changes` is the difference to the present model; restart-class
     // differences must have been taken out. New things come before old ones go. `secrets`: of
     // `after`. Fails without having changed anything.
@@ -99,7 +110,8 @@ public:
     const mesh::Mesh* mesh() const noexcept { return mesh_.get(); }
 
     const config::Model& model() const noexcept { return model_; }
-    // Of the model; those that are disabled have no address and no gateway.
+    // Of the model, with the addresses and gateways that the kernel gave; those that are disabled
+    // have neither.
     const std::vector<config::Port>& running_ports() const noexcept { return running_ports_; }
     const Dataplane& dataplane() const noexcept { return parts_.dataplane; }
     Dataplane& dataplane() noexcept { return parts_.dataplane; }
@@ -163,6 +175,7 @@ private:
     Forks vm_forks_;
     config::Model model_;
     std::vector<config::Port> running_ports_;
+    uint64_t nb_changes_told_ = 0;
     EndpointNames endpoint_names_;
     std::vector<std::string> unresolved_;
     WaitingBudget packet_budget_;

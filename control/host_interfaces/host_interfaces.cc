@@ -47,7 +47,10 @@ std::string HostInterfaces::present_boot_id() {
 }
 
 HostInterfaces::HostInterfaces(const std::vector<config::Port>& ports, Options options, Log& log)
-    : options_{std::move(options)}, log_{log}, settings_{options_.settings_root} {
+    : options_{std::move(options)},
+      log_{log},
+      settings_{options_.settings_root},
+      twins_{{.owner = options_.owner, .settings_root = options_.settings_root}, log} {
     auto netlink = Rtnetlink::open();
     if (netlink)
         netlink_.emplace(*std::move(netlink));
@@ -81,6 +84,8 @@ HostInterfaces::~HostInterfaces() {
 }
 
 void HostInterfaces::set_ports(const std::vector<config::Port>& ports) {
+    if (!ports_.empty() && twins_.ports() == ports)
+        return;
     ports_.resize(ports.size());
     names_.resize(ports.size());
     for (size_t i = 0; i < ports.size(); ++i) {
@@ -93,7 +98,15 @@ void HostInterfaces::set_ports(const std::vector<config::Port>& ports) {
         for (const Prefix& address : ports[i].addresses)
             ports_[i].addresses.push_back(address.address);
     }
+    twins_.set_ports(ports);
     changed_ = true;
+}
+
+Result<void> HostInterfaces::claim_twins(const config::Model& model) {
+    const bool any = std::ranges::any_of(model.ports, config::has_twin);
+    if (!netlink_)
+        return any ? Result<void>{fail("twins need rtnetlink")} : Result<void>{};
+    return twins_.claim(*netlink_, model);
 }
 
 void HostInterfaces::on_event() noexcept {
@@ -102,7 +115,7 @@ void HostInterfaces::on_event() noexcept {
 
 void HostInterfaces::tick(Time now) {
     const bool due = now - checked_ >= kCheckInterval;
-    if (!changed_ && !due)
+    if (!changed_ && !due && !twins_.is_stale())
         return;
     look_at_addresses(now);
     for (size_t i = 0; i < ports_.size(); ++i) {
@@ -243,11 +256,13 @@ void HostInterfaces::look_at_addresses(Time now) {
     if (!addresses)
         return;  // interrupted by a change: the next tick comes soon
     addresses_ = *std::move(addresses);
+    twins_.tick(*netlink_, addresses_);
     for (size_t i = 0; i < ports_.size(); ++i) {
         std::vector<Twice> twice;
         for (const HostAddress& host : addresses_) {
-            if (std::ranges::find(ports_[i].addresses, host.prefix.address) !=
-                ports_[i].addresses.end())
+            if (!twins_.has(host.interface_index) &&
+                std::ranges::find(ports_[i].addresses, host.prefix.address) !=
+                    ports_[i].addresses.end())
                 twice.push_back({host.prefix, name_of_index(host.interface_index)});
         }
         for (const Twice& each : twice) {

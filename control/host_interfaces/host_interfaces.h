@@ -11,6 +11,7 @@
 #include "control/host_interfaces/ingress_drop.h"
 #include "control/host_interfaces/kernel_settings.h"
 #include "control/host_interfaces/rtnetlink.h"
+#include "control/host_interfaces/twins.h"
 #include "control/log/log.h"
 
 namespace meshgate::control {
@@ -25,6 +26,7 @@ public:
         std::string state_folder;  // empty: what was found does not outlive a crash
         std::string settings_root = "/proc/sys/net";
         std::string boot_id;
+        std::string owner = "meshgate";  // of the interfaces that we make
     };
     static std::string present_boot_id();
 
@@ -40,6 +42,16 @@ public:
     // Takes what appeared, repairs what others changed, looks at the kernel's addresses. At every
     // event, and some times a second.
     void tick(Time now);
+    // The same, at once.
+    void look(Time now) {
+        changed_ = true;
+        tick(now);
+    }
+    // Before the dataplane makes kernel interfaces: fails where a name is somebody else's.
+    Result<void> claim_twins(const config::Model& model);
+    Twins& twins() noexcept { return twins_; }
+    const Twins& twins() const noexcept { return twins_; }
+
     // Their addresses may have changed; interfaces do not while we run.
     void set_ports(const std::vector<config::Port>& ports);
 
@@ -77,6 +89,7 @@ private:
     Options options_;
     Log& log_;
     KernelSettings settings_;
+    Twins twins_;
     std::optional<Rtnetlink> netlink_;
     std::optional<IngressDrop> drop_;
     std::string no_drop_;             // why there is none

@@ -17,21 +17,7 @@ namespace meshgate::control {
 
 namespace {
 
-struct Setting {
-    const char* family;
-    const char* name;
-    const char* value;
-};
-
-// The first concerns the interface that a packet comes in by. IPv6 has no such switch
-// (conf/IF/forwarding there says whether we are a router, conf/all decides on forwarding), and with
-// disable_ipv6 go router advertisements, neighbour discovery, and an address that equals ours.
-constexpr std::array kSettings{
-    Setting{"ipv4", "forwarding", "0"},
-    Setting{"ipv6", "disable_ipv6", "1"},
-};
-
-std::string path_of(const Setting& setting, const std::string& interface) {
+std::string path_of(const NeededSetting& setting, const std::string& interface) {
     return std::string{setting.family} + "/conf/" + interface + "/" + setting.name;
 }
 
@@ -56,7 +42,7 @@ int write_value(const std::string& path, const std::string& value) {
 
 std::vector<FoundSetting> KernelSettings::read(const std::string& interface) const {
     std::vector<FoundSetting> found;
-    for (const Setting& setting : kSettings) {
+    for (const NeededSetting& setting : needed_) {
         const std::string path = path_of(setting, interface);
         if (auto value = read_value(root_ + "/" + path))
             found.push_back({path, *std::move(value)});
@@ -66,7 +52,7 @@ std::vector<FoundSetting> KernelSettings::read(const std::string& interface) con
 
 Result<unsigned> KernelSettings::apply(const std::string& interface) const {
     unsigned nb_changed = 0;
-    for (const Setting& setting : kSettings) {
+    for (const NeededSetting& setting : needed_) {
         const std::string path = root_ + "/" + path_of(setting, interface);
         const auto present = read_value(path);
         if (!present || *present == setting.value)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,12 +27,44 @@ struct FoundInterface {
     bool operator==(const FoundInterface&) const = default;
 };
 
+// A setting that an interface of ours needs.
+struct NeededSetting {
+    const char* family;
+    const char* name;
+    const char* value;
+};
+
+// Of what a port stands on. The first concerns the interface that a packet comes in by. IPv6 has no
+// such switch (conf/IF/forwarding there says whether we are a router, conf/all decides on
+// forwarding), and with disable_ipv6 go router advertisements, neighbour discovery, and an address
+// that equals ours.
+inline constexpr std::array kSettingsOfPorts{
+    NeededSetting{"ipv4", "forwarding", "0"},
+    NeededSetting{"ipv6", "disable_ipv6", "1"},
+};
+// Of twins, and of the way into the network. Packets of a site's further networks may come by
+// another interface than the one that leads there.
+inline constexpr std::array kSettingsOfTwins{
+    NeededSetting{"ipv4", "forwarding", "0"},
+    NeededSetting{"ipv4", "arp_ignore", "1"},
+    NeededSetting{"ipv4", "rp_filter", "2"},
+};
+// Nobody is to be discovered there: no link-local address, no solicitations.
+inline constexpr std::array kSettingsOfNetwork{
+    NeededSetting{"ipv6", "addr_gen_mode", "1"},
+};
+inline constexpr std::array kSettingsForIpv6{
+    NeededSetting{"ipv6", "disable_ipv6", "0"},
+};
+
 // The kernel's settings that concern one interface. What they keep up after a crash, when nobody
 // drops frames any more: the kernel forwards nothing of what comes in by an interface of ours.
 class KernelSettings {
 public:
     // `root`: "/proc/sys/net"; tests have one of their own.
-    explicit KernelSettings(std::string root) : root_{std::move(root)} {}
+    explicit KernelSettings(std::string root,
+                            std::span<const NeededSetting> needed = kSettingsOfPorts)
+        : root_{std::move(root)}, needed_{needed} {}
 
     // What is there now.
     std::vector<FoundSetting> read(const std::string& interface) const;
@@ -40,6 +74,7 @@ public:
 
 private:
     std::string root_;
+    std::span<const NeededSetting> needed_;
 };
 
 // Text of a file that tells what was found, and back. What belongs to an earlier boot of the

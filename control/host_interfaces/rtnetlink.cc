@@ -2,6 +2,7 @@
 #include "control/host_interfaces/rtnetlink.h"
 
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -17,30 +18,142 @@ constexpr size_t kBufferBytes = 32768;
 
 using Buffer = std::array<char, kBufferBytes>;
 
-int add_attribute(const nlattr* attribute, void* data) {
-    auto& attributes = *static_cast<std::array<const nlattr*, IFA_MAX + 1>*>(data);
-    if (mnl_attr_type_valid(attribute, IFA_MAX) > 0)
-        attributes[mnl_attr_get_type(attribute)] = attribute;
-    return MNL_CB_OK;
+template <uint16_t kMax>
+struct Attributes {
+    std::array<const nlattr*, kMax + 1> found{};
+
+    Attributes(const nlmsghdr* header, size_t message_len) {
+        mnl_attr_parse(header, static_cast<unsigned>(message_len), take, this);
+    }
+    const nlattr* operator[](size_t type) const noexcept { return found[type]; }
+    uint32_t number(size_t type) const noexcept {
+        return found[type] != nullptr && mnl_attr_get_payload_len(found[type]) == sizeof(uint32_t)
+                   ? mnl_attr_get_u32(found[type])
+                   : 0;
+    }
+    std::string text(size_t type) const {
+        return found[type] != nullptr ? mnl_attr_get_str(found[type]) : "";
+    }
+
+private:
+    static int take(const nlattr* attribute, void* data) {
+        auto& attributes = *static_cast<Attributes*>(data);
+        if (mnl_attr_type_valid(attribute, kMax) > 0)
+            attributes.found[mnl_attr_get_type(attribute)] = attribute;
+        return MNL_CB_OK;
+    }
+};
+
+std::optional<IpAddress> address_in(const nlattr* attribute, int family) {
+    const size_t len = family == AF_INET ? 4 : 16;
+    if (attribute == nullptr || mnl_attr_get_payload_len(attribute) != len)
+        return std::nullopt;
+    return len == 4 ? IpAddress::v4(mnl_attr_get_u32(attribute))
+                    : IpAddress::v6(static_cast<const uint8_t*>(mnl_attr_get_payload(attribute)));
+}
+
+void put(nlmsghdr* header, uint16_t type, const IpAddress& address) {
+    mnl_attr_put(header, type, address.bits() / 8U, address.bytes.data());
+}
+
+unsigned char family_of(const IpAddress& address) noexcept {
+    return address.is_v4() ? AF_INET : AF_INET6;
 }
 
 int add_address_of(const nlmsghdr* header, void* data) {
     auto& addresses = *static_cast<std::vector<HostAddress>*>(data);
     const auto* message = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(header));
-    std::array<const nlattr*, IFA_MAX + 1> attributes{};
-    mnl_attr_parse(header, sizeof *message, add_attribute, &attributes);
+    const Attributes<IFA_MAX> attributes{header, sizeof *message};
     // IFA_ADDRESS is the other end where there is one, IFA_LOCAL is ours.
     const nlattr* own =
         attributes[IFA_LOCAL] != nullptr ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS];
-    const size_t len = message->ifa_family == AF_INET ? 4 : 16;
-    if (own == nullptr || mnl_attr_get_payload_len(own) != len)
+    const auto ip = address_in(own, message->ifa_family);
+    if (!ip)
         return MNL_CB_OK;
-    HostAddress& address = addresses.emplace_back();
-    address.interface_index = message->ifa_index;
-    address.prefix.len = message->ifa_prefixlen;
-    address.prefix.address =
-        len == 4 ? IpAddress::v4(mnl_attr_get_u32(own))
-                 : IpAddress::v6(static_cast<const uint8_t*>(mnl_attr_get_payload(own)));
+    const uint32_t flags = attributes.number(IFA_FLAGS) | message->ifa_flags;
+    const bool duplicate = (flags & IFA_F_DADFAILED) != 0;
+    const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
+    addresses.push_back(
+        {.interface_index = message->ifa_index,
+         .prefix = {*ip, message->ifa_prefixlen},
+         .protocol =
+             attributes[IFA_PROTO] != nullptr ? mnl_attr_get_u8(attributes[IFA_PROTO]) : uint8_t{0},
+         .usable = !duplicate && !tentative,
+         .deprecated = (flags & IFA_F_DEPRECATED) != 0,
+         // Of IPv4 the same bit says that it is not the first address of its network.
+         .temporary = ip->is_v6() && (flags & IFA_F_TEMPORARY) != 0});
+    return MNL_CB_OK;
+}
+
+int add_link_of(const nlmsghdr* header, void* data) {
+    auto& links = *static_cast<std::vector<HostLink>*>(data);
+    const auto* message = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
+    const Attributes<IFLA_MAX> attributes{header, sizeof *message};
+    links.push_back({.index = static_cast<unsigned>(message->ifi_index),
+                     .name = attributes.text(IFLA_IFNAME),
+                     .alias = attributes.text(IFLA_IFALIAS)});
+    return MNL_CB_OK;
+}
+
+// Of several next hops, the first by our interface.
+const rtnexthop* next_hop_by(const nlattr* multipath, unsigned interface_index) {
+    const auto* next = static_cast<const rtnexthop*>(mnl_attr_get_payload(multipath));
+    size_t left = mnl_attr_get_payload_len(multipath);
+    while (left >= sizeof *next && next->rtnh_len >= sizeof *next && next->rtnh_len <= left) {
+        if (static_cast<unsigned>(next->rtnh_ifindex) == interface_index)
+            return next;
+        const size_t len = RTNH_ALIGN(next->rtnh_len);
+        if (len >= left)
+            break;
+        left -= len;
+        next = reinterpret_cast<const rtnexthop*>(reinterpret_cast<const char*>(next) + len);
+    }
+    return nullptr;
+}
+
+struct RoutesOf {
+    unsigned interface_index;
+    std::vector<HostRoute> routes;
+};
+
+std::optional<IpAddress> gateway_of(const rtnexthop* next, int family) {
+    const auto* end = reinterpret_cast<const char*>(next) + next->rtnh_len;
+    const auto* attribute = reinterpret_cast<const nlattr*>(RTNH_DATA(next));
+    while (
+        mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
+        if (mnl_attr_get_type(attribute) == RTA_GATEWAY)
+            return address_in(attribute, family);
+        attribute = mnl_attr_next(attribute);
+    }
+    return std::nullopt;
+}
+
+int add_route_of(const nlmsghdr* header, void* data) {
+    auto& wanted = *static_cast<RoutesOf*>(data);
+    const auto* message = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
+    const Attributes<RTA_MAX> attributes{header, sizeof *message};
+    const int family = message->rtm_family;
+    if (message->rtm_table != RT_TABLE_MAIN || message->rtm_type != RTN_UNICAST ||
+        (message->rtm_flags & RTM_F_CLONED) != 0 || (family != AF_INET && family != AF_INET6))
+        return MNL_CB_OK;
+    HostRoute route{.interface_index = attributes.number(RTA_OIF),
+                    .gateway = address_in(attributes[RTA_GATEWAY], family),
+                    .source = address_in(attributes[RTA_PREFSRC], family),
+                    .metric = attributes.number(RTA_PRIORITY),
+                    .protocol = message->rtm_protocol,
+                    .on_link = (message->rtm_flags & RTNH_F_ONLINK) != 0};
+    if (const nlattr* multipath = attributes[RTA_MULTIPATH]; multipath != nullptr) {
+        if (const rtnexthop* next = next_hop_by(multipath, wanted.interface_index)) {
+            route.interface_index = wanted.interface_index;
+            route.gateway = gateway_of(next, family);
+        }
+    }
+    if (route.interface_index != wanted.interface_index)
+        return MNL_CB_OK;
+    const IpAddress everything{.family = family == AF_INET ? Family::ipv4 : Family::ipv6};
+    route.destination = {address_in(attributes[RTA_DST], family).value_or(everything),
+                         message->rtm_dst_len};
+    wanted.routes.push_back(route);
     return MNL_CB_OK;
 }
 
@@ -79,10 +192,14 @@ Result<Rtnetlink> Rtnetlink::open() {
     MnlSocket asking = open_netlink(NETLINK_ROUTE);
     if (!watch || !asking)
         return fail(errno, "cannot open rtnetlink");
-    for (int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR}) {
+    for (int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+                      RTNLGRP_IPV6_ROUTE}) {
         if (mnl_socket_setsockopt(watch.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
-            return fail(errno, "cannot watch links and addresses");
+            return fail(errno, "cannot watch links, addresses and routes");
     }
+    // The kernel sends the routes of one interface alone, not a million of others (Linux 4.20).
+    int strict = 1;
+    mnl_socket_setsockopt(asking.get(), NETLINK_GET_STRICT_CHK, &strict, sizeof strict);
     return Rtnetlink{std::move(watch), std::move(asking)};
 }
 
@@ -97,6 +214,8 @@ bool Rtnetlink::drain() noexcept {
     }
 }
 
+// ---- what there is ----
+
 Result<std::vector<HostAddress>> Rtnetlink::addresses() {
     alignas(nlmsghdr) std::array<char, 64> buffer{};
     nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
@@ -110,22 +229,139 @@ Result<std::vector<HostAddress>> Rtnetlink::addresses() {
     return addresses;
 }
 
-Result<void> Rtnetlink::add_address(const HostAddress& address) {
+Result<std::vector<HostLink>> Rtnetlink::links() {
+    alignas(nlmsghdr) std::array<char, 64> buffer{};
+    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = RTM_GETLINK;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg));
+    std::vector<HostLink> links;
+    const int status = ask(asking_.get(), header, header->nlmsg_len, add_link_of, &links);
+    if (status != 0)
+        return fail(status, "cannot read the kernel's interfaces");
+    return links;
+}
+
+Result<std::vector<HostRoute>> Rtnetlink::routes(unsigned interface_index) {
+    RoutesOf wanted{.interface_index = interface_index, .routes = {}};
+    for (const uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+        alignas(nlmsghdr) std::array<char, 64> buffer{};
+        nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+        header->nlmsg_type = RTM_GETROUTE;
+        header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+        auto* const message =
+            static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+        message->rtm_family = family;
+        message->rtm_table = RT_TABLE_MAIN;
+        mnl_attr_put_u32(header, RTA_OIF, interface_index);
+        const int status = ask(asking_.get(), header, header->nlmsg_len, add_route_of, &wanted);
+        if (status != 0 && status != ENOENT)
+            return fail(status, "cannot read the kernel's routes");
+    }
+    return std::move(wanted.routes);
+}
+
+// ---- what we change ----
+
+Result<void> Rtnetlink::change_address(uint16_t type, uint16_t flags, const HostAddress& address) {
     alignas(nlmsghdr) std::array<char, 128> buffer{};
     const IpAddress& ip = address.prefix.address;
     nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = RTM_NEWADDR;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+    header->nlmsg_type = type;
+    header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
     auto* const message =
         static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifaddrmsg)));
-    message->ifa_family = ip.is_v4() ? AF_INET : AF_INET6;
+    message->ifa_family = family_of(ip);
     message->ifa_prefixlen = address.prefix.len;
     message->ifa_index = address.interface_index;
-    mnl_attr_put(header, IFA_LOCAL, ip.bits() / 8U, ip.bytes.data());
-    mnl_attr_put(header, IFA_ADDRESS, ip.bits() / 8U, ip.bytes.data());
+    put(header, IFA_LOCAL, ip);
+    put(header, IFA_ADDRESS, ip);
+    if (type == RTM_NEWADDR && address.protocol != 0) {
+        mnl_attr_put_u8(header, IFA_PROTO, address.protocol);
+        // The box has asked the link itself.
+        mnl_attr_put_u32(header, IFA_FLAGS, IFA_F_NODAD);
+    }
     const int status = ask(asking_.get(), header, header->nlmsg_len);
-    if (status != 0 && status != EEXIST)
-        return fail(status, "cannot give the kernel " + to_string(address.prefix) + " back");
+    if (status != 0 && status != (type == RTM_NEWADDR ? EEXIST : EADDRNOTAVAIL))
+        return fail(status, type == RTM_NEWADDR
+                                ? "cannot give the kernel " + to_string(address.prefix)
+                                : "cannot take " + to_string(address.prefix) + " from the kernel");
+    return {};
+}
+
+Result<void> Rtnetlink::add_address(const HostAddress& address) {
+    return change_address(RTM_NEWADDR, NLM_F_CREATE, address);
+}
+
+Result<void> Rtnetlink::remove_address(const HostAddress& address) {
+    return change_address(RTM_DELADDR, 0, address);
+}
+
+Result<void> Rtnetlink::change_route(uint16_t type, uint16_t flags, const HostRoute& route) {
+    alignas(nlmsghdr) std::array<char, 160> buffer{};
+    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = type;
+    header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+    auto* const message = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+    message->rtm_family = family_of(route.destination.address);
+    message->rtm_dst_len = route.destination.len;
+    message->rtm_table = RT_TABLE_MAIN;
+    message->rtm_protocol = route.protocol;
+    message->rtm_type = RTN_UNICAST;
+    message->rtm_scope =
+        route.gateway || route.destination.address.is_v6() ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    if (route.on_link)
+        message->rtm_flags |= RTNH_F_ONLINK;
+    put(header, RTA_DST, route.destination.address);
+    mnl_attr_put_u32(header, RTA_OIF, route.interface_index);
+    if (route.metric != 0)
+        mnl_attr_put_u32(header, RTA_PRIORITY, route.metric);
+    if (route.gateway)
+        put(header, RTA_GATEWAY, *route.gateway);
+    if (route.source)
+        put(header, RTA_PREFSRC, *route.source);
+    const int status = ask(asking_.get(), header, header->nlmsg_len);
+    if (status != 0 && status != (type == RTM_NEWROUTE ? EEXIST : ESRCH))
+        return fail(status, std::string{type == RTM_NEWROUTE ? "cannot give the kernel"
+                                                             : "cannot take from the kernel"} +
+                                " the route to " + to_string(route.destination));
+    return {};
+}
+
+Result<void> Rtnetlink::add_route(const HostRoute& route) {
+    return change_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route);
+}
+
+Result<void> Rtnetlink::remove_route(const HostRoute& route) {
+    return change_route(RTM_DELROUTE, 0, route);
+}
+
+Result<void> Rtnetlink::claim_link(unsigned index, const std::string& alias) {
+    alignas(nlmsghdr) std::array<char, 512> buffer{};
+    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = RTM_NEWLINK;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    auto* const message =
+        static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
+    message->ifi_index = static_cast<int>(index);
+    message->ifi_flags = message->ifi_change = IFF_UP;
+    constexpr size_t kMaxAliasLen = 255;  // IFALIASZ, less its end
+    mnl_attr_put_str(header, IFLA_IFALIAS, alias.substr(0, kMaxAliasLen).c_str());
+    if (const int status = ask(asking_.get(), header, header->nlmsg_len); status != 0)
+        return fail(status, "cannot set up an interface of the kernel");
+    return {};
+}
+
+Result<void> Rtnetlink::remove_link(unsigned index) {
+    alignas(nlmsghdr) std::array<char, 64> buffer{};
+    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = RTM_DELLINK;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    auto* const message =
+        static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
+    message->ifi_index = static_cast<int>(index);
+    if (const int status = ask(asking_.get(), header, header->nlmsg_len); status != 0)
+        return fail(status, "cannot remove an interface of the kernel");
     return {};
 }
 

@@ -99,6 +99,7 @@ bool SnapshotBuilder::set_routes(std::vector<RibRoute> routes) {
     parts_.fib = Fib::build(fib_routes);
     parts_.entries = std::move(entries);
     routes_ = std::move(routes);
+    ++nb_changes_;
     return true;
 }
 

@@ -29,12 +29,15 @@ public:
     void set_listen_ports(std::vector<uint16_t> listen_ports);
 
     const std::vector<RibRoute>& routes() const noexcept { return routes_; }
+    // Of the routes, so far.
+    uint64_t nb_changes() const noexcept { return nb_changes_; }
     const RouteCounts& nb_routes() const noexcept { return nb_routes_; }
     std::shared_ptr<const Snapshot> build() const;
 
 private:
     std::vector<RibRoute> routes_;
     RouteCounts nb_routes_{};
+    uint64_t nb_changes_ = 0;
     Snapshot parts_;
 };
 

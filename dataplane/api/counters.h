@@ -54,12 +54,15 @@ private:
 };
 
 // Written by one worker only. Conservation, over the sum of all workers (docs/packet-path.md):
-//   rx_packets + injected_packets + originated_packets = tx_packets + sum(drops) + sum(punts)
+//   rx_packets + injected_packets + from_host_packets + originated_packets
+//     = tx_packets + to_host_packets + sum(drops) + sum(punts)
 // where handovers between workers cancel out.
 struct alignas(64) WorkerCounters {
     Counter rx_packets;          // from ports
     Counter injected_packets;    // taken from the ring that control fills
     Counter originated_packets;  // made here: ICMP errors, further fragments
+    Counter from_host_packets;   // sent by the kernel; the host thread counts
+    Counter to_host_packets;     // taken by the kernel; the host thread counts
     Counter tx_packets;          // given to ports
     Counter handover_out_packets, handover_in_packets;
     Counter turns, busy_cycles, idle_cycles, sleeps;

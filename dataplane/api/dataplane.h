@@ -138,6 +138,11 @@ public:
     // Counts packets that control drops, of those it was given or wanted to send.
     virtual void count_drop(Drop reason, uint64_t nb_packets = 1) = 0;
     virtual const WorkerCounters& control_counters() const = 0;
+    // Of the host thread; null: no port has a twin, and there is none.
+    virtual const WorkerCounters* host_counters() const = 0;
+    // The kernel's interface into the network.
+    virtual TwinStatus overlay_status() const = 0;
+    virtual void set_overlay_mtu(uint16_t mtu_bytes) = 0;
     virtual std::string aead_engine() const = 0;         // "ipsec-mb/avx512"
     virtual std::string aead_reason() const = 0;         // why this one
     virtual std::string memory_description() const = 0;  // "512 MiB in hugepages"

@@ -112,6 +112,15 @@ constexpr std::array<DropRow, kNbDrops> kDrops{{
      "The ring to the worker that owns the packet is full: that worker is overloaded."},
     {Drop::punt_full, "punt_full", Stage::punt,
      "The ring to the control thread is full: more packets for us than it can take."},
+    {Drop::host_full, "host_full", Stage::host,
+     "The ring between workers and the machine's kernel is full."},
+    {Drop::host_flood, "host_flood", Stage::host,
+     "More packets for the machine's kernel than it takes from one source, to groups, or from "
+     "strangers."},
+    {Drop::host_guarded, "host_guarded", Stage::host,
+     "For the machine's kernel, from a wan port, and no answer to what it sent: as intended."},
+    {Drop::host_refused, "host_refused", Stage::host,
+     "The machine's kernel does not take it: the twin is down (`ip link`)."},
     {Drop::port_unbound, "port_unbound", Stage::tx,
      "The interface of the port it was to leave by is gone, or not there yet."},
     {Drop::tx_full, "tx_full", Stage::tx, "The port's transmit queue is full."},
@@ -131,9 +140,10 @@ constexpr auto kPunts =
                         "no_session", "unresolved_neighbor", "mesh"});
 
 constexpr auto kStages = names_of<kNbStages>(
-    {"rx",    "classify",     "reassemble", "index", "relay",     "open",     "replay",
-     "decap", "source_check", "route",      "path",  "mss_clamp", "fragment", "seal",
-     "encap", "cut_outer",    "icmp_error", "l2",    "punt",      "tx",       "control"});
+    {"rx",       "classify", "reassemble",   "index",     "relay",      "open",
+     "replay",   "decap",    "source_check", "route",     "path",       "mss_clamp",
+     "fragment", "seal",     "encap",        "cut_outer", "icmp_error", "l2",
+     "punt",     "tx",       "control",      "host"});
 
 // What a value outside the enumeration prints, rather than memory behind the table.
 constexpr const char* kUnknown = "unknown";

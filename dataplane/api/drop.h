@@ -29,6 +29,7 @@ enum class Stage : uint8_t {
     punt,
     tx,
     control,  // what the control thread does with packets it was given, or makes
+    host,     // what the host thread does with packets from and to the kernel
     nb_stages,
 };
 constexpr size_t kNbStages = static_cast<size_t>(Stage::nb_stages);
@@ -91,6 +92,11 @@ enum class Drop : uint8_t {
     batch_full,   // more fragments than a burst has room for
     handover_full,
     punt_full,
+    // host
+    host_full,     // the ring to or from the kernel is
+    host_flood,    // more than the host takes of a source, of groups, or of strangers
+    host_guarded,  // from a wan port, and no answer to anything the host sent
+    host_refused,  // the kernel does not take it: the twin is down
     port_unbound,  // the port has no interface: it is gone, or not there yet
     tx_full,
     nb_reasons,

@@ -23,6 +23,7 @@ struct PortOptions {
     uint16_t vlan = kNoVlan;
     uint16_t mtu_bytes = 1500;
     std::optional<MacAddress> mac;  // none: the device's own (tap: one derived from it)
+    std::string twin = {};          // the kernel's interface of this port; empty: none
 };
 
 enum class IdleMode : uint8_t { busy, adaptive };
@@ -40,6 +41,8 @@ struct DataplaneOptions {
     unsigned nb_mbufs = 32768;
     PeerId max_peers = 16384;
     uint32_t max_relays = 262'144;  // receiver indices forwarded for others
+    // The kernel's interface that leads into the network, where a port has a twin.
+    std::string overlay_interface = {};
 };
 
 }  // namespace meshgate

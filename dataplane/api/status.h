@@ -11,6 +11,12 @@ namespace meshgate {
 
 enum class LinkState : uint8_t { down, up };
 
+// The kernel's interface of a port, or the one that leads into the network.
+struct TwinStatus {
+    std::string name = {};  // empty: there is none
+    uint64_t to_host_packets = 0, to_host_bytes = 0, from_host_packets = 0, from_host_bytes = 0;
+};
+
 struct PortStatus {
     std::string name;
     std::string device;  // "af_packet:eth0"
@@ -27,6 +33,7 @@ struct PortStatus {
     uint64_t rebinds = 0;          // times it came late, or went and came back
     uint64_t offload_repairs = 0;  // times that others switched the joining of packets on
     std::string problem = {};      // what is wrong with it, and the cure; empty: nothing
+    TwinStatus twin = {};
 };
 
 struct WorkerStatus {

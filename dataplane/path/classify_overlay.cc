@@ -3,10 +3,13 @@
 // In:    frames of a LAN port, data at the Ethernet header.
 // Out:   IP packets with sound headers and whole checksums, data at the IP header, nothing behind.
 // Punts: ARP, neighbour discovery, Babel.
+// Host:  frames to groups and to link-local addresses, where the port has a twin; copies of ARP and
+//        neighbour discovery.
 // Drops: what contradicts itself, frames to groups, sources that cannot be.
 
 #include <algorithm>
 
+#include "dataplane/path/host.h"
 #include "dataplane/path/punt.h"
 #include "dataplane/path/punt_mesh.h"
 #include "dataplane/path/scope.h"
@@ -56,17 +59,25 @@ Verdict check_addresses(const PortView& view, Frame frame) noexcept {
                : check_addresses_v6(view, frame.l3<rte_ipv6_hdr>(), frame);
 }
 
-// True, and control has it, for what routers and neighbours of the LAN say to us.
+// True, and control or the kernel has it, for what routers and neighbours of the LAN say to us.
 bool takes_for_control(Worker& worker, rte_mbuf* mbuf, const PortView& view, Frame frame) noexcept {
     if (resolves_neighbors(mbuf, frame)) {
+        copy_to_host(worker, mbuf, frame, view);
         punt_resolution(worker, mbuf, frame);
         return true;
     }
     if (frame.ether_type != RTE_ETHER_TYPE_IPV6)
         return false;
     const uint8_t* destination = frame.l3<rte_ipv6_hdr>().dst_addr;
-    return (destination[0] == 0xff || is_link_local_v6(destination)) &&
-           takes_babel_in_clear(worker, mbuf, view, frame);
+    const bool link_local = is_link_local_v6(destination);
+    if ((destination[0] == 0xff || link_local) && takes_babel_in_clear(worker, mbuf, view, frame))
+        return true;
+    // The kernel may have link-local addresses of its own.
+    if (!link_local || frame.is_for_group() ||
+        !worker.shared.host.has_twin(meta_of(mbuf).arrival_port))
+        return false;
+    give_frame_to_host(worker, mbuf, frame);
+    return true;
 }
 
 // An IPv4 packet that nothing is wrong with.
@@ -105,7 +116,8 @@ void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId por
             verdict = check_addresses(filter.view, frame);
         }
         if (!verdict.is_sound()) {
-            worker.drop(mbuf, verdict.reason());
+            if (!host_takes_frame(worker, mbuf, frame, verdict.reason()))
+                worker.drop(mbuf, verdict.reason());
             return false;
         }
         meta.from_peer = kNoPeer;

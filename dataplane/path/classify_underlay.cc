@@ -4,13 +4,15 @@
 // Out:   transport data messages, data at the message, the outer header readable in front of it;
 //        `fragments` of UDP datagrams for us, data at the Ethernet header.
 // Punts: ARP, neighbour discovery, handshakes, echo requests to underlay addresses, ICMP errors
-//        about our datagrams.
+//        about our datagrams. Of ARP and neighbour discovery the machine's kernel has copies.
 // Hands over: fragments that another worker puts together.
+// Host:  what else is for the machine, where the port has a twin.
 // Drops: everything else; nothing of it is answered.
 
 #include <algorithm>
 #include <array>
 
+#include "dataplane/path/host.h"
 #include "dataplane/path/punt.h"
 #include "dataplane/path/stages.h"
 #include "dataplane/wire/plain_frames.h"
@@ -147,26 +149,48 @@ bool accept_message(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer) no
     return false;
 }
 
+// Where nothing here has a use for it, the machine's kernel may.
+void refuse(Worker& worker, rte_mbuf* mbuf, Frame frame, Drop reason) noexcept {
+    if (!host_takes_frame(worker, mbuf, frame, reason))
+        worker.drop(mbuf, reason);
+}
+
+// An ICMP error about a datagram from a listen port of ours.
+bool quotes_wireguard(rte_mbuf* mbuf, Outer outer, const Snapshot& snapshot) noexcept {
+    const uint32_t quote = outer.l4_offset + uint32_t{sizeof(IcmpHeader)};
+    if (mbuf->data_len < quote + kIpv4Len)
+        return true;  // control says what is wrong with it
+    const auto* ip4 = header_at<rte_ipv4_hdr>(mbuf, static_cast<uint16_t>(quote));
+    const uint16_t header_len = outer.v6 ? kIpv6Len : rte_ipv4_hdr_len(ip4);
+    if (mbuf->data_len < quote + header_len + sizeof(uint32_t))
+        return true;
+    const auto* udp = header_at<rte_udp_hdr>(mbuf, static_cast<uint16_t>(quote + header_len));
+    const auto& ports = snapshot.listen_ports;
+    return std::find(ports.begin(), ports.end(), rte_be_to_cpu_16(udp->src_port)) != ports.end();
+}
+
 // ICMP to an underlay address: echo requests and errors about our datagrams go to control.
-void take_underlay_icmp(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer) noexcept {
+void take_underlay_icmp(Worker& worker, const Snapshot& snapshot, rte_mbuf* mbuf, Frame frame,
+                        Outer outer) noexcept {
     if (mbuf->data_len < outer.l4_offset + sizeof(IcmpHeader)) {
         worker.drop(mbuf, Drop::too_short);
         return;
     }
     const uint8_t type = header_at<IcmpHeader>(mbuf, outer.l4_offset)->type;
+    const bool about_path = type == (outer.v6 ? kIcmp6TooBig : kIcmpUnreachable);
     if (type == (outer.v6 ? kIcmp6EchoRequest : kIcmpEchoRequest))
         punt_at(worker, mbuf, frame, frame.l3_offset, Punt::icmp_to_us);
-    else if (type == (outer.v6 ? kIcmp6TooBig : kIcmpUnreachable))
+    else if (about_path && quotes_wireguard(mbuf, outer, snapshot))
         punt_at(worker, mbuf, frame, frame.l3_offset, Punt::underlay_icmp);
     else
-        worker.drop(mbuf, Drop::not_for_us);
+        refuse(worker, mbuf, frame, Drop::not_for_us);
 }
 
 // A fragment for us goes to where those of its source are put together.
 void take_fragment(Worker& worker, rte_mbuf* mbuf, Frame frame, Outer outer,
                    Batch& fragments) noexcept {
     if (outer.proto != kProtoUdp) {
-        worker.drop(mbuf, Drop::not_for_us);
+        refuse(worker, mbuf, frame, Drop::not_for_us);
         return;
     }
     if (!take_fragment_share(worker)) {
@@ -194,14 +218,14 @@ bool accept_outer(Worker& worker, const Snapshot& snapshot, const PortView& view
         return false;
     }
     if (verdict.is_sound() && outer.proto == (outer.v6 ? kProtoIcmp6 : kProtoIcmp)) {
-        take_underlay_icmp(worker, mbuf, frame, outer);
+        take_underlay_icmp(worker, snapshot, mbuf, frame, outer);
         return false;
     }
     if (verdict.is_sound())
         verdict = outer.proto == kProtoUdp ? check_udp(mbuf, outer, snapshot) : Drop::not_for_us;
     if (verdict.is_sound())
         return accept_message(worker, mbuf, frame, outer);
-    worker.drop(mbuf, verdict.reason());
+    refuse(worker, mbuf, frame, verdict.reason());
     return false;
 }
 
@@ -234,10 +258,12 @@ void classify_underlay_stage(Worker& worker, const Snapshot& snapshot, PortId po
         const Verdict verdict = check_frame(frame, mbuf, filter);
         if (verdict.is_sound() && !resolves_neighbors(mbuf, frame))
             return accept_outer(worker, snapshot, filter.view, mbuf, frame, fragments);
-        if (verdict.is_sound())
-            punt_resolution(worker, mbuf, frame);
-        else
-            worker.drop(mbuf, verdict.reason());
+        if (!verdict.is_sound()) {
+            refuse(worker, mbuf, frame, verdict.reason());
+            return false;
+        }
+        copy_to_host(worker, mbuf, frame, filter.view);
+        punt_resolution(worker, mbuf, frame);
         return false;
     });
 }

@@ -93,7 +93,7 @@ IpAddress destination_of(rte_mbuf* mbuf, Family family) noexcept {
 IpAddress source_for(const Snapshot& snapshot, rte_mbuf* mbuf, Family family) noexcept {
     const PacketMeta& meta = meta_of(mbuf);
     const IpAddress sender = sender_of(mbuf, family);
-    if (meta.from_peer == kNoPeer) {
+    if (meta.from_peer == kNoPeer && meta.arrival_port != kNoPort) {
         const auto own = choose_source(snapshot.ports[meta.arrival_port].addresses, sender);
         if (own && !own->is_link_local())
             return *own;

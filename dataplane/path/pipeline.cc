@@ -14,6 +14,8 @@
 //   one arm     rx > split > classify ...               as of a wan port, or as of a LAN port
 //   relay       rx > classify > index > relay > tx
 //   hairpin     ... source_check > route > path > mss_clamp > fragment > seal > encap > tx
+//   host        rx > classify (> route) > to the host thread, which stands before the kernel;
+//               what the kernel sends into the network: from_host > route as if from a LAN
 //   punt        any stage: what is for us, or must wait, goes to control's rings
 //   ICMP error  route, path or fragment > icmp_error > route, as an own packet; once, never again
 
@@ -138,6 +140,11 @@ void run_forwarding(Worker& worker, const Snapshot& snapshot, Batch& batch) noex
     send_to_peers(worker, routed.to_peers, routed.errors);
     send_to_lan(worker, snapshot, routed.to_lan, routed.errors);
     answer_errors(worker, snapshot, routed.errors);
+}
+
+void run_from_host(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {
+    timed(worker, Stage::host, batch, [&] { from_host_stage(worker, snapshot, batch); });
+    run_forwarding(worker, snapshot, batch);
 }
 
 void run_sealing(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept {

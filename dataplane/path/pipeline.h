@@ -24,5 +24,7 @@ void run_forwarding(Worker& worker, const Snapshot& snapshot, Batch& batch) noex
 void run_sealing(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
 // Probes of control: by the link or of the size that they try.
 void run_probes(Worker& worker, Batch& batch) noexcept;
+// What the machine's kernel sends into the network.
+void run_from_host(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
 
 }  // namespace meshgate

@@ -47,8 +47,8 @@ std::span<void* const> drain(Worker& worker, RingBurst& burst, rte_ring* ring,
 unsigned Worker::turn() noexcept {
     now_tsc = rte_rdtsc();
     const Snapshot& snapshot = shared.snapshot->read();  // one view for the whole turn
-    const unsigned nb_packets =
-        receive_ports(snapshot) + receive_inbox(snapshot) + receive_injections(snapshot);
+    const unsigned nb_packets = receive_ports(snapshot) + receive_inbox(snapshot) +
+                                receive_injections(snapshot) + receive_from_host(snapshot);
     if (nb_packets > 0)
         flush_all();
     if (now_tsc >= stage_state.reassemble.datagrams.next_expiry_tsc()) [[unlikely]] {
@@ -158,6 +158,29 @@ unsigned Worker::receive_injections(const Snapshot& snapshot) noexcept {
     run_sealing(*this, snapshot, to_seal);
     run_probes(*this, probes);
     return static_cast<unsigned>(packets.size());
+}
+
+unsigned Worker::receive_from_host(const Snapshot& snapshot) noexcept {
+    if (parts.host_down == nullptr)
+        return 0;
+    std::array<void*, kBurst> objects;
+    const unsigned nb_packets =
+        rte_ring_dequeue_burst(parts.host_down, objects.data(), kBurst, nullptr);
+    if (nb_packets == 0)
+        return 0;
+    stage = Stage::tx;  // of frames that are sent as they are
+    stage_tsc = rte_rdtsc();
+    Batch to_network;
+    for (unsigned i = 0; i < nb_packets; ++i) {
+        auto* mbuf = static_cast<rte_mbuf*>(objects[i]);
+        const PortId port = meta_of(mbuf).info.port;
+        if (port == kNoPort)
+            to_network.push(mbuf);
+        else
+            transmit({&mbuf, 1}, port);
+    }
+    run_from_host(*this, snapshot, to_network);
+    return nb_packets;
 }
 
 }  // namespace meshgate

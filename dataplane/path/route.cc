@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "dataplane/path/host.h"
 #include "dataplane/path/punt_mesh.h"
 #include "dataplane/path/route_lookup.h"
 #include "dataplane/path/scope.h"
@@ -34,6 +35,8 @@ bool is_echo_fragment(rte_mbuf* mbuf) noexcept {
 rte_mbuf* reassemble_echo(Worker& worker, rte_mbuf* mbuf) noexcept {
     if (meta_of(mbuf).from_peer != kNoPeer)
         return reassemble_inner(worker, mbuf);
+    if (host_takes_packet(worker, mbuf))
+        return nullptr;
     worker.drop(mbuf, Drop::local_no_listener);
     return nullptr;
 }
@@ -96,8 +99,9 @@ void take_options_out(rte_mbuf* mbuf) noexcept {
         rte_cpu_to_be_16(static_cast<uint16_t>(rte_be_to_cpu_16(ip->payload_len) - len));
 }
 
-// For an address of ours: echo requests are answered by control, TCP and UDP with "port
-// unreachable", the rest with silence.
+// For an address of ours: echo requests are answered by control, all else is the kernel's where it
+// has a way here; where not, TCP and UDP are answered with "port unreachable", the rest with
+// silence.
 void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
     const bool v4 = ip_version(mbuf) == 4;
     if (v4 && is_echo_fragment(mbuf)) {
@@ -118,6 +122,8 @@ void deliver_locally(Worker& worker, rte_mbuf* mbuf, Batch& errors) noexcept {
         return;
     }
     if (!v4 && meta.from_peer != kNoPeer && takes_mesh_control(worker, mbuf))
+        return;
+    if (host_takes_packet(worker, mbuf))
         return;
     if (proto == kProtoTcp || proto == kProtoUdp)
         fail_with(mbuf, IcmpError::no_listener, errors);

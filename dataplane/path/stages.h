@@ -67,6 +67,8 @@ void l2_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
 void icmp_error_stage(Worker& worker, const Snapshot& snapshot, Batch& errors) noexcept;
 // Ends packets that asked for an ICMP error where none may be sent.
 void drop_errors(Worker& worker, Batch& errors) noexcept;
+// host.cc
+void from_host_stage(Worker& worker, const Snapshot& snapshot, Batch& batch) noexcept;
 // tx.cc
 void tx_stage(Worker& worker, Batch& batch) noexcept;
 

@@ -5,6 +5,9 @@
 #include <rte_mbuf.h>
 #include <rte_ring_elem.h>
 
+#include <iterator>
+#include <span>
+
 #include "dataplane/api/note.h"
 
 namespace meshgate {
@@ -19,6 +22,8 @@ constexpr unsigned kNbWaiting = 2048;
 constexpr unsigned kNbNotes = 1024;
 constexpr unsigned kNbInjections = 2048;
 constexpr unsigned kNbInbox = 4096;
+constexpr unsigned kNbHostUp = 1024;
+constexpr unsigned kNbHostDown = 1024;
 
 // RTS: a worker that is scheduled away in the middle of putting something in does not hold up the
 // other workers, as happens where workers float.
@@ -35,7 +40,7 @@ void free_mbufs(rte_ring* ring) noexcept {
 
 }  // namespace
 
-Result<WorkerRings> WorkerRings::create(unsigned worker) {
+Result<WorkerRings> WorkerRings::create(unsigned worker, Host host) {
     struct Row {
         Ring& ring;
         const char* name;
@@ -52,8 +57,12 @@ Result<WorkerRings> WorkerRings::create(unsigned worker) {
         {rings.notes, "notes", sizeof(Note), kNbNotes, kOneToOne},
         {rings.injections, "injections", kPointer, kNbInjections, kOneToOne},
         {rings.inbox, "inbox", kPointer, kNbInbox, kManyToOne},
+        {rings.host_up, "host-up", kPointer, kNbHostUp, kOneToOne},
+        {rings.host_down, "host-down", kPointer, kNbHostDown, kOneToOne},
     };
-    for (const Row& row : rows) {
+    constexpr size_t kNbHostRows = 2;  // the last
+    const size_t nb_rows = std::size(rows) - (host == Host::some ? 0 : kNbHostRows);
+    for (const Row& row : std::span{rows}.first(nb_rows)) {
         const std::string name = row.name + std::to_string(worker);
         // RING_F_EXACT_SZ: as many as we say, not one less.
         row.ring.reset(rte_ring_create_elem(name.c_str(), row.element_len, row.size, SOCKET_ID_ANY,
@@ -65,7 +74,7 @@ Result<WorkerRings> WorkerRings::create(unsigned worker) {
 }
 
 WorkerRings::~WorkerRings() {
-    for (const Ring* ring : {&punts, &mesh, &waiting, &injections, &inbox})
+    for (const Ring* ring : {&punts, &mesh, &waiting, &injections, &inbox, &host_up, &host_down})
         free_mbufs(ring->get());
 }
 

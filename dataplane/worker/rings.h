@@ -26,8 +26,10 @@ inline bool is_empty(const rte_ring* ring) noexcept {
 // WorkerParts. All are bounded: a full ring is a counted drop.
 struct WorkerRings {
     Ring punts, mesh, waiting, notes, injections, inbox;
+    Ring host_up, host_down;  // none without a host thread
 
-    static Result<WorkerRings> create(unsigned worker);
+    enum class Host : uint8_t { none, some };
+    static Result<WorkerRings> create(unsigned worker, Host host);
     WorkerRings() noexcept = default;
     WorkerRings(WorkerRings&&) noexcept = default;
     WorkerRings& operator=(WorkerRings&&) = delete;

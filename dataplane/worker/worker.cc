@@ -60,7 +60,8 @@ void Worker::run() noexcept {
 // What other threads put in our rings must be handled even after stop(); ports are not drained, for
 // a busy network never ends.
 bool Worker::has_work() const noexcept {
-    return !is_empty(parts.inbox) || !is_empty(parts.injections);
+    return !is_empty(parts.inbox) || !is_empty(parts.injections) ||
+           (parts.host_down != nullptr && !is_empty(parts.host_down));
 }
 
 // Offline in RCU, so that nothing published waits for a sleeping worker.
@@ -107,6 +108,15 @@ void Worker::punt(rte_mbuf* mbuf, Punt reason) noexcept {
     }
     counters.punts[static_cast<size_t>(reason)].add(1);
     wake_control_ = true;
+}
+
+void Worker::hand_up(rte_mbuf* mbuf, PortId port) noexcept {
+    meta_of(mbuf).info.port = port;
+    if (rte_ring_enqueue(parts.host_up, mbuf) != 0) {
+        drop(mbuf, Drop::host_full, Stage::host);
+        return;
+    }
+    wake_host_ = true;
 }
 
 bool Worker::note(const Note& note) noexcept {
@@ -172,6 +182,9 @@ void Worker::flush_all() noexcept {
     if (wake_control_)
         shared.control_doorbell->ring();
     wake_control_ = false;
+    if (wake_host_)
+        shared.host.doorbell->ring();
+    wake_host_ = false;
     for (; wake_workers_ != 0; wake_workers_ &= wake_workers_ - 1)
         shared.workers[static_cast<unsigned>(__builtin_ctz(wake_workers_))]->parts.doorbell.ring();
 }

@@ -44,6 +44,17 @@ struct TxRoute {
     unsigned owner = 0;  // worker; equal to our id: the queue is ours
 };
 
+// What workers know of the machine's kernel, which the host thread speaks to.
+struct HostView {
+    uint32_t twins = 0;    // bit per port that has one
+    bool overlay = false;  // the kernel has a way into the network
+    Doorbell* doorbell = nullptr;
+
+    bool has_twin(PortId port) const noexcept {
+        return port < kMaxPorts && (twins >> port & 1) != 0;
+    }
+};
+
 // What all workers share; outlives them. Built by Dataplane::create.
 struct WorkerShared {
     std::vector<Port*> ports;  // by PortId
@@ -55,6 +66,7 @@ struct WorkerShared {
     const std::atomic<const Link*>* links = nullptr;
     rte_rcu_qsbr* rcu = nullptr;  // thread id = worker id
     Doorbell* control_doorbell = nullptr;
+    HostView host;
     std::vector<Worker*> workers;  // by worker id
     uint64_t tsc_hz = 0;
 };
@@ -81,6 +93,10 @@ struct WorkerParts {
     rte_ring* notes = nullptr;    // Note by value (rte_ring_elem)
     // Down: single producer (control).
     rte_ring* injections = nullptr;  // rte_mbuf*
+    // Up to the host thread and down from it: one producer and one consumer each. Null where no
+    // port has a twin.
+    rte_ring* host_up = nullptr;    // rte_mbuf*
+    rte_ring* host_down = nullptr;  // rte_mbuf*
     // From other workers: several producers.
     rte_ring* inbox = nullptr;  // rte_mbuf*
     Doorbell doorbell;          // rung after a put into injections or inbox
@@ -112,6 +128,9 @@ public:
     void punt(rte_mbuf* mbuf, Punt reason) noexcept;
     // To another worker's inbox; dropped and counted when that is full.
     void hand_over(rte_mbuf* mbuf, unsigned worker, Resume resume) noexcept;
+    // To the host thread: a frame for the twin of `port`, or an IP packet out of the network
+    // (kNoPort); dropped and counted when its ring is full.
+    void hand_up(rte_mbuf* mbuf, PortId port) noexcept;
     // False when control's ring is full: say it again with a later packet.
     bool note(const Note& note) noexcept;
     // Collects for `port`; sent at the end of the turn or when a burst is full.
@@ -133,6 +152,7 @@ private:
     unsigned receive_ports(const Snapshot& snapshot) noexcept;
     unsigned receive_inbox(const Snapshot& snapshot) noexcept;
     unsigned receive_injections(const Snapshot& snapshot) noexcept;
+    unsigned receive_from_host(const Snapshot& snapshot) noexcept;
     bool has_work() const noexcept;
     void sleep() noexcept;
     void flush_port(PortId port) noexcept;
@@ -140,6 +160,7 @@ private:
 
     std::atomic<bool> stop_{false};
     bool wake_control_ = false;
+    bool wake_host_ = false;
     uint32_t wake_workers_ = 0;  // bit per worker whose inbox we filled in this turn
     struct TxPending {
         uint16_t size = 0;

@@ -32,6 +32,8 @@ MAY_INCLUDE = {
     "dataplane/path": ["base", "dataplane/tables", "dataplane/api", "dataplane/packet",
                        "dataplane/wire", "dataplane/ports", "dataplane/crypto",
                        "dataplane/worker"],
+    "dataplane/host": ["base", "dataplane/tables", "dataplane/api", "dataplane/packet",
+                       "dataplane/wire", "dataplane/ports", "dataplane/worker"],
     # Protocol cores stand on the ground; daemon/ and gateway/ know everybody, nobody knows them.
     "control": ["base", "config", "dataplane/api"],
     "control/api": ["base", "config"],

@@ -185,10 +185,10 @@ class Box(Host):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def conservation(self):
-        """rx + injected + originated - (tx + drops + punts), and the sums themselves."""
+        """What came in less what went out or died, and the sums themselves."""
         sums = self.show("show", "drops")["conservation"]
-        left = sums["rx"] + sums["injected"] + sums["originated"] \
-            - sums["tx"] - sums["drops"] - sums["punts"]
+        left = sums["rx"] + sums["injected"] + sums["from_host"] + sums["originated"] \
+            - sums["tx"] - sums["to_host"] - sums["drops"] - sums["punts"]
         return left, sums
 
     def check_invariants(self):

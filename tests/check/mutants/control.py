@@ -56,8 +56,8 @@ ROWS = [
     ("network", "control/api/metrics_mesh.cc", "link.remote).second;", "link.remote).second && false;",
      "unit_api:Metrics*"),
     # The machine's kernel beside us.
-    ("kernel", "control/host_interfaces/kernel_settings.cc",
-     'Setting{"ipv6", "disable_ipv6", "1"},', 'Setting{"ipv6", "disable_ipv6", "0"},',
+    ("kernel", "control/host_interfaces/kernel_settings.h",
+     'NeededSetting{"ipv6", "disable_ipv6", "1"},', 'NeededSetting{"ipv6", "disable_ipv6", "0"},',
      "unit_control:Settings.*"),
     ("kernel", "control/host_interfaces/kernel_settings.cc",
      'word != "boot" || boot != boot_id', 'word != "boot"', "unit_control:FoundInterfaces.*"),

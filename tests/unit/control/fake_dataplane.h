@@ -108,6 +108,9 @@ public:
         control_counters_.drops.add(reason, Stage::control, nb_packets);
     }
     const WorkerCounters& control_counters() const override { return control_counters_; }
+    const WorkerCounters* host_counters() const override { return nullptr; }
+    TwinStatus overlay_status() const override { return {}; }
+    void set_overlay_mtu(uint16_t) override {}
     std::string aead_engine() const override { return "none"; }
     std::string aead_reason() const override { return "none is needed"; }
     std::string memory_description() const override { return "ordinary pages"; }

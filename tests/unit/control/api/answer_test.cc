@@ -56,17 +56,19 @@ TEST_F(Answer, APortHasThisShape) {
         R"("offloads":["rss"],"rx_packets":30,"rx_bytes":4000,"tx_packets":20,)"
         R"("tx_bytes":3000,"rx_missed":0,"rx_errors":0,"rx_nombuf":0,"tx_errors":0,)"
         R"("rebinds":0,"offload_repairs":0,"problem":null,)"
-        R"("kernel_shut_out":true,"kernel_repairs":0,"kernel_addresses":[]}]}})"
+        R"("kernel_shut_out":true,"kernel_repairs":0,"kernel_addresses":[],)"
+        R"("twin":"lan0","to_host_packets":6,"from_host_packets":5}]}})"
         "\n");
 }
 
 TEST_F(Answer, DropsHaveThisShape) {
-    EXPECT_EQ(ask(R"({"verb":"show drops","name":"bad_tag"})"),
-              R"({"ok":true,"schema":1,"result":{"drops":[{"reason":"bad_tag","stage":"open",)"
-              R"("total":3,"help":"the packet was forged or damaged"}],)"
-              R"("punts":{"handshake":7,"arp":2},"conservation":{"rx":100,"injected":10,)"
-              R"("originated":1,"tx":99,"drops":3,"punts":9}}})"
-              "\n");
+    EXPECT_EQ(
+        ask(R"({"verb":"show drops","name":"bad_tag"})"),
+        R"({"ok":true,"schema":1,"result":{"drops":[{"reason":"bad_tag","stage":"open",)"
+        R"("total":3,"help":"the packet was forged or damaged"}],)"
+        R"("punts":{"handshake":7,"arp":2},"conservation":{"rx":100,"injected":10,"from_host":4,)"
+        R"("originated":1,"tx":99,"to_host":4,"drops":3,"punts":9}}})"
+        "\n");
 }
 
 TEST_F(Answer, AWorkerHasThisShape) {

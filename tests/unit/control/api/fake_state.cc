@@ -107,6 +107,9 @@ std::vector<PortStatusView> fake_ports() {
     lan.up = false;
     lan.vlan = 10;
     lan.gateway = {};
+    lan.twin = "lan0";
+    lan.to_host_packets = 6;
+    lan.from_host_packets = 5;
     wan.problem = "interface eth0 is down: `ip link set eth0 up`";
     wan.kernel_addresses = {"198.51.100.2/24 on eth0"};
     return {wan, lan};
@@ -117,8 +120,14 @@ DropsView fake_drops() {
     view.drops = {{"bad_tag", "open", "the packet was forged or damaged", 3},
                   {"no_route", "route", "no route to the destination", 0}};
     view.punts = {{"handshake", 7}, {"arp", 2}};
-    view.conservation = {
-        .rx = 100, .injected = 10, .originated = 1, .tx = 99, .drops = 3, .punts = 9};
+    view.conservation = {.rx = 100,
+                         .injected = 10,
+                         .from_host = 4,
+                         .originated = 1,
+                         .tx = 99,
+                         .to_host = 4,
+                         .drops = 3,
+                         .punts = 9};
     return view;
 }
 

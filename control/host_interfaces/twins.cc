@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/host_interfaces/twins.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+#include <tuple>
+#include <utility>
+
+namespace meshgate::control {
+
+namespace {
+
+// Behind those of DHCP clients and of networkd (1024): who has a lease knows better.
+constexpr uint32_t kDefaultMetric = 2048;
+constexpr uint32_t kNetworkMetric = 512;
+// Workers look at each address of a port one by one.
+constexpr size_t kMaxGiven = 64;
+// That the kernel gets into the network.
+constexpr size_t kMaxNetworkRoutes = 10'000;
+
+Prefix everything(Family family) {
+    return {IpAddress{.family = family}, 0};
+}
+
+bool is_default(const HostRoute& route) noexcept {
+    return route.destination.len == 0;
+}
+
+// What makes a route another one: of IPv6 the kernel does not say that a gateway is on the wire.
+auto identity_of(const HostRoute& route) noexcept {
+    return std::tie(route.destination, route.interface_index, route.gateway, route.source,
+                    route.metric, route.protocol);
+}
+bool comes_before(const HostRoute& a, const HostRoute& b) noexcept {
+    return identity_of(a) < identity_of(b);
+}
+
+// Which the box should rather speak from.
+int rank_of(const HostAddress& address) noexcept {
+    return (address.deprecated ? 2 : 0) + (address.temporary ? 1 : 0);
+}
+
+}  // namespace
+
+// At the end the network's interface goes, and its routes with it; twins stay for the next run, and
+// so do leases and connections.
+Twins::~Twins() {
+    const auto found = indices_.find(network_name_);
+    if (at_end_ && found != indices_.end() && found->second != 0) [[maybe_unused]]
+        const auto removed = at_end_->remove_link(found->second);
+}
+
+Result<void> Twins::claim(Rtnetlink& netlink, const config::Model& model) {
+    network_name_ = std::ranges::any_of(model.ports, config::has_twin) ? model.node.interface : "";
+    set_ports(model.ports);
+    const auto links = netlink.links();
+    if (!links)
+        return propagate(links);
+    const std::vector<Interface> mine = wanted();
+    for (const HostLink& link : *links) {
+        const auto same = std::ranges::find(mine, link.name, &Interface::name);
+        const bool ours = link.alias.starts_with(options_.owner + ": ");
+        if (ours && (same == mine.end() || same->alias != link.alias)) {
+            if (const auto removed = netlink.remove_link(link.index); !removed)
+                return within(link.name, removed.error());
+        } else if (!ours && same != mine.end()) {
+            return fail("there is an interface " + link.name +
+                        " already, which the twin of a port would be called: give the port a "
+                        "host_name, or `ip link delete " +
+                        link.name + "`");
+        }
+    }
+    if (auto own = Rtnetlink::open(); own && !network_name_.empty())
+        at_end_.emplace(*std::move(own));
+    claimed_ = true;
+    return {};
+}
+
+void Twins::set_ports(const std::vector<config::Port>& ports) {
+    ports_ = ports;
+    given_.resize(ports.size());
+}
+
+void Twins::set_network(std::vector<Prefix> destinations, std::vector<IpAddress> own_addresses) {
+    destinations_ = std::move(destinations);
+    own_addresses_ = std::move(own_addresses);
+    stale_ = claimed_;
+}
+
+bool Twins::has(unsigned interface_index) const noexcept {
+    return std::ranges::any_of(
+        indices_, [interface_index](const auto& entry) { return entry.second == interface_index; });
+}
+
+std::vector<config::Port> Twins::filled_in(std::vector<config::Port> ports) const {
+    for (size_t i = 0; i < ports.size() && i < given_.size(); ++i) {
+        if (!ports[i].addresses_from_host)
+            continue;
+        ports[i].addresses = given_[i].addresses;
+        ports[i].gateway_v4 = given_[i].gateway_v4;
+        ports[i].gateway_v6 = given_[i].gateway_v6;
+    }
+    return ports;
+}
+
+// ---- what shall be there ----
+
+std::vector<Twins::Interface> Twins::wanted() const {
+    std::vector<Interface> result;
+    for (const config::Port& port : ports_) {
+        if (!has_twin(port))
+            continue;
+        Interface& twin = result.emplace_back();
+        twin.name = config::twin_of(port);
+        twin.alias = options_.owner + ": twin of port " + port.name;
+        twin.addresses = port.addresses;
+        for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
+            if (gateway)
+                twin.routes.push_back({.destination = everything(gateway->family),
+                                       .gateway = gateway,
+                                       .metric = kDefaultMetric,
+                                       .protocol = kOurProtocol,
+                                       .on_link = port.on_link});
+        }
+    }
+    if (network_name_.empty())
+        return result;
+    Interface& network = result.emplace_back();
+    network.name = network_name_;
+    network.alias = options_.owner + ": the way into the network";
+    for (const IpAddress& address : own_addresses_)
+        network.addresses.push_back({address, address.bits()});
+    // Where the site's own port has no twin, the kernel needs its address from somewhere.
+    for (const config::Port& port : ports_) {
+        if (!port.enabled || !is_lan(port.role) || port.host)
+            continue;
+        for (const Prefix& address : port.addresses)
+            network.addresses.push_back({address.address, address.address.bits()});
+    }
+    network.routes = network_routes();
+    return result;
+}
+
+// What peers let in is an address of a lan port, or, of IPv6, our node address.
+std::optional<IpAddress> Twins::identity(Family family) const {
+    for (size_t i = 0; i < ports_.size(); ++i) {
+        for (const Prefix& address : addresses_of(i)) {
+            if (ports_[i].enabled && is_lan(ports_[i].role) && address.address.family == family)
+                return address.address;
+        }
+    }
+    const auto own = std::ranges::find(own_addresses_, family, &IpAddress::family);
+    return own == own_addresses_.end() ? std::nullopt : std::optional{*own};
+}
+
+std::vector<HostRoute> Twins::network_routes() const {
+    std::vector<HostRoute> routes;
+    for (const Prefix& destination : destinations_) {
+        const auto source = identity(destination.address.family);
+        if (source && routes.size() < kMaxNetworkRoutes)
+            routes.push_back({.destination = destination,
+                              .source = source,
+                              .metric = kNetworkMetric,
+                              .protocol = kOurProtocol});
+    }
+    return routes;
+}
+
+// ---- what is there ----
+
+void Twins::tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses) {
+    if (!claimed_)
+        return;
+    problems_.clear();
+    stale_ = false;
+    std::vector<Interface> interfaces = wanted();
+    size_t port = 0;
+    for (Interface& interface : interfaces) {
+        interface.index = if_nametoindex(interface.name.c_str());
+        if (interface.index != 0)
+            keep_settings(interface);
+        if (std::exchange(indices_[interface.name], interface.index) != interface.index)
+            adopt(netlink, interface);
+        while (port < ports_.size() && !has_twin(ports_[port]))
+            ++port;
+        const bool is_twin = port < ports_.size();
+        if (interface.index != 0) {
+            keep_addresses(netlink, interface, addresses);
+            if (const auto routes = netlink.routes(interface.index)) {
+                keep_routes(netlink, interface, *routes);
+                if (is_twin && ports_[port].addresses_from_host)
+                    read_given(port, interface, addresses, *routes);
+            }
+        } else {
+            problems_.push_back("kernel interface " + interface.name +
+                                " is gone: `systemctl restart meshgated` makes it again");
+            if (is_twin)
+                given_[port] = {};
+        }
+        ++port;
+    }
+}
+
+// The kernel carries nothing on between our interfaces, and answers ARP for none of its addresses
+// on another one.
+void Twins::keep_settings(const Interface& interface) {
+    const auto apply = [&](std::span<const NeededSetting> needed) {
+        const auto applied = KernelSettings{options_.settings_root, needed}.apply(interface.name);
+        if (!applied)
+            note(propagate(applied));
+    };
+    apply(kSettingsOfTwins);
+    if (interface.name == network_name_)
+        apply(kSettingsOfNetwork);
+    const bool speaks_v6 = std::ranges::any_of(
+        interface.addresses, [](const Prefix& address) { return address.address.is_v6(); });
+    if (speaks_v6)
+        apply(kSettingsForIpv6);
+}
+
+void Twins::adopt(Rtnetlink& netlink, const Interface& interface) {
+    if (interface.index != 0)
+        note(netlink.claim_link(interface.index, interface.alias));
+}
+
+void Twins::keep_addresses(Rtnetlink& netlink, const Interface& interface,
+                           const std::vector<HostAddress>& present) {
+    std::vector<Prefix> missing = interface.addresses;
+    for (const HostAddress& address : present) {
+        if (address.interface_index != interface.index)
+            continue;
+        if (std::erase(missing, address.prefix) == 0 && address.protocol == kOurProtocol)
+            note(netlink.remove_address(address));
+    }
+    for (const Prefix& address : missing)
+        note(netlink.add_address(
+            {.interface_index = interface.index, .prefix = address, .protocol = kOurProtocol}));
+}
+
+void Twins::keep_routes(Rtnetlink& netlink, const Interface& interface,
+                        const std::vector<HostRoute>& present) {
+    std::vector<HostRoute> missing;
+    for (HostRoute route : interface.routes) {
+        route.interface_index = interface.index;
+        missing.push_back(route);
+    }
+    std::ranges::sort(missing, comes_before);
+    std::vector<HostRoute> ours;
+    for (const HostRoute& route : present) {
+        if (route.protocol == kOurProtocol)
+            ours.push_back(route);
+    }
+    std::ranges::sort(ours, comes_before);
+    std::vector<HostRoute> stale, fresh;
+    std::ranges::set_difference(ours, missing, std::back_inserter(stale), comes_before);
+    std::ranges::set_difference(missing, ours, std::back_inserter(fresh), comes_before);
+    for (const HostRoute& route : stale)
+        note(netlink.remove_route(route));
+    for (const HostRoute& route : fresh)
+        note(netlink.add_route(route));
+}
+
+// ---- what others put there ----
+
+const std::vector<Prefix>& Twins::addresses_of(size_t port) const {
+    return ports_[port].addresses_from_host ? given_[port].addresses : ports_[port].addresses;
+}
+
+// What the box file says comes first, then the first of its ports.
+bool Twins::overlaps_other_port(size_t port, const Prefix& address) const {
+    for (size_t i = 0; i < ports_.size(); ++i) {
+        const bool first = i < port || !ports_[i].addresses_from_host;
+        if (i != port && first && std::ranges::any_of(addresses_of(i), [&](const Prefix& other) {
+                return other.overlaps(address);
+            }))
+            return true;
+    }
+    return false;
+}
+
+void Twins::read_given(size_t port, const Interface& interface,
+                       const std::vector<HostAddress>& addresses,
+                       const std::vector<HostRoute>& routes) {
+    Given given;
+    std::vector<HostAddress> usable;
+    for (const HostAddress& address : addresses) {
+        const IpAddress& ip = address.prefix.address;
+        if (address.interface_index != interface.index || !address.usable || ip.is_link_local() ||
+            ip.is_loopback())
+            continue;
+        if (overlaps_other_port(port, address.prefix))
+            given.problem = to_string(address.prefix) + " on " + interface.name +
+                            " is a network of another port too, and not used: give the site "
+                            "another network, or the provider's router";
+        else
+            usable.push_back(address);
+    }
+    std::ranges::stable_sort(usable, {}, rank_of);
+    if (usable.size() > kMaxGiven) {
+        given.problem = interface.name + " has " + std::to_string(usable.size()) +
+                        " addresses, of which the first " + std::to_string(kMaxGiven) + " are used";
+        usable.resize(kMaxGiven);
+    }
+    for (const HostAddress& address : usable)
+        given.addresses.push_back(address.prefix);
+    const auto by_metric = [](const HostRoute& a, const HostRoute& b) {
+        return a.metric < b.metric;
+    };
+    std::vector<HostRoute> defaults;
+    std::ranges::copy_if(routes, std::back_inserter(defaults), is_default);
+    std::ranges::stable_sort(defaults, by_metric);
+    for (const HostRoute& route : defaults) {
+        auto& gateway = route.destination.address.is_v4() ? given.gateway_v4 : given.gateway_v6;
+        if (route.gateway && !gateway)
+            gateway = route.gateway;
+    }
+    if (given.addresses.empty() && given.problem.empty())
+        given.problem = "the kernel has no address on " + interface.name +
+                        ": is a DHCP client running on it? `ip address show dev " + interface.name +
+                        "`, `networkctl status " + interface.name + "`";
+    given_[port] = std::move(given);
+}
+
+void Twins::note(const Result<void>& result) {
+    if (!result)
+        problems_.push_back(result.error().message);
+}
+
+}  // namespace meshgate::control

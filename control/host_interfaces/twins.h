@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "config/model.h"
+#include "control/host_interfaces/kernel_settings.h"
+#include "control/host_interfaces/rtnetlink.h"
+#include "control/log/log.h"
+
+namespace meshgate::control {
+
+// The kernel's interfaces that the dataplane makes: a twin for each port that has `host: true`, and
+// the one that leads into the network. Puts our addresses and routes on them, marked as ours, so
+// that what another run of us left is found again; reads the addresses that others put there.
+// Control thread only; never waits.
+class Twins {
+public:
+    struct Options {
+        std::string owner;  // tells the interfaces of one daemon from those of another
+        std::string settings_root;
+    };
+    Twins(Options options, Log& log) : options_{std::move(options)}, log_{log} {}
+    ~Twins();
+    Twins(const Twins&) = delete;
+    Twins& operator=(const Twins&) = delete;
+
+    // Before the dataplane makes them: removes those of earlier runs that are not wanted any more;
+    // fails where a name is somebody else's.
+    Result<void> claim(Rtnetlink& netlink, const config::Model& model);
+    void set_ports(const std::vector<config::Port>& ports);
+    const std::vector<config::Port>& ports() const noexcept { return ports_; }
+    // What the kernel shall send into the network, and an address of ours that is on no port.
+    void set_network(std::vector<Prefix> destinations, std::vector<IpAddress> own_addresses);
+    void tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses);
+    // There is something to tell the kernel.
+    bool is_stale() const noexcept { return stale_; }
+
+    // What the kernel has on the twin of a port with `addresses: host`.
+    struct Given {
+        std::vector<Prefix> addresses;
+        std::optional<IpAddress> gateway_v4, gateway_v6;
+        std::string problem;  // why there is less than the kernel has; empty: nothing
+        bool operator==(const Given&) const = default;
+    };
+    const std::vector<Given>& given() const noexcept { return given_; }  // by PortId
+    // `ports` with that.
+    std::vector<config::Port> filled_in(std::vector<config::Port> ports) const;
+    // One of our interfaces.
+    bool has(unsigned interface_index) const noexcept;
+    // What could not be done, and the cure.
+    const std::vector<std::string>& problems() const noexcept { return problems_; }
+
+private:
+    struct Interface {
+        std::string name;
+        std::string alias;
+        unsigned index = 0;             // 0: not there
+        std::vector<Prefix> addresses;  // that we put there
+        std::vector<HostRoute> routes;
+    };
+
+    std::vector<Interface> wanted() const;
+    void adopt(Rtnetlink& netlink, const Interface& interface);
+    void keep_settings(const Interface& interface);
+    void keep_addresses(Rtnetlink& netlink, const Interface& interface,
+                        const std::vector<HostAddress>& present);
+    void keep_routes(Rtnetlink& netlink, const Interface& interface,
+                     const std::vector<HostRoute>& present);
+    void read_given(size_t port, const Interface& interface,
+                    const std::vector<HostAddress>& addresses,
+                    const std::vector<HostRoute>& routes);
+    const std::vector<Prefix>& addresses_of(size_t port) const;
+    bool overlaps_other_port(size_t port, const Prefix& address) const;
+    std::vector<HostRoute> network_routes() const;
+    std::optional<IpAddress> identity(Family family) const;
+    void note(const Result<void>& result);
+
+    Options options_;
+    Log& log_;
+    std::string network_name_;
+    std::vector<config::Port> ports_;
+    std::vector<Prefix> destinations_;
+    std::vector<IpAddress> own_addresses_;
+    std::map<std::string, unsigned> indices_;  // of our interfaces, as of the last tick
+    std::vector<Given> given_;
+    std::vector<std::string> problems_;
+    bool claimed_ = false;
+    bool stale_ = false;
+    std::optional<Rtnetlink> at_end_;
+};
+
+}  // namespace meshgate::control
