@@ -48,6 +48,8 @@ inline constexpr std::array kSettingsOfTwins{
     NeededSetting{"ipv4", "forwarding", "0"},
     NeededSetting{"ipv4", "arp_ignore", "1"},
     NeededSetting{"ipv4", "rp_filter", "2"},
+    // Without it the first address of a network takes the others along when it goes.
+    NeededSetting{"ipv4", "promote_secondaries", "1"},
 };
 // Nobody is to be discovered there: no link-local address, no solicitations.
 inline constexpr std::array kSettingsOfNetwork{

@@ -17,8 +17,6 @@ using namespace std::chrono_literals;
 constexpr auto kInUseFor = 30s;
 // Peers that one call looks at, of those that are not in use yet.
 constexpr size_t kLookedAtPerCall = 64;
-// Of echo requests of ours.
-constexpr uint16_t kEchoIdentifier = 0x6d67;
 
 }  // namespace
 
@@ -110,7 +108,7 @@ void EchoProber::send(PeerId peer, Target& target, const PathMtuSearch::Probe& p
         return;
     write_echo_request(packet.bytes(), {.source = *source,
                                         .destination = target.address,
-                                        .identifier = kEchoIdentifier,
+                                        .identifier = kProbeIdentifier,
                                         .sequence = static_cast<uint16_t>(probe.id)});
     PacketInfo& info = packet.info();
     info.inject = Inject::seal;
@@ -123,7 +121,7 @@ void EchoProber::send(PeerId peer, Target& target, const PathMtuSearch::Probe& p
 bool EchoProber::receive(PeerId peer, std::span<uint8_t> ip) {
     const auto target = targets_.find(peer);
     const auto reply = parse_echo_reply(ip);
-    if (target == targets_.end() || !reply || reply->identifier != kEchoIdentifier)
+    if (target == targets_.end() || !reply || reply->identifier != kProbeIdentifier)
         return false;
     // The newest id with these 16 bits.
     const auto age = static_cast<uint16_t>(last_id_ - reply->sequence);

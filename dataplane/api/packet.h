@@ -13,6 +13,9 @@ struct rte_mbuf;
 
 namespace meshgate {
 
+// Of echo requests by which control probes; answers with another go to the machine's kernel.
+constexpr uint16_t kProbeIdentifier = 0x6d67;
+
 // What a worker shall do with a packet from control.
 enum class Inject : uint8_t {
     frame,  // bytes are a whole Ethernet frame: give it to `port` as it is

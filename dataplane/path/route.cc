@@ -3,7 +3,9 @@
 // In:    overlay IP packets with sound headers, data at the IP header.
 // Out:   `to_peers` with the peer, `to_lan` with port and next hop, the hop limit of both lowered;
 //        `errors` with the ICMP error to answer with. The batch is left empty.
-// Punts: echo requests to our own addresses, echo replies and mesh control messages of peers.
+// Punts: echo requests to our own addresses, mesh control messages of peers and their answers to
+//        control's probes.
+// Host:  all else for our own addresses, where the kernel has a way here.
 // Drops: blackhole, local_no_listener (what may not be answered); broadcast, multicast, link_local,
 //        martian, reserved, by destination.
 
@@ -41,13 +43,15 @@ rte_mbuf* reassemble_echo(Worker& worker, rte_mbuf* mbuf) noexcept {
     return nullptr;
 }
 
-// Requests, and what peers answer to those of control.
+// Requests, and what peers answer to those of control; other answers are the kernel's.
 bool is_for_control(rte_mbuf* mbuf, uint16_t l4_offset, bool v4) noexcept {
     if (mbuf->data_len < l4_offset + sizeof(IcmpHeader))
         return false;
-    const uint8_t type = header_at<IcmpHeader>(mbuf, l4_offset)->type;
+    const auto* icmp = header_at<IcmpHeader>(mbuf, l4_offset);
+    const uint8_t type = icmp->type;
     if (type == (v4 ? kIcmpEchoReply : kIcmp6EchoReply))
-        return meta_of(mbuf).from_peer != kNoPeer;
+        return meta_of(mbuf).from_peer != kNoPeer &&
+               rte_be_to_cpu_32(icmp->rest_be) >> 16 == kProbeIdentifier;
     return type == (v4 ? kIcmpEchoRequest : kIcmp6EchoRequest);
 }
 

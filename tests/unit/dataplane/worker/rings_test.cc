@@ -15,7 +15,7 @@ TEST(WorkerRings, TakeWhatTheyPromiseAndNoMore) {
     const Result<Mempool> pool = Mempool::create({.nb_mbufs = 4096});
     ASSERT_TRUE(pool);
     {
-        Result<WorkerRings> rings = WorkerRings::create(31);
+        Result<WorkerRings> rings = WorkerRings::create(31, WorkerRings::Host::none);
         ASSERT_TRUE(rings) << rings.error().message;
         unsigned nb_taken = 0;
         rte_mbuf* mbuf = rte_pktmbuf_alloc(pool->get());
@@ -31,7 +31,7 @@ TEST(WorkerRings, TakeWhatTheyPromiseAndNoMore) {
 }
 
 TEST(WorkerRings, CarryNotesByValue) {
-    const Result<WorkerRings> rings = WorkerRings::create(31);
+    const Result<WorkerRings> rings = WorkerRings::create(31, WorkerRings::Host::none);
     ASSERT_TRUE(rings);
     Note sent;
     sent.kind = Note::Kind::endpoint_moved;
