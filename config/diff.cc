@@ -82,8 +82,8 @@ private:
     }
 
     Reload reload_of(const KeyRule& rule, size_t new_index) const {
-        const bool opens = rule.group == "ports" && rule.name == "enabled" &&
-                           !opens_live(after_.ports[new_index]);
+        const bool opens =
+            rule.group == "ports" && rule.name == "enabled" && !opens_live(after_.ports[new_index]);
         return opens ? Reload::restart : rule.reload;
     }
 

@@ -34,8 +34,7 @@ bool same_devices(const config::Model& before, const config::Model& after) {
         }
     }
     for (size_t i = 0; i < before.ports.size(); ++i) {
-        if (before.ports[i].enabled != after.ports[i].enabled &&
-            !opens_live(after.ports[i]))
+        if (before.ports[i].enabled != after.ports[i].enabled && !opens_live(after.ports[i]))
             return false;
     }
     return true;

@@ -82,7 +82,12 @@ Bytes build_icmp(const Fields& fields) {
     l4[1] = static_cast<uint8_t>(fields.number("code"));
     put16(l4, 4, fields.number("rest") >> 16);
     put16(l4, 6, fields.number("rest"));
-    const Bytes payload = payload_of(fields);
+    Bytes payload = payload_of(fields);
+    if (fields.has("quotes")) {
+        const bool v4 = l4[0] == 3;
+        payload.at(0) = v4 ? 0x45 : 0x60;
+        put16(payload, v4 ? 20 : 40, fields.number("quotes"));
+    }
     l4.insert(l4.end(), payload.begin(), payload.end());
     return l4;
 }

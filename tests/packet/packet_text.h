@@ -25,7 +25,7 @@ struct Fields {
 
 // Builds the IP packet that the fields describe, all checksums right unless they say otherwise.
 //   ip4|ip6 src= dst= ttl= tos= id= df mf off= options=N(bytes of NOPs)
-//   udp sport= dport= | tcp sport= dport= flags=syn|ack mss= mss_odd | icmp type= code= rest=
+//   udp sport= dport= | tcp sport= dport= flags=syn|ack mss= mss_odd | icmp type= code= rest= quotes=
 //   len=N (payload bytes 0, 1, 2, ...), hex=... (payload as it is)
 //   partial (L4 checksum is what virtual ports deliver: the pseudo-header's sum)
 //   set=OFFSET:HEX (overwrites bytes at the end of all), cut=N (total length), tail=N (bytes

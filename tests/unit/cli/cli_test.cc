@@ -24,7 +24,7 @@ TEST_F(Cli, StatusIsOneScreen) {
     EXPECT_TRUE(contains(out, "\nwan0  wan   up     198.51.100.2/24  3.9 KiB  2.9 KiB\n")) << out;
     EXPECT_TRUE(contains(out, "PEERS    1 of 2 up, 4 clients, 1 session, 3 routes\n")) << out;
     EXPECT_TRUE(contains(out, "CPU      1 worker, 38% busy, batch 10.0\n")) << out;
-    EXPECT_TRUE(contains(out, "DROPS    2.703% of all packets")) << out;
+    EXPECT_TRUE(contains(out, "DROPS    2.609% of all packets")) << out;
     EXPECT_EQ(exit_of(out), "exit 0");
 }
 
@@ -62,8 +62,8 @@ TEST_F(Cli, ShowsTables) {
               "REASON   STAGE  TOTAL  HELP\n"
               "bad_tag  open   3      the packet was forged or damaged\n"
               "\n"
-              "in   100 received, 10 from control, 1 made here\n"
-              "out  99 sent, 3 dropped, 9 to control\n"
+              "in   100 received, 10 from control, 4 from the host, 1 made here\n"
+              "out  99 sent, 4 to the host, 3 dropped, 9 to control\n"
               "exit 0");
     EXPECT_TRUE(contains(meshgate("show drops --all"), "no_route  route  0 "));
     EXPECT_EQ(meshgate("show workers"),
