@@ -79,8 +79,8 @@ std::string twin_of(const Port& port);
 // On an interface of the kernel a port can be opened and closed while the box runs; not its twin.
 inline bool opens_live(const Port& port) noexcept {
     const DeviceKind kind = port.device.kind;
-    return !port.host && (kind == DeviceKind::af_packet || kind == DeviceKind::af_xdp ||
-                          kind == DeviceKind::tap);
+    return !port.host &&
+           (kind == DeviceKind::af_packet || kind == DeviceKind::af_xdp || kind == DeviceKind::tap);
 }
 
 struct Route {

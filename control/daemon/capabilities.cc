@@ -41,8 +41,11 @@ Capabilities needed_by(config::DeviceKind kind) noexcept {
 
 Capabilities needed_capabilities(const std::vector<config::Port>& ports) noexcept {
     Capabilities needed = kAlways;
-    for (const config::Port& port : ports)
+    for (const config::Port& port : ports) {
         needed |= needed_by(port.device.kind);
+        if (port.host)  // a kernel interface, its addresses and routes
+            needed |= bit(CAP_NET_ADMIN);
+    }
     return needed;
 }
 

@@ -73,8 +73,8 @@ std::optional<Gateway::ForHost> Gateway::news_for_host() {
     for (const RibRoute& route : routes()) {
         const ForwardKind kind = route.entry.kind;
         const bool far = kind == ForwardKind::peer || kind == ForwardKind::gateway;
-        const bool near =
-            kind == ForwardKind::connected && !config::has_twin(running_ports_.at(route.entry.port));
+        const bool near = kind == ForwardKind::connected &&
+                          !config::has_twin(running_ports_.at(route.entry.port));
         if ((far || near) && route.prefix.len > 0)
             news.destinations.push_back(route.prefix);
     }

@@ -260,11 +260,9 @@ void HostInterfaces::look_at_addresses(Time now) {
     for (size_t i = 0; i < ports_.size(); ++i) {
         std::vector<Twice> twice;
         for (const HostAddress& host : addresses_) {
-            const bool on_twin =
-                host.protocol == kOurProtocol || twins_.has(host.interface_index);
-            if (!on_twin &&
-                std::ranges::find(ports_[i].addresses, host.prefix.address) !=
-                    ports_[i].addresses.end())
+            const bool on_twin = host.protocol == kOurProtocol || twins_.has(host.interface_index);
+            if (!on_twin && std::ranges::find(ports_[i].addresses, host.prefix.address) !=
+                                ports_[i].addresses.end())
                 twice.push_back({host.prefix, name_of_index(host.interface_index)});
         }
         for (const Twice& each : twice) {

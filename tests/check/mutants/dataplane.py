@@ -2,6 +2,36 @@
 """Breaks of dataplane/, as mutations.py has them."""
 
 ROWS = [
+    # the guard of the machine's kernel
+    ("guard", "dataplane/host/guard.cc", "return Drop::host_guarded;", "return kSound;",
+     "unit_dataplane_leaf:GuardTest.*"),
+    ("guard", "dataplane/host/guard.cc", "return packet.icmp_type == ICMP_ECHOREPLY;", "return true;",
+     "unit_dataplane_leaf:GuardTest.LetsEchoReplies*"),
+    ("guard", "dataplane/host/guard.cc", "place == other.place && proto", "proto",
+     "unit_dataplane_leaf:GuardTest.LetsAnswersIn"),
+    ("guard", "dataplane/host/guard.cc", "remote_port == other.remote_port && local", "local",
+     "unit_dataplane_leaf:GuardTest.LetsAnswersIn"),
+    ("guard", "dataplane/host/guard.cc", "each.expires_ms > now_ms && each.same(flow)",
+     "each.same(flow)", "unit_dataplane_leaf:GuardTest.LetsAnswersIn"),
+    ("guard", "dataplane/host/guard.cc", "each.expires_ms < oldest->expires_ms",
+     "each.expires_ms > oldest->expires_ms", "unit_dataplane_leaf:GuardTest.KeepsTheLatest*"),
+    ("guard", "dataplane/host/guard.cc", "packet.hop_limit == kNeighborHopLimit &&", "",
+     "unit_dataplane_leaf:GuardTest.LetsInWhatAHostNeeds*"),
+    ("guard", "dataplane/host/guard.cc", "std::swap(answer.source_port, answer.destination_port);", "",
+     "unit_dataplane_leaf:GuardTest.LetsErrorsIn*"),
+    ("guard", "dataplane/host/guard.cc", "if (bucket.tokens == 0)", "if (false)",
+     "unit_dataplane_leaf:GuardTest.Limits*"),
+    ("guard", "dataplane/host/guard.cc", "(packet.tcp_flags & kTcpAck) != 0", "true",
+     "unit_dataplane_leaf:GuardTest.LimitsASource*"),
+    # what the machine's kernel leaves to its NIC
+    ("twin", "dataplane/host/super_packet.cc", "checksum_offset_ + sizeof(uint16_t) <= bytes_.size()",
+     "checksum_offset_ <= bytes_.size() + 4000", "unit_dataplane_leaf:SuperPacket.*"),
+    ("twin", "dataplane/host/super_packet.cc", "if (piece + 1 < nb_pieces_)", "if (piece == 0)",
+     "unit_dataplane_leaf:SuperPacket.Cuts*"),
+    ("twin", "dataplane/host/super_packet.cc", "ntohl(load<uint32_t>(tcp + 4)) + offset",
+     "ntohl(load<uint32_t>(tcp + 4))", "unit_dataplane_leaf:SuperPacket.Cuts*"),
+    ("twin", "dataplane/host/super_packet.cc", "ntohs(ip->id) + piece", "ntohs(ip->id)",
+     "unit_dataplane_leaf:SuperPacket.Cuts*"),
     # the packet path
     ("W01", "dataplane/path/classify_underlay.cc", "len == kInitiationLen",
      "len >= kInitiationLen", "packet_cases:*w01*"),

@@ -35,6 +35,12 @@ TEST(Capabilities, InterfacesOfTheKernelNeedTheirOwn) {
               bit(CAP_IPC_LOCK) | bit(CAP_NET_ADMIN) | bit(CAP_NET_RAW) | bit(CAP_BPF));
 }
 
+TEST(Capabilities, ATwinNeedsThoseOfAKernelInterface) {
+    const config::Port port{
+        .name = "p", .device = {config::DeviceKind::pci, "0000:03:00.0"}, .host = true};
+    EXPECT_EQ(needed_capabilities({port}), bit(CAP_IPC_LOCK) | bit(CAP_NET_ADMIN));
+}
+
 // Of the calling thread, from the kernel.
 Capabilities permitted() {
     std::ifstream status{"/proc/thread-self/status"};
