@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-r"""Two offices and a remote worker, on real packets; `mesh` shows five boxes instead (demo_mesh.py).
+r"""Two offices and a remote worker, on real packets. `mesh` shows five boxes instead (demo_mesh.py),
+`office` boxes with their kernels on lines as offices have them (demo_office.py).
 
     h-berlin ---- lan0 [berlin] wan0 ----.               .---- wan0 [munich] lan0 ---- h-munich
     10.1.0.10                 198.51.100.2 \             / 203.0.113.2               10.2.0.10
@@ -12,7 +13,7 @@ r"""Two offices and a remote worker, on real packets; `mesh` shows five boxes in
 Berlin and Munich speak WireGuard over IPv4; the worker reaches Berlin over IPv6, and through it
 Munich. Every host is a network namespace with the kernel's own network stack.
 
-    demo.py [mesh] [--keep] [--json]    --keep: leave it running    --end: end what was left running
+    demo.py [mesh | office] [--keep] [--json]    --keep: leave it running    --end: end what was left running
 """
 
 import argparse
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass, field
 import traffic
 from box import Box
 from demo_mesh import MeshDemo
+from demo_office import OfficeDemo
 from lab import Lab, LabError, claimed_processor, end_kept_labs
 from wireguard_go import WireGuardGo
 
@@ -188,8 +190,9 @@ def how_to_enter(demo, say):
 
 def main():
     parser = argparse.ArgumentParser(prog="./run demo", description="See the README.")
-    parser.add_argument("what", nargs="?", default="offices", choices=["offices", "mesh"],
-                        help="two offices and a worker, or five boxes that lose links and relays")
+    parser.add_argument("what", nargs="?", default="offices", choices=["offices", "mesh", "office"],
+                        help="two offices and a worker, five boxes that lose links and relays, or "
+                        "boxes at a line with changing addresses and beside a router")
     parser.add_argument("--keep", action="store_true", help="leave it running")
     parser.add_argument("--end", action="store_true", help="end what --keep left running")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each TCP and UDP flow")
@@ -204,7 +207,8 @@ def main():
 
     with claimed_processor(), Lab(keep=options.keep) as lab:
         try:
-            demo = MeshDemo(lab) if options.what == "mesh" else Offices(lab, options.seconds)
+            demo = {"mesh": MeshDemo, "office": OfficeDemo}[options.what](lab) \
+                if options.what != "offices" else Offices(lab, options.seconds)
             say(demo.drawing + "\n")
             ok, answer = demo.play(say)
             if options.keep:

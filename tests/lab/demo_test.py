@@ -30,6 +30,18 @@ def test_the_mesh_demo(_lab):
     assert "cut" in cut["event"] and "killed" in killed["event"], (cut, killed)
 
 
+def test_the_office_demo(_lab):
+    """Given addresses, twins, one arm; each row was measured, and what it shows is in it."""
+    done = run("/usr/bin/python3", DEMO, "office", "--json", check=False, timeout=110)
+    assert done.returncode == 0, done.stdout[-9000:] + done.stderr[-8000:]
+    answer = json.loads(done.stdout)
+    assert set(answer) == {"checks"} and len(answer["checks"]) == 40, answer
+    for check in answer["checks"]:
+        assert set(check) == {"what", "wanted", "got", "ok"} and check["ok"] is True, check
+    got = {check["what"]: check["got"] for check in answer["checks"]}
+    assert got["berlin wan0: address by DHCP"] != got["berlin wan0: its address"], got
+
+
 def test_kept_and_ended(_lab):
     """--keep leaves it running and says how to enter each host; --end leaves nothing."""
     done = run("/usr/bin/python3", DEMO, "--keep", "--seconds", "0.2", check=False, timeout=110)

@@ -36,6 +36,7 @@ while [ $# -gt 1 ]; do cp "$1" "@DIR@/files-$host/${last#*:}" || exit 1; shift; 
 TREE_COMMANDS = {
     "./run demo": "demo_test.py",
     "./run demo mesh": "demo_test.py",
+    "./run demo office": "demo_test.py",
     "./run test": "it is what runs this",
     "./run build": "every test needs it",
     "./run package": "./run test package",

@@ -3,6 +3,8 @@
 
 import contextlib
 import json
+import socket
+import threading
 import time
 from dataclasses import dataclass
 
@@ -195,3 +197,59 @@ def tcp(source, target, address, seconds=2, port=5201, streams=1):
                          seconds=end["sum_received"]["seconds"],
                          retransmits=end["sum_sent"].get("retransmits", 0))
     return TcpResult(bytes=0, seconds=0.0, retransmits=0)
+
+
+class Conversation:
+    """Numbered messages over one TCP connection, each sent back; `finish` tells how many were."""
+
+    INTERVAL_SECONDS, LENGTH = 0.02, 8
+
+    def __init__(self, near, far, address, port=7000):
+        self.listener = far.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.listener.bind((address, port))
+        self.listener.listen()
+        self.near = near.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.near.settimeout(20)
+        self.near.connect((address, port))
+        self.far, _ = self.listener.accept()
+        self.far.settimeout(20)
+        self.sent, self.back, self.ended, self.error = 0, 0, threading.Event(), ""
+        self.threads = [threading.Thread(target=self._guarded, args=(work,), daemon=True)
+                        for work in (self._speak, self._send_back, self._listen)]
+        for thread in self.threads:
+            thread.start()
+
+    def _guarded(self, work):
+        try:
+            work()
+        except OSError as reason:
+            self.error = str(reason) or type(reason).__name__
+
+    def _speak(self):
+        while not self.ended.wait(self.INTERVAL_SECONDS):
+            self.near.sendall(self.sent.to_bytes(self.LENGTH, "big"))
+            self.sent += 1
+        self.near.shutdown(socket.SHUT_WR)
+
+    def _send_back(self):
+        while data := self.far.recv(65536):
+            self.far.sendall(data)
+        self.far.shutdown(socket.SHUT_WR)
+
+    def _listen(self):
+        pending = b""
+        while data := self.near.recv(65536):
+            pending += data
+            while len(pending) >= self.LENGTH:
+                if int.from_bytes(pending[:self.LENGTH], "big") != self.back:
+                    raise OSError(f"message {self.back} came back as another one")
+                self.back, pending = self.back + 1, pending[self.LENGTH:]
+
+    def finish(self):
+        """(sent, back, what went wrong)"""
+        self.ended.set()
+        for thread in self.threads:
+            thread.join(20)
+        for one in (self.near, self.far, self.listener):
+            one.close()
+        return self.sent, self.back, self.error
