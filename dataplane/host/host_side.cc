@@ -123,13 +123,18 @@ HostSide::Way* HostSide::way_of(PortId port) noexcept {
     return found == ways_.end() ? nullptr : found->get();
 }
 
-// What the kernel refuses is tried again at the next change only.
+// What the kernel refuses of MTU and link is tried again at the next change only. The MAC address is
+// looked at each time: udev gives new interfaces one of its own (MACAddressPolicy=persistent), before or
+// after we do, and frames for that one the port would not take.
 void HostSide::follow(PortId port, const MacAddress& mac, uint16_t mtu_bytes, LinkState link) {
     Way* const way = way_of(port);
     if (way == nullptr)
         return;
-    if (port != kNoPort && !mac.is_zero() && std::exchange(way->mac, mac) != mac) [[maybe_unused]]
-        const auto set = way->interface->set_mac(mac);
+    if (port != kNoPort && !mac.is_zero()) {
+        const auto state = way->interface->read();
+        if (state && state->mac != mac) [[maybe_unused]]
+            const auto set = way->interface->set_mac(mac);
+    }
     if (std::exchange(way->mtu_bytes, mtu_bytes) != mtu_bytes) [[maybe_unused]]
         const auto set = way->interface->set_mtu(mtu_bytes);
     if (std::exchange(way->link, link) != link)

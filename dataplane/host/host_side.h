@@ -64,7 +64,6 @@ private:
         uint16_t vlan = 0;
         std::optional<KernelInterface> interface;
         // What it was told last.
-        MacAddress mac;
         uint16_t mtu_bytes = 0;
         std::optional<LinkState> link;
         Counter to_host_packets, to_host_bytes, from_host_packets, from_host_bytes;

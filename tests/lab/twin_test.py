@@ -282,6 +282,8 @@ def test_the_twin_follows_its_port(lab):
     wait_for(lambda: carrier() == "1", "the carrier to come back")
     box.run("ip", "link", "set", "dev", "elan", "address", "02:00:00:00:00:77")
     wait_for(lambda: box.mac("lan0") == "02:00:00:00:00:77", "the MAC address")
+    box.run("ip", "link", "set", "dev", "lan0", "address", "02:00:00:00:00:88")  # as udev would
+    wait_for(lambda: box.mac("lan0") == "02:00:00:00:00:77", "the port's MAC address again")
     office.host.run("ip", "neighbor", "flush", "dev", "eth0")
     with office.host.capture("eth0") as seen:
         assert office.host.ping(BOX_LAN[0]) == 3
