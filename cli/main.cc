@@ -92,9 +92,16 @@ void add_setup(CLI::App& app, SetupOptions& options) {
     CLI::App* setup = app.add_subcommand("setup", "Make this machine a box: five questions");
     setup->add_option("--answers", options.answers, "A file with the answers, to ask nothing");
     setup->add_flag("--dry-run", options.dry_run, "Show what would be done");
-    setup->add_flag("--start", options.start, "Start the daemon, now and with the machine");
-    setup->add_flag("--cut-ssh", options.cut_ssh,
-                    "Take the card that this ssh session came by as well");
+    setup->add_flag("--start", options.start,
+                    "Start the daemon, now and with the machine, and move the machine's addresses "
+                    "from its cards to their twins");
+    setup->add_flag("--cut-ssh", options.cut_ssh, "Also where this ssh session ends by it");
+    setup
+        ->add_option("--confirm", options.confirm_seconds,
+                     "How many seconds to wait on a terminal for a sign that ssh still works")
+        ->default_val(options.confirm_seconds)
+        ->check(CLI::Range(1U, 3600U));
+    setup->add_option("--blink", options.blink, "Only let the lamp of this card blink");
     setup->add_option("--folder", options.folder, "The folder for box file and key")
         ->default_val(options.folder);
 }

@@ -19,7 +19,8 @@ using config::YamlNode;
 constexpr config::FileKind kAnswersFile{"a file of answers", size_t{64} << 10, 10'000,
                                         "write further peers into the box file"};
 
-constexpr std::array<std::string_view, 6> kKeys{"name", "device", "wan", "lan", "network", "peers"};
+constexpr std::array<std::string_view, 7> kKeys{"name", "device",  "host", "wan",
+                                                "lan",  "network", "peers"};
 constexpr std::array<std::string_view, 3> kWanKeys{"card", "addresses", "gateway"};
 constexpr std::array<std::string_view, 2> kLanKeys{"card", "addresses"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"file", "authority"};
@@ -130,6 +131,10 @@ void read_all(Report& report, const YamlNode& root, Answers& answers) {
                                    config::quoted(answers.device) + " is no way to drive a card");
         error.allowed.assign(kDevices.begin(), kDevices.end());
     }
+    const std::string host = top.scalar("host", false);
+    answers.host = host != "false";
+    if (!host.empty() && host != "false" && host != "true")
+        report.error("wrong-type", root.find("host")->place, "host", "true or false belongs here");
     read_groups(report, top, answers);
     const YamlNode* peers = root.find("peers");
     if (peers != nullptr && peers->kind == NodeKind::list)
@@ -139,6 +144,10 @@ void read_all(Report& report, const YamlNode& root, Answers& answers) {
 }
 
 }  // namespace
+
+bool follows_host(const Answers& answers) {
+    return answers.wan_addresses == std::vector<std::string>{"host"};
+}
 
 std::optional<Answers> read_answers(std::string_view text, const std::string& file_name,
                                     std::vector<config::Diagnostic>& diagnostics) {

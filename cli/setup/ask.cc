@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
 #include <sstream>
 
 #include "base/text.h"
@@ -51,29 +52,50 @@ std::string likely_wan(const std::vector<Card>& cards) {
     return cards.empty() ? "" : cards.front().name;
 }
 
-std::string likely_address(const Card& card, bool can_follow_host) {
-    if (can_follow_host)
-        return "host";
+std::string joined(const std::vector<std::string>& words) {
     std::string text;
-    for (const std::string& address : card.addresses)
-        text += (text.empty() ? "" : " ") + address;
-    std::string via;
-    for (const std::string& gateway : {card.gateway_v4, card.gateway_v6})
-        via += gateway.empty() ? "" : " " + gateway;
-    return text.empty() || via.empty() ? text : text + " via" + via;
+    for (const std::string& word : words)
+        text += (text.empty() ? "" : " ") + word;
+    return text;
 }
 
-bool ask_wan(Answers& answers, const std::vector<Card>& cards, bool can_follow_host) {
+// Of the card's addresses those that stay.
+std::vector<std::string> own_addresses(const Card& card) {
+    std::vector<std::string> own;
+    std::ranges::copy_if(card.addresses, std::back_inserter(own), [&](const std::string& address) {
+        return std::ranges::count(card.given, address) == 0;
+    });
+    return own;
+}
+
+// What the machine has today; `host` where it was given that, or has nothing.
+std::string likely_address(const Card& card) {
+    const std::vector<std::string> own = own_addresses(card);
+    const bool v4_given = std::ranges::any_of(
+        card.given, [](const std::string& address) { return address.find(':') == address.npos; });
+    if (own.empty() || v4_given)
+        return "host";
+    std::vector<std::string> words = own;
+    words.emplace_back("via");
+    for (const std::string& gateway : {card.gateway_v4, card.gateway_v6}) {
+        if (!gateway.empty())
+            words.push_back(gateway);
+    }
+    if (words.back() == "via")
+        words.pop_back();
+    return joined(words);
+}
+
+bool ask_wan(Answers& answers, const std::vector<Card>& cards) {
     do {
         const auto words = question("2. Which card leads to the internet?", likely_wan(cards));
         if (!words)
             return false;
         answers.wan_card = words->empty() ? "" : words->front();
     } while (!is_card(cards, answers.wan_card));
-    const auto words =
-        question("3. Its addresses, `via` its gateway" +
-                     std::string{can_follow_host ? "; `host`: what it gets by DHCP" : ""} + "?",
-                 likely_address(*find(cards, answers.wan_card), can_follow_host));
+    const auto words = question(
+        "3. Its addresses, `via` its gateway; `host`: what this machine gets there by DHCP?",
+        likely_address(*find(cards, answers.wan_card)));
     if (!words)
         return false;
     const auto via = std::ranges::find(*words, "via");
@@ -83,20 +105,23 @@ bool ask_wan(Answers& answers, const std::vector<Card>& cards, bool can_follow_h
     return true;
 }
 
+// Another card with the address that it has or could have; without another one, one arm.
+std::string likely_lan(const std::vector<Card>& cards, const std::string& wan_card) {
+    const auto other =
+        std::ranges::find_if(cards, [&](const Card& card) { return card.name != wan_card; });
+    if (other == cards.end())
+        return wan_card;
+    const std::string own = joined(own_addresses(*other));
+    return other->name + " " + (own.empty() ? "10.1.0.1/24" : own);
+}
+
 bool ask_lan(Answers& answers, const std::vector<Card>& cards) {
-    std::string likely;
-    for (const Card& card : cards) {
-        if (card.name != answers.wan_card && likely.empty())
-            likely = card.name + " 10.1.0.1/24";
-    }
-    if (likely.empty())
-        likely = answers.wan_card;
     for (;;) {
         const auto words = question(
-            "4. Which card leads to the office, and this box's addresses there? (the same card: "
-            "one arm; "
-            "`none`)",
-            likely);
+            "4. Which card leads to the office, and this box's addresses there? `none`: no "
+            "office;\n"
+            "   the card of question 2: one arm, the box stands beside the office's router",
+            likely_lan(cards, answers.wan_card));
         if (!words)
             return false;
         if (words->empty() || words->front() == "none")
@@ -131,7 +156,7 @@ bool ask_peers(Answers& answers) {
 
 }  // namespace
 
-std::optional<Answers> ask(const std::vector<Card>& cards, bool can_follow_host) {
+std::optional<Answers> ask(const std::vector<Card>& cards) {
     std::printf("Cards of this machine:\n");
     for (const Card& card : cards)
         std::printf("  %s\n", printable(describe(card)).c_str());
@@ -144,7 +169,7 @@ std::optional<Answers> ask(const std::vector<Card>& cards, bool can_follow_host)
     if (!name)
         return {};
     answers.name = name->empty() ? "" : name->front();
-    if (!ask_wan(answers, cards, can_follow_host) || !ask_lan(answers, cards))
+    if (!ask_wan(answers, cards) || !ask_lan(answers, cards))
         return {};
     if (!ask_peers(answers)) {
         std::fprintf(stderr, "meshgate: that is neither a list of peers nor a network\n");

@@ -3,18 +3,28 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <sstream>
+
+#include "base/unique_fd.h"
 
 namespace meshgate::cli {
 namespace {
@@ -85,6 +95,24 @@ std::map<std::string, std::vector<std::string>> kernel_addresses() {
     return found;
 }
 
+// Interface -> those of its addresses that end unless somebody gives them again.
+std::map<std::string, std::vector<std::string>> given_addresses() {
+    std::map<std::string, std::vector<std::string>> found;
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe{
+        ::popen("ip -o address show dynamic 2>/dev/null", "r"), &::pclose};
+    if (!pipe)
+        return found;
+    std::array<char, 512> line{};
+    while (std::fgets(line.data(), line.size(), pipe.get()) != nullptr) {
+        // "2: eth0    inet 192.0.2.15/24 ..."
+        std::istringstream words{line.data()};
+        std::string number, name, family, address;
+        words >> number >> name >> family >> address;
+        found[name].push_back(address);
+    }
+    return found;
+}
+
 // "SSH_CONNECTION=CLIENT PORT SERVER PORT" in the environment of a process; empty without it.
 std::string ssh_server(const fs::path& environment) {
     std::ifstream file{environment, std::ios::binary};
@@ -125,6 +153,10 @@ std::string describe(const Card& card) {
     if (card.carries_ssh)
         text += "  (carries this ssh session)";
     return text;
+}
+
+std::vector<std::string> addresses_on(const std::string& interface) {
+    return kernel_addresses()[interface];
 }
 
 std::string ssh_address() {
@@ -176,9 +208,26 @@ std::string gateway_v6(const std::string& routes, const std::string& interface) 
     return {};
 }
 
+Result<void> blink(const std::string& card, unsigned seconds) {
+    const UniqueFd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    ifreq request{};
+    if (card.size() >= sizeof request.ifr_name)
+        return fail("no-such-card: " + card);
+    card.copy(request.ifr_name, sizeof request.ifr_name - 1);
+    ethtool_value value{.cmd = ETHTOOL_PHYS_ID, .data = seconds};
+    request.ifr_data = reinterpret_cast<char*>(&value);
+    if (fd && ::ioctl(fd.get(), SIOCETHTOOL, &request) == 0)
+        return {};
+    if (errno == EOPNOTSUPP)
+        return fail("cannot-blink: the driver of " + card +
+                    " has no way to: pull its cable instead");
+    return fail(errno, "let " + card + " blink");
+}
+
 std::vector<Card> find_cards(const CardSources& sources) {
     std::vector<Card> cards;
     const auto addresses = kernel_addresses();
+    const auto given = given_addresses();
     std::error_code error;
     for (const auto& entry : fs::directory_iterator{sources.class_net, error}) {
         const fs::path& folder = entry.path();
@@ -196,6 +245,11 @@ std::vector<Card> find_cards(const CardSources& sources) {
         }
         if (const auto own = addresses.find(card.name); own != addresses.end())
             card.addresses = own->second;
+        if (const auto some = given.find(card.name); some != given.end())
+            std::ranges::copy_if(some->second, std::back_inserter(card.given),
+                                 [&](const std::string& address) {
+                                     return std::ranges::count(card.addresses, address) != 0;
+                                 });
         card.gateway_v4 = gateway_v4(sources.routes_v4, card.name);
         card.gateway_v6 = gateway_v6(sources.routes_v6, card.name);
         card.carries_ssh = !sources.ssh_address.empty() &&

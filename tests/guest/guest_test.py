@@ -28,6 +28,7 @@ from lab import Lab, LabError, wait_for  # noqa: E402
 PACKAGES = HERE.parents[1] / "build/package"
 ANSWERS = """name: berlin
 device: pci
+host: false
 wan: {{card: {wan}, addresses: 198.51.100.2/24}}
 lan: {{card: {lan}, addresses: [10.1.0.1/24, "fd10:1::1/64"]}}
 peers:

@@ -107,6 +107,9 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(lab):
         done = berlin.setup("--answers", berlin.answers)
         assert done.returncode == status and word in done.stderr, (bad[:200], done)
     assert berlin.setup("--answers", "/nonexistent").returncode in (1, 78)
+    for card, word in (("eth0", "cannot-blink"), ("eth7", "No such device")):
+        blink = berlin.setup("--blink", card)
+        assert blink.returncode == 1 and word in blink.stderr, blink
     assert not berlin.folder.exists(), list(berlin.folder.iterdir())
     berlin.answers.write_text(good)
     assert berlin.setup("--answers", berlin.answers, "--cut-ssh", ssh="192.0.2.9").returncode == 0

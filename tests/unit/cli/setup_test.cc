@@ -8,6 +8,7 @@
 #include "cli/setup/answers.h"
 #include "cli/setup/box_file.h"
 #include "cli/setup/cards.h"
+#include "cli/setup/host_network.h"
 #include "cli/setup/yaml_text.h"
 #include "config/load.h"
 #include "tests/unit/control/api/socket_fixture.h"
@@ -43,7 +44,7 @@ std::string complaints(const std::string& text) {
     const auto answers = read_answers(text, "answers.yaml", diagnostics);
     if (!answers)
         return config::format_text(diagnostics);
-    const auto loaded = config::load_text(box_file(*answers, two_cards(), {}), "x", "/nonexistent");
+    const auto loaded = config::load_text(box_file(*answers, two_cards()), "x", "/nonexistent");
     std::string found;
     for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
         if (diagnostic.path != "node.private_key_file")
@@ -83,6 +84,47 @@ TEST(SetupAnswers, ValuesAreCheckedAsTheBoxFileIs) {
               "");
 }
 
+TEST(SetupAnswers, TwinsAndOneArmAreWhatTheySay) {
+    const std::string one_arm = "name: a\nwan: {card: eth0, addresses: host}\nlan: {card: eth0}\n";
+    EXPECT_EQ(complaints(one_arm), "");
+    EXPECT_NE(complaints(one_arm + "host: false\n"), "") << "no twin to follow";
+    EXPECT_EQ(codes(one_arm + "host: maybe\n"), "refused wrong-type:host");
+    std::vector<config::Diagnostic> diagnostics;
+    const std::string text = box_file(*read_answers(one_arm, "", diagnostics), two_cards());
+    for (const char* line : {"name: office\n", "role: [wan, lan]", "addresses: host", "host: true"})
+        EXPECT_NE(text.find(line), std::string::npos) << line << text;
+    const std::string bare =
+        box_file(*read_answers(kGood + std::string{"host: false\n"}, "", diagnostics), two_cards());
+    EXPECT_EQ(bare.find("host: true"), std::string::npos) << bare;
+}
+
+TEST(SetupHostNetwork, CardsLeaveTheFilesOfIfupdown) {
+    const std::string before =
+        "# eth0 is the line\nsource /etc/network/interfaces.d/*\nauto lo eth0 eth2\n"
+        "iface lo inet loopback\nallow-hotplug eth1\n"
+        "iface eth0 inet static\n    address 192.0.2.9/24\n\n    # of the provider\n    gateway "
+        "192.0.2.1\n"
+        "iface eth2 inet dhcp\n    hostname eth0\n";
+    EXPECT_EQ(
+        without_cards(before, {"eth0", "eth1"}).text,
+        "# eth0 is the line\nsource /etc/network/interfaces.d/*\n"
+        "# meshgate setup: auto lo eth0 eth2\nauto lo eth2\n"
+        "iface lo inet loopback\n# meshgate setup: allow-hotplug eth1\n"
+        "# meshgate setup: iface eth0 inet static\n# meshgate setup:     address 192.0.2.9/24\n\n"
+        "    # of the provider\n# meshgate setup:     gateway 192.0.2.1\n"
+        "iface eth2 inet dhcp\n    hostname eth0\n");
+    const std::string after = without_cards(before, {"eth0", "eth1"}).text;
+    EXPECT_EQ(without_cards(after, {"eth0", "eth1"}).text, after)
+        << "a second time changes nothing";
+    EXPECT_EQ(without_cards(before, {"eth9"}).text, before);
+    EXPECT_EQ(without_cards("", {"eth0"}).text, "");
+    const auto stanzas = without_cards(before, {"eth0", "eth1"}).stanzas;
+    ASSERT_EQ(stanzas.size(), 1U);
+    EXPECT_EQ(stanzas.at("eth0"),
+              (std::vector<std::string>{"iface eth0 inet static", "    address 192.0.2.9/24",
+                                        "    gateway 192.0.2.1"}));
+}
+
 TEST(SetupBoxFile, TakesCardsByTheirDriver) {
     Answers answers{.name = "a", .device = "pci"};
     EXPECT_EQ(device_of(answers, two_cards()[0]), "pci:0000:03:00.0");
@@ -94,7 +136,7 @@ TEST(SetupBoxFile, EndsWithPeersSoThatOthersCanBeAppended) {
     std::vector<config::Diagnostic> diagnostics;
     const auto answers = read_answers(kGood, "", diagnostics);
     ASSERT_TRUE(answers);
-    const std::string text = box_file(*answers, two_cards(), {});
+    const std::string text = box_file(*answers, two_cards());
     const std::string more =
         "  - name: paris\n    public_key: \"HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=\"\n"
         "    allowed_ips: [10.3.0.0/24]\n";
