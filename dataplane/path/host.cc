@@ -120,12 +120,14 @@ void copy_to_host(Worker& worker, rte_mbuf* mbuf, Frame frame, const PortView& v
 bool host_takes_packet(Worker& worker, rte_mbuf* mbuf) noexcept {
     const PacketMeta& meta = meta_of(mbuf);
     const bool from_lan = meta.from_peer == kNoPeer && meta.arrival_port != kNoPort;
-    if (!(from_lan ? worker.shared.host.has_twin(meta.arrival_port) : worker.shared.host.overlay))
+    // The address of a port without one is on the network's interface.
+    const bool by_twin = from_lan && worker.shared.host.has_twin(meta.arrival_port);
+    if (!by_twin && !worker.shared.host.overlay)
         return false;
-    if (from_lan && !prepend_ethernet(worker, mbuf))
+    if (by_twin && !prepend_ethernet(worker, mbuf))
         worker.drop(mbuf, Drop::no_headroom);
     else
-        worker.hand_up(mbuf, from_lan ? meta.arrival_port : kNoPort);
+        worker.hand_up(mbuf, by_twin ? meta.arrival_port : kNoPort);
     return true;
 }
 
