@@ -77,6 +77,33 @@ class TwoRouters:
                      + mac + address + target + address)
 
 
+    def run_vrrp(self, number):
+        """keepalived on a router, of which the first is preferred; both addresses move together."""
+        router = self.routers[number]
+        config = router.lab.dir / f"{router.name}-keepalived.conf"
+        config.write_text(f"""
+            global_defs {{
+                vrrp_version 3
+                script_user root
+            }}
+            vrrp_instance gateway {{
+                interface in
+                virtual_router_id 7
+                priority {200 - 50 * number}
+                advert_int 0.1
+                virtual_ipaddress {{
+                    {GATEWAY}/24 dev in
+                    198.51.100.254/24 dev out
+                }}
+            }}""")
+        files = (f"--{kind}={router.lab.dir}/{router.name}-{kind}" for kind in ("pid", "vrrp_pid"))
+        return router.spawn("keepalived", "--dont-fork", "--log-console", "--vrrp",
+                            f"--use-file={config}", *files)
+
+    def has_gateway(self, number):
+        return GATEWAY in self.routers[number].run("ip", "address", "show", "dev", "in").stdout
+
+
 def gap_of_take_over(lab, operation):
     net = TwoRouters(lab)
     net.host.wait_ping(CLIENT[0])
@@ -98,6 +125,24 @@ def test_a_gateway_moves_by_a_gratuitous_request(lab):
 def test_a_gateway_moves_by_a_gratuitous_reply(lab):
     result = gap_of_take_over(lab, operation=2)
     assert result.lost < 500, result
+
+
+def test_a_gateway_moves_by_vrrp(lab):
+    """The first router dies under traffic."""
+    net = TwoRouters(lab)
+    net.routers[0].run("ip", "addr", "del", f"{GATEWAY}/24", "dev", "in")
+    net.client.route("192.0.2.0/24", "via", "198.51.100.254")
+    for number in (0, 1):
+        net.run_vrrp(number)
+    wait_for(lambda: net.has_gateway(0) and not net.has_gateway(1), "the first to be the gateway")
+    net.host.wait_ping(CLIENT[0])
+    flow = traffic.UdpFlow(net.host, net.client, CLIENT[0], rate=1000, seconds=2)
+    time.sleep(0.5)
+    for interface in ("in", "out"):
+        net.routers[0].run("ip", "link", "set", "dev", interface, "down")
+    result = flow.finish()
+    print(result)
+    assert net.has_gateway(1) and 0 < result.lost < 1000, result
 
 
 def test_a_tag_with_priority(lab):
