@@ -52,6 +52,7 @@ struct Port {
     Role role = Role::lan;
     std::vector<Prefix> addresses;        // with host bits: 10.1.0.1/24
     bool addresses_from_host = false;     // they are those of the twin; `addresses` is empty
+    std::vector<IpAddress> deprecated;    // of the twin's: not for what is new
     std::optional<IpAddress> gateway_v4;  // wan only
     std::optional<IpAddress> gateway_v6;  // wan only; may be link-local
     bool on_link = false;                 // wan only: gateways need not be on its networks

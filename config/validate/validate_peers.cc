@@ -87,7 +87,8 @@ private:
         bool reachable = false;
         for (const Port& port : model_.ports) {
             const auto& gateway = remote.is_v4() ? port.gateway_v4 : port.gateway_v6;
-            reachable = reachable || (is_wan(port.role) && gateway.has_value());
+            reachable = reachable ||
+                        (is_wan(port.role) && (gateway.has_value() || port.addresses_from_host));
             for (const Prefix& address : port.addresses) {
                 reachable = reachable || (is_wan(port.role) && address.contains(remote));
                 if (address.address == remote) {

@@ -2,6 +2,7 @@
 #include "control/daemon/event_loop.h"
 
 #include <unistd.h>
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <utility>
@@ -17,14 +18,19 @@ constexpr auto kSampleInterval = 50ms;  // between samples of what peers' sessio
 constexpr auto kLinkInterval = 200ms;   // between looks at the ports' carriers
 // Between looks at the kernel's interfaces, however many events they have; the first is at once.
 constexpr auto kHostEventInterval = 5ms;
-constexpr auto kLeavingTime = 1500ms;  // for retractions and goodbyes before the daemon ends
+// Each look is paid for with so many times what it took: a flood of changes costs a tenth of us.
+constexpr int kHostLookPart = 10;
+constexpr auto kHostLookCredit = 500ms;  // that may be paid later
+constexpr auto kLeavingTime = 1500ms;    // for retractions and goodbyes before the daemon ends
 
 }  // namespace
 
 void follow_host(Gateway& gateway, HostInterfaces& host) {
-    gateway.take_given(host.twins().filled_in(gateway.model().ports));
-    if (auto news = gateway.news_for_host())
+    if (auto news = gateway.news_for_host()) {
         host.twins().set_network(std::move(news->destinations), std::move(news->own_addresses));
+        host.look(gateway.now().mono);  // none of the kernel's addresses may be in there
+    }
+    gateway.take_given(host.twins().filled_in(gateway.model().ports));
 }
 
 // The descriptors belong to others; ours are duplicates that Asio may close.
@@ -121,9 +127,13 @@ void EventLoop::arm_sampling() {
 void EventLoop::watch_links() {
     looked_ = gateway_.now().mono;
     looks_soon_ = false;
-    host_.set_ports(gateway_.model().ports);
-    host_.tick(gateway_.now().mono);
-    follow_host(gateway_, host_);
+    if (looked_ >= host_paid_until_ - kHostLookCredit) {
+        host_.set_ports(gateway_.model().ports);
+        host_.tick(looked_);
+        follow_host(gateway_, host_);
+        host_paid_until_ =
+            std::max(host_paid_until_, looked_) + kHostLookPart * (gateway_.now().mono - looked_);
+    }
     gateway_.watch_links();
     arm();
     links_.expires_after(kLinkInterval);
@@ -143,7 +153,9 @@ void EventLoop::watch_host() {
                                     return;
                                 host_.on_event();
                                 if (!std::exchange(looks_soon_, true)) {
-                                    links_.expires_at(looked_ + kHostEventInterval);
+                                    links_.expires_at(std::clamp(host_paid_until_ - kHostLookCredit,
+                                                                 looked_ + kHostEventInterval,
+                                                                 looked_ + kLinkInterval));
                                     links_.async_wait([this](error_code cancelled) {
                                         if (!cancelled)
                                             watch_links();

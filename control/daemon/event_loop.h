@@ -64,6 +64,7 @@ private:
     Time armed_for_ = kNever;
     bool sampling_armed_ = false;
     Time looked_{};
+    Time host_paid_until_{};   // looks at the kernel's interfaces
     bool looks_soon_ = false;  // something happened to the kernel's links or addresses
     bool leaves_ = false;
 };

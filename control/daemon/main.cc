@@ -287,7 +287,6 @@ Result<void> run(config::Model model, mesh::NetworkStore* network, const Argumen
     auto dataplane = Dataplane::create(dataplane_options(model));
     if (!dataplane)
         return propagate(dataplane);
-    host.look(system_now().mono);  // for the twins, which are there now
     auto gateway = Gateway::create({**dataplane, log, system_now, *timings, network},
                                    std::move(model), std::move(*secrets));
     if (!gateway)

@@ -79,8 +79,7 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
     for (size_t i = 0; i < host_.ports().size(); ++i)
         add_host_problems(result, gateway_.model().ports.at(i).name, host_.ports()[i], now.mono);
     for (size_t i = 0; i < host_.twins().given().size(); ++i) {
-        const std::string& problem = host_.twins().given()[i].problem;
-        if (!problem.empty())
+        for (const std::string& problem : host_.twins().given()[i].problems)
             result.push_back(gateway_.model().ports.at(i).name + "  " + problem);
     }
     for (const std::string& problem : host_.twins().problems())
@@ -120,7 +119,7 @@ std::vector<PortStatusView> StateView::ports() {
         view.mac = status.mac;
         view.vlan = ports[i].vlan.value_or(0);
         view.priority = ports[i].priority;
-        view.mtu_bytes = status.mtu_bytes;
+        view.mtu_bytes = std::min(status.mtu_bytes, ports[i].mtu_bytes);
         view.addresses = ports[i].addresses;
         view.gateway = ports[i].gateway_v4.value_or(ports[i].gateway_v6.value_or(IpAddress{}));
         view.rx_queues = status.nb_rx_queues;

@@ -110,6 +110,7 @@ void Gateway::publish_ports(Time now) {
                                 .vlan = identity.vlan,
                                 .mtu_bytes = port.mtu_bytes,
                                 .addresses = port.addresses,
+                                .deprecated = port.deprecated,
                                 .gateway_v4 = port.gateway_v4.value_or(IpAddress{}),
                                 .gateway_v6 = port.gateway_v6.value_or(IpAddress{}),
                                 .up = ports_.is_up(id),

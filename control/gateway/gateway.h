@@ -149,6 +149,7 @@ private:
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
     void set_running_ports();
+    void log_given(const config::Port& before, const config::Port& after, Time now);
     void publish_routes();
     std::optional<site_routers::RouterMark> router_mark() const;
     void set_site_routers(site_routers::MacSecrets secrets, Time now);

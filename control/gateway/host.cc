@@ -35,6 +35,8 @@ void Gateway::set_running_ports() {
         ports[i].addresses = before.addresses;
         ports[i].gateway_v4 = before.gateway_v4;
         ports[i].gateway_v6 = before.gateway_v6;
+        ports[i].deprecated = before.deprecated;
+        ports[i].mtu_bytes = std::min(ports[i].mtu_bytes, before.mtu_bytes);
     }
     running_ports_ = without_disabled(std::move(ports));
 }
@@ -44,23 +46,31 @@ void Gateway::take_given(std::vector<config::Port> ports) {
     if (ports == running_ports_)
         return;
     const Now now = this->now();
-    for (size_t i = 0; i < ports.size(); ++i) {
-        if (ports[i].addresses == running_ports_.at(i).addresses)
-            continue;
-        std::string text;
-        for (const Prefix& address : ports[i].addresses)
-            text += (text.empty() ? "" : ", ") + to_string(address);
-        parts_.log.write({Log::Level::info, "addresses", ports[i].name,
-                          text.empty() ? "the kernel has no address on its twin any more"
-                                       : "from the kernel: " + text},
-                         now.mono);
-    }
+    for (size_t i = 0; i < ports.size(); ++i)
+        log_given(running_ports_.at(i), ports[i], now.mono);
     running_ports_ = std::move(ports);
     publish_ports(now.mono);
     set_site_routers({}, now.mono);
     publish_routes();
     publisher_.publish(now.mono);
     settle(now);
+}
+
+void Gateway::log_given(const config::Port& before, const config::Port& after, Time now) {
+    if (after.mtu_bytes != before.mtu_bytes)
+        parts_.log.write(
+            {Log::Level::info, "port-mtu", after.name,
+             "the MTU is " + std::to_string(after.mtu_bytes) + " now, as that of its twin"},
+            now);
+    if (after.addresses == before.addresses)
+        return;
+    std::string text;
+    for (const Prefix& address : after.addresses)
+        text += (text.empty() ? "" : ", ") + to_string(address);
+    parts_.log.write({Log::Level::info, "addresses", after.name,
+                      text.empty() ? "the kernel has no address on its twin any more"
+                                   : "from the kernel: " + text},
+                     now);
 }
 
 // All that leads to a peer, or to networks behind a router of the site. Not everything at once: the

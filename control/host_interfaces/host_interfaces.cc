@@ -117,7 +117,7 @@ void HostInterfaces::tick(Time now) {
     const bool due = now - checked_ >= kCheckInterval;
     if (!changed_ && !due && !twins_.is_stale())
         return;
-    look_at_addresses(now);
+    changed_ = !look_at_addresses(now);
     for (size_t i = 0; i < ports_.size(); ++i) {
         Port& port = ports_[i];
         if (port.interface.empty())
@@ -128,7 +128,6 @@ void HostInterfaces::tick(Time now) {
         else if (index != 0 && due)
             repair(port, names_[i], now);
     }
-    changed_ = false;
     if (due)
         checked_ = now;
 }
@@ -249,14 +248,15 @@ void HostInterfaces::keep_found() {
 
 // ---- addresses ----
 
-void HostInterfaces::look_at_addresses(Time now) {
+// False: they changed meanwhile, and are to be read again.
+bool HostInterfaces::look_at_addresses(Time now) {
     if (!netlink_)
-        return;
+        return true;
     auto addresses = netlink_->addresses();
     if (!addresses)
-        return;  // interrupted by a change: the next tick comes soon
+        return false;
     addresses_ = *std::move(addresses);
-    twins_.tick(*netlink_, addresses_);
+    twins_.tick(*netlink_, addresses_, changed_);
     for (size_t i = 0; i < ports_.size(); ++i) {
         std::vector<Twice> twice;
         for (const HostAddress& host : addresses_) {
@@ -274,6 +274,7 @@ void HostInterfaces::look_at_addresses(Time now) {
         }
         ports_[i].twice = std::move(twice);
     }
+    return true;
 }
 
 void HostInterfaces::warn(std::string_view event, const std::string& subject,

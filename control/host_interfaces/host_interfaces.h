@@ -79,7 +79,7 @@ private:
     void make_drop();
     void shut_out(Port& port, const std::string& name);
     void repair(Port& port, const std::string& name, Time now);
-    void look_at_addresses(Time now);
+    bool look_at_addresses(Time now);
     FoundInterface remember(const Port& port);
     void forget(const std::string& interface);
     void give_back(const FoundInterface& found);

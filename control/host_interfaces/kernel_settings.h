@@ -55,6 +55,10 @@ inline constexpr std::array kSettingsOfTwins{
 inline constexpr std::array kSettingsOfNetwork{
     NeededSetting{"ipv6", "addr_gen_mode", "1"},
 };
+// Of all interfaces together.
+inline constexpr std::array kForwardingOfIpv6{
+    NeededSetting{"ipv6", "forwarding", "0"},
+};
 inline constexpr std::array kSettingsForIpv6{
     NeededSetting{"ipv6", "disable_ipv6", "0"},
 };

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/host_interfaces/rtnetlink.h"
 
+#include <linux/icmpv6.h>
+#include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -17,6 +21,9 @@ namespace {
 constexpr size_t kBufferBytes = 32768;
 
 using Buffer = std::array<char, kBufferBytes>;
+
+// Of changes; whoever makes them faster than we read keeps the rest of us waiting no longer.
+constexpr unsigned kMessagesPerDrain = 1024;
 
 template <uint16_t kMax>
 struct Attributes {
@@ -85,13 +92,49 @@ int add_address_of(const nlmsghdr* header, void* data) {
     return MNL_CB_OK;
 }
 
+// The first of that type between two places; null: there is none.
+const nlattr* find(const void* begin, const void* end, uint16_t type) {
+    const auto* attribute = static_cast<const nlattr*>(begin);
+    const auto left = [&] {
+        return static_cast<int>(static_cast<const char*>(end) -
+                                reinterpret_cast<const char*>(attribute));
+    };
+    for (; mnl_attr_ok(attribute, left()); attribute = mnl_attr_next(attribute)) {
+        if (mnl_attr_get_type(attribute) == type)
+            return attribute;
+    }
+    return nullptr;
+}
+
+const nlattr* find_within(const nlattr* nest, uint16_t type) {
+    if (nest == nullptr)
+        return nullptr;
+    const auto* begin = static_cast<const char*>(mnl_attr_get_payload(nest));
+    return find(begin, begin + mnl_attr_get_payload_len(nest), type);
+}
+
+uint32_t mtu_of_ipv6(const nlattr* of_families) {
+    const nlattr* settings = find_within(find_within(of_families, AF_INET6), IFLA_INET6_CONF);
+    if (settings == nullptr ||
+        mnl_attr_get_payload_len(settings) < (DEVCONF_MTU6 + 1) * sizeof(uint32_t))
+        return 0;
+    return static_cast<const uint32_t*>(mnl_attr_get_payload(settings))[DEVCONF_MTU6];
+}
+
+// The kernel knows greater ones.
+uint16_t bounded(uint32_t mtu_bytes) noexcept {
+    return static_cast<uint16_t>(std::min<uint32_t>(mtu_bytes, UINT16_MAX));
+}
+
 int add_link_of(const nlmsghdr* header, void* data) {
     auto& links = *static_cast<std::vector<HostLink>*>(data);
     const auto* message = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
     const Attributes<IFLA_MAX> attributes{header, sizeof *message};
     links.push_back({.index = static_cast<unsigned>(message->ifi_index),
                      .name = attributes.text(IFLA_IFNAME),
-                     .alias = attributes.text(IFLA_IFALIAS)});
+                     .alias = attributes.text(IFLA_IFALIAS),
+                     .mtu_bytes = bounded(attributes.number(IFLA_MTU)),
+                     .ipv6_mtu_bytes = bounded(mtu_of_ipv6(attributes[IFLA_AF_SPEC]))});
     return MNL_CB_OK;
 }
 
@@ -118,14 +161,34 @@ struct RoutesOf {
 
 std::optional<IpAddress> gateway_of(const rtnexthop* next, int family) {
     const auto* end = reinterpret_cast<const char*>(next) + next->rtnh_len;
-    const auto* attribute = reinterpret_cast<const nlattr*>(RTNH_DATA(next));
-    while (
-        mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
-        if (mnl_attr_get_type(attribute) == RTA_GATEWAY)
-            return address_in(attribute, family);
-        attribute = mnl_attr_next(attribute);
-    }
-    return std::nullopt;
+    return address_in(find(RTNH_DATA(next), end, RTA_GATEWAY), family);
+}
+
+int preference_in(const nlattr* attribute) {
+    const uint8_t value = attribute == nullptr ? uint8_t{0} : mnl_attr_get_u8(attribute);
+    if (value == ICMPV6_ROUTER_PREF_HIGH)
+        return 1;
+    return value == ICMPV6_ROUTER_PREF_LOW ? -1 : 0;
+}
+
+// The kernel keeps routes for a while after routers that advertised them fell silent.
+bool is_expired(const nlattr* attribute) {
+    if (attribute == nullptr || mnl_attr_get_payload_len(attribute) < sizeof(rta_cacheinfo))
+        return false;
+    return static_cast<const rta_cacheinfo*>(mnl_attr_get_payload(attribute))->rta_expires < 0;
+}
+
+// Others, such as those of prefixes that routers advertise, may be very many.
+bool concerns_us(const rtmsg& route) noexcept {
+    return route.rtm_table == RT_TABLE_MAIN &&
+           (route.rtm_dst_len == 0 || route.rtm_protocol == kOurProtocol);
+}
+
+int note_change(const nlmsghdr* header, void* data) {
+    const bool is_route = header->nlmsg_type == RTM_NEWROUTE || header->nlmsg_type == RTM_DELROUTE;
+    if (!is_route || concerns_us(*static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header))))
+        *static_cast<bool*>(data) = true;
+    return MNL_CB_OK;
 }
 
 int add_route_of(const nlmsghdr* header, void* data) {
@@ -133,7 +196,7 @@ int add_route_of(const nlmsghdr* header, void* data) {
     const auto* message = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
     const Attributes<RTA_MAX> attributes{header, sizeof *message};
     const int family = message->rtm_family;
-    if (message->rtm_table != RT_TABLE_MAIN || message->rtm_type != RTN_UNICAST ||
+    if (!concerns_us(*message) || message->rtm_type != RTN_UNICAST ||
         (message->rtm_flags & RTM_F_CLONED) != 0 || (family != AF_INET && family != AF_INET6))
         return MNL_CB_OK;
     HostRoute route{.interface_index = attributes.number(RTA_OIF),
@@ -141,11 +204,15 @@ int add_route_of(const nlmsghdr* header, void* data) {
                     .source = address_in(attributes[RTA_PREFSRC], family),
                     .metric = attributes.number(RTA_PRIORITY),
                     .protocol = message->rtm_protocol,
-                    .on_link = (message->rtm_flags & RTNH_F_ONLINK) != 0};
+                    .on_link = (message->rtm_flags & RTNH_F_ONLINK) != 0,
+                    .preference = preference_in(attributes[RTA_PREF]),
+                    .usable = (message->rtm_flags & RTNH_F_DEAD) == 0 &&
+                              !is_expired(attributes[RTA_CACHEINFO])};
     if (const nlattr* multipath = attributes[RTA_MULTIPATH]; multipath != nullptr) {
         if (const rtnexthop* next = next_hop_by(multipath, wanted.interface_index)) {
             route.interface_index = wanted.interface_index;
             route.gateway = gateway_of(next, family);
+            route.usable = route.usable && (next->rtnh_flags & RTNH_F_DEAD) == 0;
         }
     }
     if (route.interface_index != wanted.interface_index)
@@ -193,7 +260,7 @@ Result<Rtnetlink> Rtnetlink::open() {
     if (!watch || !asking)
         return fail(errno, "cannot open rtnetlink");
     for (int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                      RTNLGRP_IPV6_ROUTE}) {
+                      RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_IFINFO}) {
         if (mnl_socket_setsockopt(watch.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
             return fail(errno, "cannot watch links, addresses and routes");
     }
@@ -206,12 +273,16 @@ Result<Rtnetlink> Rtnetlink::open() {
 bool Rtnetlink::drain() noexcept {
     bool changed = false;
     Buffer buffer;
-    for (;;) {
+    for (unsigned i = 0; i < kMessagesPerDrain; ++i) {
         const ssize_t len = mnl_socket_recvfrom(watch_.get(), buffer.data(), buffer.size());
         if (len < 0 && errno != ENOBUFS && errno != EINTR)
             return changed;
-        changed = true;  // or lost: ENOBUFS
+        // Without a length: messages were lost.
+        if (len < 0 ||
+            mnl_cb_run(buffer.data(), static_cast<size_t>(len), 0, 0, note_change, &changed) < 0)
+            changed = true;
     }
+    return changed;
 }
 
 // ---- what there is ----
@@ -240,6 +311,21 @@ Result<std::vector<HostLink>> Rtnetlink::links() {
     if (status != 0)
         return fail(status, "cannot read the kernel's interfaces");
     return links;
+}
+
+Result<HostLink> Rtnetlink::link(unsigned index) {
+    alignas(nlmsghdr) std::array<char, 64> buffer{};
+    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = RTM_GETLINK;
+    header->nlmsg_flags = NLM_F_REQUEST;
+    auto* const message =
+        static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
+    message->ifi_index = static_cast<int>(index);
+    std::vector<HostLink> links;
+    const int status = ask(asking_.get(), header, header->nlmsg_len, add_link_of, &links);
+    if (status != 0 || links.empty())
+        return fail(status, "cannot read an interface of the kernel");
+    return links.front();
 }
 
 Result<std::vector<HostRoute>> Rtnetlink::routes(unsigned interface_index) {
@@ -336,7 +422,7 @@ Result<void> Rtnetlink::remove_route(const HostRoute& route) {
     return change_route(RTM_DELROUTE, 0, route);
 }
 
-Result<void> Rtnetlink::claim_link(unsigned index, const std::string& alias) {
+Result<void> Rtnetlink::claim_link(unsigned index, const std::string& alias, uint16_t mtu_bytes) {
     alignas(nlmsghdr) std::array<char, 512> buffer{};
     nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
     header->nlmsg_type = RTM_NEWLINK;
@@ -347,6 +433,8 @@ Result<void> Rtnetlink::claim_link(unsigned index, const std::string& alias) {
     message->ifi_flags = message->ifi_change = IFF_UP;
     constexpr size_t kMaxAliasLen = 255;  // IFALIASZ, less its end
     mnl_attr_put_str(header, IFLA_IFALIAS, alias.substr(0, kMaxAliasLen).c_str());
+    if (mtu_bytes != 0)
+        mnl_attr_put_u32(header, IFLA_MTU, mtu_bytes);
     if (const int status = ask(asking_.get(), header, header->nlmsg_len); status != 0)
         return fail(status, "cannot set up an interface of the kernel");
     return {};

@@ -43,6 +43,8 @@ struct HostLink {
     unsigned index = 0;
     std::string name;
     std::string alias;
+    uint16_t mtu_bytes = 0;       // 0: not known
+    uint16_t ipv6_mtu_bytes = 0;  // may be less: routers advertise it
 };
 
 // Of the main table, by one interface.
@@ -54,6 +56,8 @@ struct HostRoute {
     uint32_t metric = 0;
     uint8_t protocol = 0;
     bool on_link = false;  // the gateway is on the wire, whatever the addresses say
+    int preference = 0;    // of a router, as it advertised it: -1, 0 or 1 (RFC 4191)
+    bool usable = true;    // neither dead nor expired
 
     auto operator<=>(const HostRoute&) const = default;
 };
@@ -65,20 +69,23 @@ public:
 
     // Readable when a link, an address or a route changed.
     int watch_fd() const noexcept { return mnl_socket_get_fd(watch_.get()); }
-    // Takes what came; true: something changed. What changed is asked for afterwards, so that
-    // messages which the kernel could not queue are no loss.
+    // Takes what came; true: something changed, other than routes that routes() leaves out. What
+    // changed is asked for afterwards, so that messages which the kernel could not queue are no
+    // loss.
     bool drain() noexcept;
 
     Result<std::vector<HostAddress>> addresses();
     Result<std::vector<HostLink>> links();
+    Result<HostLink> link(unsigned index);
+    // Default routes, and those that are marked as ours.
     Result<std::vector<HostRoute>> routes(unsigned interface_index);
     // Success when it is there already, or gone already.
     Result<void> add_address(const HostAddress& address);
     Result<void> remove_address(const HostAddress& address);
     Result<void> add_route(const HostRoute& route);
     Result<void> remove_route(const HostRoute& route);
-    // Writes the alias, and sets the interface up.
-    Result<void> claim_link(unsigned index, const std::string& alias);
+    // Writes the alias, and sets the interface up; with that MTU, unless it is 0.
+    Result<void> claim_link(unsigned index, const std::string& alias, uint16_t mtu_bytes);
     Result<void> remove_link(unsigned index);
 
 private:

@@ -16,17 +16,11 @@ namespace {
 // Behind those of DHCP clients and of networkd (1024): who has a lease knows better.
 constexpr uint32_t kDefaultMetric = 2048;
 constexpr uint32_t kNetworkMetric = 512;
-// Workers look at each address of a port one by one.
-constexpr size_t kMaxGiven = 64;
 // That the kernel gets into the network.
 constexpr size_t kMaxNetworkRoutes = 10'000;
 
 Prefix everything(Family family) {
     return {IpAddress{.family = family}, 0};
-}
-
-bool is_default(const HostRoute& route) noexcept {
-    return route.destination.len == 0;
 }
 
 // What makes a route another one: of IPv6 the kernel does not say that a gateway is on the wire.
@@ -36,11 +30,6 @@ auto identity_of(const HostRoute& route) noexcept {
 }
 bool comes_before(const HostRoute& a, const HostRoute& b) noexcept {
     return identity_of(a) < identity_of(b);
-}
-
-// Which the box should rather speak from.
-int rank_of(const HostAddress& address) noexcept {
-    return (address.deprecated ? 2 : 0) + (address.temporary ? 1 : 0);
 }
 
 }  // namespace
@@ -66,7 +55,9 @@ Result<void> Twins::claim(Rtnetlink& netlink, const config::Model& model) {
         if (ours && (same == mine.end() || same->alias != link.alias)) {
             if (const auto removed = netlink.remove_link(link.index); !removed)
                 return within(link.name, removed.error());
-        } else if (!ours && same != mine.end()) {
+        } else if (ours) {
+            found_mtus_bytes_[link.name] = link.mtu_bytes;
+        } else if (same != mine.end()) {
             return fail("there is an interface " + link.name +
                         " already, which the twin of a port would be called: give the port a "
                         "host_name, or `ip link delete " +
@@ -97,11 +88,8 @@ bool Twins::has(unsigned interface_index) const noexcept {
 
 std::vector<config::Port> Twins::filled_in(std::vector<config::Port> ports) const {
     for (size_t i = 0; i < ports.size() && i < given_.size(); ++i) {
-        if (!ports[i].addresses_from_host)
-            continue;
-        ports[i].addresses = given_[i].addresses;
-        ports[i].gateway_v4 = given_[i].gateway_v4;
-        ports[i].gateway_v6 = given_[i].gateway_v6;
+        if (ports[i].addresses_from_host)
+            fill_in(ports[i], given_[i]);
     }
     return ports;
 }
@@ -117,6 +105,7 @@ std::vector<Twins::Interface> Twins::wanted() const {
         twin.name = config::twin_of(port);
         twin.alias = options_.owner + ": twin of port " + port.name;
         twin.addresses = port.addresses;
+        twin.given = port.addresses_from_host;
         for (const auto& gateway : {port.gateway_v4, port.gateway_v6}) {
             if (gateway)
                 twin.routes.push_back({.destination = everything(gateway->family),
@@ -171,11 +160,14 @@ std::vector<HostRoute> Twins::network_routes() const {
 
 // ---- what is there ----
 
-void Twins::tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses) {
+void Twins::tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses, bool changed) {
     if (!claimed_)
         return;
     problems_.clear();
     stale_ = false;
+    if (changed)
+        routes_.clear();
+    note_limits();
     std::vector<Interface> interfaces = wanted();
     size_t port = 0;
     for (Interface& interface : interfaces) {
@@ -189,10 +181,10 @@ void Twins::tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses) 
         const bool is_twin = port < ports_.size();
         if (interface.index != 0) {
             keep_addresses(netlink, interface, addresses);
-            if (const auto routes = netlink.routes(interface.index)) {
+            if (const auto* routes = routes_of(netlink, interface)) {
                 keep_routes(netlink, interface, *routes);
                 if (is_twin && ports_[port].addresses_from_host)
-                    read_given(port, interface, addresses, *routes);
+                    take_given(netlink, port, interface, addresses, *routes);
             }
         } else {
             problems_.push_back("kernel interface " + interface.name +
@@ -202,6 +194,23 @@ void Twins::tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses) 
         }
         ++port;
     }
+}
+
+// Of IPv4 our interfaces have a switch of their own (keep_settings), of IPv6 the machine has one.
+void Twins::note_limits() {
+    if (network_name_.empty())
+        return;
+    const KernelSettings all{options_.settings_root, kForwardingOfIpv6};
+    for (const FoundSetting& setting : all.read("all")) {
+        if (setting.value != "0")
+            problems_.emplace_back(
+                "this machine's kernel forwards IPv6, past the box: "
+                "`sysctl -w net.ipv6.conf.all.forwarding=0`, and in /etc/sysctl.d/");
+    }
+    if (destinations_.size() > kMaxNetworkRoutes)
+        problems_.push_back(network_name_ + " leads to the first " +
+                            std::to_string(kMaxNetworkRoutes) + " of " +
+                            std::to_string(destinations_.size()) + " networks");
 }
 
 // The kernel carries nothing on between our interfaces, and answers ARP for none of its addresses
@@ -221,9 +230,14 @@ void Twins::keep_settings(const Interface& interface) {
         apply(kSettingsForIpv6);
 }
 
+// A DHCP client that lowered the MTU in an earlier run of ours will not do so again by itself.
 void Twins::adopt(Rtnetlink& netlink, const Interface& interface) {
-    if (interface.index != 0)
-        note(netlink.claim_link(interface.index, interface.alias));
+    if (interface.index == 0)
+        return;
+    const uint16_t found = std::exchange(found_mtus_bytes_[interface.name], uint16_t{0});
+    const auto link = netlink.link(interface.index);
+    const bool lower = interface.given && link && found < link->mtu_bytes;
+    note(netlink.claim_link(interface.index, interface.alias, lower ? found : uint16_t{0}));
 }
 
 void Twins::keep_addresses(Rtnetlink& netlink, const Interface& interface,
@@ -238,6 +252,16 @@ void Twins::keep_addresses(Rtnetlink& netlink, const Interface& interface,
     for (const Prefix& address : missing)
         note(netlink.add_address(
             {.interface_index = interface.index, .prefix = address, .protocol = kOurProtocol}));
+}
+
+// Null: they changed while we read them, and we shall hear of that.
+const std::vector<HostRoute>* Twins::routes_of(Rtnetlink& netlink, const Interface& interface) {
+    if (const auto known = routes_.find(interface.name); known != routes_.end())
+        return &known->second;
+    auto routes = netlink.routes(interface.index);
+    if (!routes)
+        return nullptr;
+    return &(routes_[interface.name] = *std::move(routes));
 }
 
 void Twins::keep_routes(Rtnetlink& netlink, const Interface& interface,
@@ -269,59 +293,26 @@ const std::vector<Prefix>& Twins::addresses_of(size_t port) const {
     return ports_[port].addresses_from_host ? given_[port].addresses : ports_[port].addresses;
 }
 
-// What the box file says comes first, then the first of its ports.
-bool Twins::overlaps_other_port(size_t port, const Prefix& address) const {
+// Networks of the box file come first, then those of the first of the ports.
+Taken Twins::taken_beside(size_t port) const {
+    Taken taken{.of_ports = {}, .of_network = destinations_};
     for (size_t i = 0; i < ports_.size(); ++i) {
-        const bool first = i < port || !ports_[i].addresses_from_host;
-        if (i != port && first && std::ranges::any_of(addresses_of(i), [&](const Prefix& other) {
-                return other.overlaps(address);
-            }))
-            return true;
+        if (i == port || !ports_[i].enabled || (i > port && ports_[i].addresses_from_host))
+            continue;
+        const std::vector<Prefix>& others = addresses_of(i);
+        taken.of_ports.insert(taken.of_ports.end(), others.begin(), others.end());
     }
-    return false;
+    return taken;
 }
 
-void Twins::read_given(size_t port, const Interface& interface,
+void Twins::take_given(Rtnetlink& netlink, size_t port, const Interface& interface,
                        const std::vector<HostAddress>& addresses,
                        const std::vector<HostRoute>& routes) {
-    Given given;
-    std::vector<HostAddress> usable;
-    for (const HostAddress& address : addresses) {
-        const IpAddress& ip = address.prefix.address;
-        if (address.interface_index != interface.index || !address.usable || ip.is_link_local() ||
-            ip.is_loopback())
-            continue;
-        if (overlaps_other_port(port, address.prefix))
-            given.problem = to_string(address.prefix) + " on " + interface.name +
-                            " is a network of another port too, and not used: give the site "
-                            "another network, or the provider's router";
-        else
-            usable.push_back(address);
-    }
-    std::ranges::stable_sort(usable, {}, rank_of);
-    if (usable.size() > kMaxGiven) {
-        given.problem = interface.name + " has " + std::to_string(usable.size()) +
-                        " addresses, of which the first " + std::to_string(kMaxGiven) + " are used";
-        usable.resize(kMaxGiven);
-    }
-    for (const HostAddress& address : usable)
-        given.addresses.push_back(address.prefix);
-    const auto by_metric = [](const HostRoute& a, const HostRoute& b) {
-        return a.metric < b.metric;
-    };
-    std::vector<HostRoute> defaults;
-    std::ranges::copy_if(routes, std::back_inserter(defaults), is_default);
-    std::ranges::stable_sort(defaults, by_metric);
-    for (const HostRoute& route : defaults) {
-        auto& gateway = route.destination.address.is_v4() ? given.gateway_v4 : given.gateway_v6;
-        if (route.gateway && !gateway)
-            gateway = route.gateway;
-    }
-    if (given.addresses.empty() && given.problem.empty())
-        given.problem = "the kernel has no address on " + interface.name +
-                        ": is a DHCP client running on it? `ip address show dev " + interface.name +
-                        "`, `networkctl status " + interface.name + "`";
-    given_[port] = std::move(given);
+    const auto link = netlink.link(interface.index);
+    if (!link)
+        return;
+    given_[port] =
+        read_given({.link = *link, .addresses = addresses, .routes = routes}, taken_beside(port));
 }
 
 void Twins::note(const Result<void>& result) {

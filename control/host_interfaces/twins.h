@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/model.h"
+#include "control/host_interfaces/given.h"
 #include "control/host_interfaces/kernel_settings.h"
 #include "control/host_interfaces/rtnetlink.h"
 #include "control/log/log.h"
@@ -38,18 +39,13 @@ public:
     const std::vector<config::Port>& ports() const noexcept { return ports_; }
     // What the kernel shall send into the network, and an address of ours that is on no port.
     void set_network(std::vector<Prefix> destinations, std::vector<IpAddress> own_addresses);
-    void tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses);
+    // `changed`: links, addresses or routes, since the last call.
+    void tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses, bool changed);
     // There is something to tell the kernel.
     bool is_stale() const noexcept { return stale_; }
 
-    // What the kernel has on the twin of a port with `addresses: host`.
-    struct Given {
-        std::vector<Prefix> addresses;
-        std::optional<IpAddress> gateway_v4, gateway_v6;
-        std::string problem;  // why there is less than the kernel has; empty: nothing
-        bool operator==(const Given&) const = default;
-    };
-    const std::vector<Given>& given() const noexcept { return given_; }  // by PortId
+    // Of ports with `addresses: host`, by PortId.
+    const std::vector<Given>& given() const noexcept { return given_; }
     // `ports` with that.
     std::vector<config::Port> filled_in(std::vector<config::Port> ports) const;
     // One of our interfaces.
@@ -64,20 +60,23 @@ private:
         unsigned index = 0;             // 0: not there
         std::vector<Prefix> addresses;  // that we put there
         std::vector<HostRoute> routes;
+        bool given = false;  // a twin of which others set the addresses
     };
 
     std::vector<Interface> wanted() const;
     void adopt(Rtnetlink& netlink, const Interface& interface);
+    void note_limits();
     void keep_settings(const Interface& interface);
     void keep_addresses(Rtnetlink& netlink, const Interface& interface,
                         const std::vector<HostAddress>& present);
+    const std::vector<HostRoute>* routes_of(Rtnetlink& netlink, const Interface& interface);
     void keep_routes(Rtnetlink& netlink, const Interface& interface,
                      const std::vector<HostRoute>& present);
-    void read_given(size_t port, const Interface& interface,
+    void take_given(Rtnetlink& netlink, size_t port, const Interface& interface,
                     const std::vector<HostAddress>& addresses,
                     const std::vector<HostRoute>& routes);
+    Taken taken_beside(size_t port) const;
     const std::vector<Prefix>& addresses_of(size_t port) const;
-    bool overlaps_other_port(size_t port, const Prefix& address) const;
     std::vector<HostRoute> network_routes() const;
     std::optional<IpAddress> identity(Family family) const;
     void note(const Result<void>& result);
@@ -88,9 +87,11 @@ private:
     std::vector<config::Port> ports_;
     std::vector<Prefix> destinations_;
     std::vector<IpAddress> own_addresses_;
+    std::map<std::string, std::vector<HostRoute>> routes_;  // of our interfaces; none: to be read
     std::map<std::string, unsigned> indices_;  // of our interfaces, as of the last tick
     std::vector<Given> given_;
     std::vector<std::string> problems_;
+    std::map<std::string, uint16_t> found_mtus_bytes_;  // of interfaces that an earlier run left
     bool claimed_ = false;
     bool stale_ = false;
     std::optional<Rtnetlink> at_end_;

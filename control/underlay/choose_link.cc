@@ -30,11 +30,13 @@ bool has_address(const UnderlayPort& port, const IpAddress& address) {
     return false;
 }
 
-// Addresses of a box file are neither deprecated nor temporary.
+// Temporary ones are as good as others: rule 7 would move to a new one every day.
 std::vector<SourceAddress> sources_of(const UnderlayPort& port) {
     std::vector<SourceAddress> sources;
     for (const Prefix& own : port.addresses)
-        sources.push_back({.address = own.address, .prefix_len = static_cast<uint8_t>(own.len)});
+        sources.push_back({.address = own.address,
+                           .prefix_len = static_cast<uint8_t>(own.len),
+                           .deprecated = std::ranges::count(port.deprecated, own.address) != 0});
     return sources;
 }
 

@@ -16,8 +16,9 @@ struct UnderlayPort {
     MacAddress mac;
     uint16_t vlan = kNoVlan;  // with its priority, as vlan_tag()
     uint16_t mtu_bytes = 1500;
-    std::vector<Prefix> addresses;  // with host bits
-    IpAddress gateway_v4;           // Family::none: none
+    std::vector<Prefix> addresses;      // with host bits
+    std::vector<IpAddress> deprecated;  // of these
+    IpAddress gateway_v4;               // Family::none: none
     IpAddress gateway_v6;
     bool up = true;
     bool metered = false;

@@ -320,6 +320,11 @@ TEST_F(Load, WarnsOfAnEndpointThatNoPortReaches) {
     EXPECT_EQ(codes(std::string{kGoodFile} + kAlice + "    endpoint: \"[2001:db8::7]:51820\"\n"),
               "endpoint-unreachable");
     EXPECT_EQ(codes(std::string{kGoodFile} + kAlice + "    endpoint: 192.0.2.7:51820\n"), "");
+    std::string given{kGoodFile};
+    const std::string fixed = "198.51.100.2/24\n    gateway: 198.51.100.1";
+    given.replace(given.find(fixed), fixed.size(), "host\n    host: true");
+    EXPECT_EQ(codes(given + kAlice + "    endpoint: \"[2001:db8::7]:51820\"\n"), "")
+        << "the kernel may get any";
 }
 
 TEST_F(Load, OffersTheNearestKey) {

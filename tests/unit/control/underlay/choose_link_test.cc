@@ -48,6 +48,17 @@ TEST_F(ChooseLink, AnswersFromTheAddressThatWasHit) {
     EXPECT_EQ(choice("192.0.2.1", "10.0.0.1"), "0 198.51.100.2 198.51.100.1") << "no longer ours";
 }
 
+// A provider that renumbers: the old prefix stays for a while, and is nearer to the destination.
+TEST_F(ChooseLink, SpeaksFromNoDeprecatedAddressUnlessAskedThere) {
+    ports_[0].addresses = {*parse_prefix("2001:db8:a::2/64"), *parse_prefix("2001:db8:b::2/64")};
+    EXPECT_EQ(choice("2001:db8:b::1"), "0 2001:db8:b::2 2001:db8:b::1");
+    ports_[0].deprecated = {*parse_address("2001:db8:b::2")};
+    EXPECT_EQ(choice("2001:db8:b::1"), "0 2001:db8:a::2 2001:db8:b::1");
+    EXPECT_EQ(choice("2001:db8:b::1", "2001:db8:b::2"), "0 2001:db8:b::2 2001:db8:b::1");
+    ports_[0].deprecated.push_back(*parse_address("2001:db8:a::2"));
+    EXPECT_EQ(choice("2001:db8:b::1"), "0 2001:db8:b::2 2001:db8:b::1") << "there is no other";
+}
+
 TEST_F(ChooseLink, LeavesPortsWhoseLinkIsDown) {
     ports_[0].up = false;
     EXPECT_EQ(choice("192.0.2.1"), "3 203.0.113.2 203.0.113.1");
