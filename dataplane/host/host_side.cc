@@ -195,8 +195,8 @@ void HostSide::run() noexcept {
             has_room() ? epoll_wait(epoll_.get(), events.data(), events.size(), 0) : -1;
         unsigned nb_down = 0;
         for (int i = 0; i < nb_ready; ++i) {
-            if (events[i].data.ptr != nullptr)
-                nb_down += take_from_kernel(*static_cast<Way*>(events[i].data.ptr), now_ms);
+            if (auto* const way = static_cast<Way*>(events[i].data.ptr); way != nullptr)
+                nb_down += take_from_kernel(*way, events[i].events, now_ms);
         }
         if (nb_ready < 0)
             std::this_thread::sleep_for(kWaitForRoom);
@@ -265,7 +265,12 @@ bool HostSide::has_room() const noexcept {
     });
 }
 
-unsigned HostSide::take_from_kernel(Way& way, uint64_t now_ms) noexcept {
+unsigned HostSide::take_from_kernel(Way& way, uint32_t events, uint64_t now_ms) noexcept {
+    // Somebody deleted it, which it would say for ever.
+    if ((events & EPOLLERR) != 0) {
+        epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, way.tap.fd(), nullptr);
+        return 0;
+    }
     unsigned nb_packets = 0;
     for (; nb_packets < kReadsPerTurn && has_room(); ++nb_packets) {
         const auto received = way.tap.read(buffer_);

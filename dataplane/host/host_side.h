@@ -76,7 +76,7 @@ private:
     unsigned take_from_workers(uint64_t now_ms) noexcept;
     void hand_up(rte_mbuf* mbuf, uint64_t now_ms) noexcept;
     Way* way_of(PortId port) noexcept;
-    unsigned take_from_kernel(Way& way, uint64_t now_ms) noexcept;
+    unsigned take_from_kernel(Way& way, uint32_t events, uint64_t now_ms) noexcept;
     bool has_room() const noexcept;
     void hand_down(Way& way, const Tap::Received& received, uint64_t now_ms) noexcept;
     Verdict check_down(const Way& way, std::span<const uint8_t> bytes, uint64_t now_ms) noexcept;

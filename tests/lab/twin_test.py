@@ -12,11 +12,13 @@ Brackets are twins, which the kernel of the box's namespace has.
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import struct
 import threading
 import time
+from pathlib import Path
 
 from box import Box
 from lab import wait_for
@@ -265,6 +267,61 @@ def test_a_name_that_is_taken(lab):
     office.box.config["ports"][1]["host_name"] = "twin0"
     office.box.start()
     assert f"{BOX_LAN[0]}/24" in office.addresses("twin0")
+
+
+def host_thread_state(box):
+    """S where it sleeps; R where it runs or would like to, however busy the machine is."""
+    time.sleep(0.02)
+    for task in Path(f"/proc/{box.pid()}/task").iterdir():
+        name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(") ", 1)
+        if name == "host":
+            return fields[0]
+    raise AssertionError("no thread of that name")
+
+
+def test_a_twin_that_somebody_deletes(lab):
+    """The box says so and how to get it back; the rest works on, and nothing spins."""
+    office = Office(lab)
+    box = office.box
+    box.run("ip", "link", "delete", "lan0")
+    wait_for(lambda: "kernel interface lan0 is gone" in "".join(box.show("status")["problems"]),
+             lambda: box.show("status"))
+    office.client.wait_ping(HOST[0])
+    with echo_server(office.stranger, STRANGER[0]):
+        assert talk(box, STRANGER[0]) == b"hello"
+    states = [host_thread_state(box) for _ in range(20)]
+    assert states.count("S") >= 10, states
+    box.restart()
+    assert f"{BOX_LAN[0]}/24" in office.addresses("lan0")
+
+
+def test_nmap_finds_nothing(lab):
+    """TCP and UDP of both families, from the internet, while servers listen on the box."""
+    office = Office(lab)
+    box, stranger = office.box, office.stranger
+    with contextlib.ExitStack() as servers:
+        for address in BOX_WAN:
+            servers.enter_context(echo_server(box, address, 22))
+            servers.enter_context(echo_server(box, address, 7000))
+        udp = servers.enter_context(box.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        udp.bind(("::", 123))
+        udp.settimeout(0.1)
+        stranger.wait_ping(BOX_WAN[0])
+        for address, family in zip(BOX_WAN, ([], ["-6"])):
+            report = stranger.run("nmap", *family, "-n", "-Pn", "--reason", "--max-retries", "1",
+                                  "-T5", "-sS", "-sU", "-p",
+                                  "T:22,53,80,7000,7001,U:53,123,161,51820", "-oG", "-",
+                                  address).stdout
+            ports = re.findall(r"(\d+)/([a-z|]+)/(tcp|udp)", report)
+            assert {state for _, state, proto in ports if proto == "tcp"} <= {"filtered"}, report
+            assert {state for _, state, proto in ports if proto == "udp"} <= {"open|filtered"}, \
+                report
+        try:
+            raise AssertionError(f"from the internet: {udp.recvfrom(2000)}")
+        except TimeoutError:
+            pass
+        assert talk(box, BOX_WAN[0], 22) == b"hello"
+    assert box.drops().get("host_guarded", 0) >= 15, box.drops()
 
 
 def test_the_twin_follows_its_port(lab):
