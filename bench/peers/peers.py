@@ -9,8 +9,9 @@ Everything is in network namespaces of this machine, joined by veth pairs, so fi
 comparing within one run. Sizes are whole inner IPv4 packets. Packets/s without loss: the highest
 rate of a binary search at which less than 0.1 % are lost. `forwarder` and `testpmd` are no
 gateways: they hand frames from port to port of a box and show what the ports alone carry. What
-idle boxes cost, how they stand a flood of handshakes, and what five sites lose when a link in use
-is cut, is described in idle.py, flood.py and reroute.py.
+idle boxes cost, what the machine's own kernel gets over a twin, how boxes stand a flood of handshakes,
+and what five sites lose when a link in use is cut, is described in idle.py, twin.py, flood.py and
+reroute.py.
 """
 
 import argparse
@@ -28,10 +29,11 @@ import flood  # noqa: E402
 import idle  # noqa: E402
 import reroute  # noqa: E402
 import traffic  # noqa: E402
+import twin  # noqa: E402
 from lab import Lab, LabError, claimed_processor  # noqa: E402
 from programs import PROGRAMS, RIGHT, Missing  # noqa: E402
 
-PARTS = ("programs", "idle", "handshakes", "mesh")
+PARTS = ("programs", "idle", "twin", "handshakes", "mesh")
 LOSS_ALLOWED = 0.001
 UDP_IPV4_HEADERS = 28
 SIZES = (64, 512, 1400)
@@ -169,6 +171,9 @@ def others(options):
         for device in ("cable", *idle.DEVICES):
             print(f"idle {device} ...", file=sys.stderr, flush=True)
             measured.update(idle.measure(device, options))
+    for device in twin.DEVICES if "twin" in options.parts else ():
+        print(f"twin {device} ...", file=sys.stderr, flush=True)
+        measured.update(twin.measure(device, options.seconds, options.repetitions))
     if "handshakes" in options.parts:
         print("handshakes ...", file=sys.stderr, flush=True)
         measured.update(flood.end_to_end())
@@ -182,7 +187,8 @@ def others(options):
     declared = []
     for name, (_, unit, better) in measured.items():
         words = name.split("/")
-        reference = "/".join([words[0], "babeld" if words[0] == "mesh" else "cable", *words[2:]])
+        reference = name.replace("/beside", "/alone") if words[0] == "twin" else \
+            "/".join([words[0], "babeld" if words[0] == "mesh" else "cable", *words[2:]])
         declared.append({"name": name, "unit": unit, "better": better,
                          "reference": reference if reference != name and reference in measured else ""})
     return declared, {name: values for name, (values, _, _) in measured.items()}, failures
@@ -191,7 +197,7 @@ def others(options):
 def missed(results):
     """The targets that were measured and not reached, in words."""
     by_name = {result["name"]: result for result in results}
-    for name, target in TARGETS.items():
+    for name, target in (TARGETS | twin.TARGETS).items():
         ratio = by_name.get(name, {}).get("ratio")
         if ratio is not None and ratio < target:
             yield f"{name}: {ratio:.2f} times its reference, wanted {target}"

@@ -61,6 +61,7 @@ class Command(unittest.TestCase):
     """The commands of docs/performance.md, with what measures replaced."""
 
     LOST = {"babeld": 800, "babeld-200ms": 300, "meshgate": 100}
+    BESIDE = 99
 
     def run_main(self, *words):
         def measure(name, _options):
@@ -76,6 +77,9 @@ class Command(unittest.TestCase):
                 contextlib.redirect_stderr(io.StringIO()), \
                 mock.patch.object(peers, "measure", measure), \
                 mock.patch.object(peers.idle, "measure", lambda *_: figure), \
+                mock.patch.object(peers.twin, "measure", lambda device, *_: {
+                    f"twin/{device}/forwarded/alone": ([100], "Mbit/s", "more"),
+                    f"twin/{device}/forwarded/beside": ([self.BESIDE], "Mbit/s", "more")}), \
                 mock.patch.object(peers.flood, "end_to_end", lambda: flooded), \
                 mock.patch.object(peers.flood, "under_flood", lambda _: {}), \
                 mock.patch.object(peers.reroute, "measure_all",
@@ -103,6 +107,14 @@ class Command(unittest.TestCase):
         self.assertEqual(set(self.run_main("--parts", "idle")[2]),
                          {"idle/cable/first_packet/p99", "idle/af_xdp/first_packet/p99"})
         self.assertEqual(set(self.run_main("--parts", "handshakes")[2]), {"handshakes/accepted"})
+
+    def test_what_a_flooded_twin_costs_is_missed_from_two_percent_on(self):
+        status, _, by_name = self.run_main("--parts", "twin")
+        self.assertEqual((status, by_name["twin/af_xdp/forwarded/beside"]["ratio"]), (0, 0.99))
+        with mock.patch.object(Command, "BESIDE", 97):
+            status, out, _ = self.run_main("--parts", "twin")
+        self.assertEqual(status, 1)
+        self.assertIn("twin/af_packet/forwarded/beside: 0.97 times its reference, wanted 0.98", out)
 
     def test_meshes_stand_beside_babeld(self):
         status, out, by_name = self.run_main("--parts", "mesh")

@@ -48,6 +48,7 @@ TREE_COMMANDS = {
     "./run bench --peers --parts programs --programs wireguard-go forwarder meshgate --seconds 1 "
     "--json peers.json": "bench/peers/peers_test.py",
     "./run bench --peers --parts idle": "bench/peers/peers_test.py",
+    "./run bench --peers --parts twin": "bench/peers/peers_test.py",
     "./run bench --peers --parts handshakes": "bench/peers/peers_test.py",
     "./run bench --peers --parts mesh": "bench/peers/peers_test.py",
     "./run lint": "test_lint_passes",
