@@ -78,7 +78,7 @@ class Package:
         """piuparts: what is left after a purge, what is broken by an upgrade."""
         # A folder of apt's own, from looking whether the package asks questions.
         run("piuparts", "--basetgz", self.machine, "--distribution", "bookworm", "--no-eatmydata",
-            "--skip-logrotatefiles-test", "--ignore=/var/cache/debconf/tmp.ci", self.path, seconds=3000)
+            "--skip-logrotatefiles-test", "--ignore=/var/cache/debconf/tmp.ci/", self.path, seconds=3000)
 
     def works_installed(self):
         """autopkgtest, in a chroot."""
