@@ -85,7 +85,9 @@ class Package:
         chroot = self.folder / "chroot"
         chroot.mkdir()
         run("tar", "-xf", self.machine, "-C", chroot)
-        done = subprocess.run(["autopkgtest", "--no-built-binaries", self.path, build.ROOT, "--",
+        source = self.folder / "source"  # it copies all of it
+        build.copy_tree(source)
+        done = subprocess.run(["autopkgtest", "--no-built-binaries", self.path, source, "--",
                                "chroot", chroot], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failure(done.stdout[-5000:] + done.stderr[-5000:])
