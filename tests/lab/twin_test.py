@@ -19,6 +19,7 @@ import struct
 import threading
 import time
 from pathlib import Path
+from random import Random
 
 from box import Box
 from lab import wait_for
@@ -322,6 +323,42 @@ def test_nmap_finds_nothing(lab):
             pass
         assert talk(box, BOX_WAN[0], 22) == b"hello"
     assert box.drops().get("host_guarded", 0) >= 15, box.drops()
+
+
+def hostile_frames(random, mac):
+    """To everybody or to `mac`: cut off, too long for what they say, tagged, of no known kind."""
+    for number in range(600):
+        kind = random.choice([0x0800, 0x86dd, 0x0806, 0x8100, 0x88cc,
+                              random.randrange(0x600, 0xffff)])
+        target = random.choice([mac, b"\xff" * 6, b"\x01\0\x5e\0\0\1"])
+        body = bytearray(random.randbytes(random.choice([1, 19, 20, 40, 60, 500, 1490])))
+        if number % 2:
+            body[0] = 0x45 if kind == 0x0800 else 0x60
+        yield target + random.randbytes(5).rjust(6, b"\2") + kind.to_bytes(2, "big") + body
+
+
+def test_hostile_frames_up_and_down(lab):
+    """From both sides, from the internet and by the kernel: all counted, and the box works on."""
+    office = Office(lab)
+    box = office.box
+    random = Random(10)
+    for host, interface, target in ((office.host, "eth0", box.mac("lan0")),
+                                    (office.stranger, "eth0", box.mac("wan0")),
+                                    (box, "lan0", office.host.mac("eth0")),
+                                    (box, "wan0", office.stranger.mac("eth0"))):
+        mac = bytes.fromhex(target.replace(":", ""))
+        with host.packet_socket(interface) as raw:
+            for frame in hostile_frames(random, mac):
+                with contextlib.suppress(OSError):
+                    raw.send(frame)
+                if random.random() < 0.05:
+                    time.sleep(0.001)
+    with echo_server(box, BOX_LAN[0]):
+        assert talk(office.host, BOX_LAN[0]) == b"hello"
+    office.client.wait_ping(HOST[0])
+    drops = box.drops()
+    assert all(drops.get(reason) for reason in ("wrong_vlan", "bad_ip_header")), drops
+    box.check_invariants()
 
 
 def test_the_twin_follows_its_port(lab):
