@@ -270,6 +270,16 @@ def test_a_name_that_is_taken(lab):
     assert f"{BOX_LAN[0]}/24" in office.addresses("twin0")
 
 
+def test_a_kernel_without_taps(lab):
+    office = Office(lab, start=False)
+    office.box.write()
+    done = office.box.run("unshare", "--mount", "sh", "-c",
+                          'mount -t tmpfs none /dev/net && exec "$@"', "sh",
+                          *office.box.daemon_command(), check=False)
+    assert done.returncode == 1 and "is the module tun loaded?" in done.stderr, done.stderr
+    assert "port wan0" in done.stderr, done.stderr
+
+
 def host_thread_state(box):
     """S where it sleeps; R where it runs or would like to, however busy the machine is."""
     time.sleep(0.02)
