@@ -287,6 +287,8 @@ private:
         }
         std::string networks;
         for (const Port& port : model_.ports) {
+            if (is_lan(port.role) && port.addresses_from_host)
+                return;  // its networks are not known yet
             for (const Prefix& address : port.addresses) {
                 if (address.address.family == Family::none)
                     return;  // refused already, and perhaps the one

@@ -27,7 +27,9 @@ constexpr auto kLeavingTime = 1500ms;    // for retractions and goodbyes before 
 
 void follow_host(Gateway& gateway, HostInterfaces& host) {
     if (auto news = gateway.news_for_host()) {
-        host.twins().set_network(std::move(news->destinations), std::move(news->own_addresses));
+        host.twins().set_network({.destinations = std::move(news->destinations),
+                                  .of_peers = std::move(news->of_peers),
+                                  .own_addresses = std::move(news->own_addresses)});
         host.look(gateway.now().mono);  // none of the kernel's addresses may be in there
     }
     gateway.take_given(host.twins().filled_in(gateway.model().ports));

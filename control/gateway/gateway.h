@@ -83,9 +83,10 @@ public:
     // The model's ports with the addresses and gateways that the machine's kernel has on the twins
     // of those with `addresses: host`.
     void take_given(std::vector<config::Port> ports);
-    // What the kernel reaches through us; empty when it is as before.
+    // What the kernel reaches through us; empty when it is as before. Prefixes are sorted.
     struct ForHost {
         std::vector<Prefix> destinations;
+        std::vector<Prefix> of_peers;          // of these
         std::vector<IpAddress> own_addresses;  // that are on no port
     };
     std::optional<ForHost> news_for_host();

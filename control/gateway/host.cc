@@ -87,10 +87,14 @@ std::optional<Gateway::ForHost> Gateway::news_for_host() {
                           !config::has_twin(running_ports_.at(route.entry.port));
         if ((far || near) && route.prefix.len > 0)
             news.destinations.push_back(route.prefix);
+        if (kind == ForwardKind::peer)
+            news.of_peers.push_back(route.prefix);
     }
-    std::ranges::sort(news.destinations);
-    const auto twice = std::ranges::unique(news.destinations);
-    news.destinations.erase(twice.begin(), twice.end());
+    for (std::vector<Prefix>* prefixes : {&news.destinations, &news.of_peers}) {
+        std::ranges::sort(*prefixes);
+        const auto twice = std::ranges::unique(*prefixes);
+        prefixes->erase(twice.begin(), twice.end());
+    }
     if (mesh_)
         news.own_addresses.push_back(mesh_->members().node());
     return news;

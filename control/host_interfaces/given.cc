@@ -11,21 +11,24 @@ namespace {
 constexpr size_t kMaxGiven = 64;
 // IPv6 needs that much (RFC 8200, section 5), and so do we of IPv4: less is a mistake, or malice.
 constexpr uint16_t kMinMtu = 1280;
-// Wider networks of a peer are not a site but a way to the internet, in which a provider's addresses
-// are rightly.
-constexpr unsigned kWidestSiteV4 = 8, kWidestSiteV6 = 16;
+// Wider networks of a peer are no site but many, or a way to the internet: a provider's addresses may
+// be in there.
+constexpr unsigned kWidestSiteV4 = 9;
+constexpr unsigned kWidestSiteV6 = 16;  // likewise
 
 // Which the box should rather speak from.
 int rank_of(const HostAddress& address) noexcept {
     return (address.deprecated ? 2 : 0) + (address.temporary ? 1 : 0);
 }
 
-// The network of peers or of the site that holds the address.
-std::optional<Prefix> holder_of(std::span<const Prefix> networks, const IpAddress& address) {
-    const unsigned widest = address.is_v4() ? kWidestSiteV4 : kWidestSiteV6;
-    for (unsigned len = address.bits(); len >= widest; --len) {
+// The network of peers that the address would be taken from.
+std::optional<Prefix> holder_of(const Taken& taken, const Prefix& given) {
+    const IpAddress& address = given.address;
+    const unsigned of_a_site = address.is_v4() ? kWidestSiteV4 : kWidestSiteV6;
+    const unsigned widest = taken.by_more_specific ? given.len : of_a_site;
+    for (unsigned len = address.bits(); len >= std::max(widest, 1U); --len) {
         const Prefix network = Prefix{address, static_cast<uint8_t>(len)}.network();
-        if (std::ranges::binary_search(networks, network))
+        if (std::ranges::binary_search(taken.of_peers, network))
             return network;
     }
     return std::nullopt;
@@ -39,10 +42,10 @@ std::string refusal(const Prefix& address, const std::string& interface, const T
         return subject +
                " is a network of another port too, and not used: give the site another network, or "
                "the provider's router";
-    if (const auto network = holder_of(taken.of_network, address.address))
+    if (const auto network = holder_of(taken, address))
         return subject + " is in " + to_string(*network) +
-               ", which is a network of a peer or of the site, and not used: give the provider's "
-               "router another network";
+               ", which is a network of a peer, and not used: give the provider's router another "
+               "network";
     return "";
 }
 

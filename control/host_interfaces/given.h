@@ -32,8 +32,9 @@ struct OnTwin {
 
 // Networks that no address of the port may be in.
 struct Taken {
-    std::vector<Prefix> of_ports;        // other ports of the box
-    std::span<const Prefix> of_network;  // behind peers, and further ones of the site; sorted
+    std::vector<Prefix> of_ports;      // other ports of the box
+    std::span<const Prefix> of_peers;  // sorted
+    bool by_more_specific = false;     // as on a lan port: its network may be a part of a peer's
 };
 
 Given read_given(const OnTwin& twin, const Taken& taken);

@@ -75,9 +75,8 @@ void Twins::set_ports(const std::vector<config::Port>& ports) {
     given_.resize(ports.size());
 }
 
-void Twins::set_network(std::vector<Prefix> destinations, std::vector<IpAddress> own_addresses) {
-    destinations_ = std::move(destinations);
-    own_addresses_ = std::move(own_addresses);
+void Twins::set_network(Network network) {
+    network_ = std::move(network);
     stale_ = claimed_;
 }
 
@@ -120,7 +119,7 @@ std::vector<Twins::Interface> Twins::wanted() const {
     Interface& network = result.emplace_back();
     network.name = network_name_;
     network.alias = options_.owner + ": the way into the network";
-    for (const IpAddress& address : own_addresses_)
+    for (const IpAddress& address : network_.own_addresses)
         network.addresses.push_back({address, address.bits()});
     // Where the site's own port has no twin, the kernel needs its address from somewhere.
     for (const config::Port& port : ports_) {
@@ -141,13 +140,13 @@ std::optional<IpAddress> Twins::identity(Family family) const {
                 return address.address;
         }
     }
-    const auto own = std::ranges::find(own_addresses_, family, &IpAddress::family);
-    return own == own_addresses_.end() ? std::nullopt : std::optional{*own};
+    const auto own = std::ranges::find(network_.own_addresses, family, &IpAddress::family);
+    return own == network_.own_addresses.end() ? std::nullopt : std::optional{*own};
 }
 
 std::vector<HostRoute> Twins::network_routes() const {
     std::vector<HostRoute> routes;
-    for (const Prefix& destination : destinations_) {
+    for (const Prefix& destination : network_.destinations) {
         const auto source = identity(destination.address.family);
         if (source && routes.size() < kMaxNetworkRoutes)
             routes.push_back({.destination = destination,
@@ -207,10 +206,10 @@ void Twins::note_limits() {
                 "this machine's kernel forwards IPv6, past the box: "
                 "`sysctl -w net.ipv6.conf.all.forwarding=0`, and in /etc/sysctl.d/");
     }
-    if (destinations_.size() > kMaxNetworkRoutes)
+    if (network_.destinations.size() > kMaxNetworkRoutes)
         problems_.push_back(network_name_ + " leads to the first " +
                             std::to_string(kMaxNetworkRoutes) + " of " +
-                            std::to_string(destinations_.size()) + " networks");
+                            std::to_string(network_.destinations.size()) + " networks");
 }
 
 // The kernel carries nothing on between our interfaces, and answers ARP for none of its addresses
@@ -295,7 +294,9 @@ const std::vector<Prefix>& Twins::addresses_of(size_t port) const {
 
 // Networks of the box file come first, then those of the first of the ports.
 Taken Twins::taken_beside(size_t port) const {
-    Taken taken{.of_ports = {}, .of_network = destinations_};
+    Taken taken{.of_ports = {},
+                .of_peers = network_.of_peers,
+                .by_more_specific = is_lan(ports_[port].role)};
     for (size_t i = 0; i < ports_.size(); ++i) {
         if (i == port || !ports_[i].enabled || (i > port && ports_[i].addresses_from_host))
             continue;

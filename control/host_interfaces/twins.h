@@ -37,8 +37,12 @@ public:
     Result<void> claim(Rtnetlink& netlink, const config::Model& model);
     void set_ports(const std::vector<config::Port>& ports);
     const std::vector<config::Port>& ports() const noexcept { return ports_; }
-    // What the kernel shall send into the network, and an address of ours that is on no port.
-    void set_network(std::vector<Prefix> destinations, std::vector<IpAddress> own_addresses);
+    struct Network {
+        std::vector<Prefix> destinations;      // that the kernel shall send into the network
+        std::vector<Prefix> of_peers;          // of these; sorted
+        std::vector<IpAddress> own_addresses;  // that are on no port
+    };
+    void set_network(Network network);
     // `changed`: links, addresses or routes, since the last call.
     void tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses, bool changed);
     // There is something to tell the kernel.
@@ -85,8 +89,7 @@ private:
     Log& log_;
     std::string network_name_;
     std::vector<config::Port> ports_;
-    std::vector<Prefix> destinations_;
-    std::vector<IpAddress> own_addresses_;
+    Network network_;
     std::map<std::string, std::vector<HostRoute>> routes_;  // of our interfaces; none: to be read
     std::map<std::string, unsigned> indices_;  // of our interfaces, as of the last tick
     std::vector<Given> given_;

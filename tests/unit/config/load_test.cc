@@ -327,6 +327,15 @@ TEST_F(Load, WarnsOfAnEndpointThatNoPortReaches) {
         << "the kernel may get any";
 }
 
+TEST_F(Load, TakesARouterOfANetworkThatTheKernelIsGiven) {
+    const std::string route = "routes: [{prefix: 10.8.0.0/16, via: 10.7.0.254}]\n";
+    EXPECT_EQ(codes(kGoodFile + route), "via-not-connected");
+    std::string given{kGoodFile};
+    const std::string fixed = "[10.1.0.1/24, \"fd10:1::1/64\"]";
+    given.replace(given.find(fixed), fixed.size(), "host\n    host: true");
+    EXPECT_EQ(codes(given + route), "");
+}
+
 TEST_F(Load, OffersTheNearestKey) {
     const LoadResult result = folder_.load(std::string{kGoodFile} + "dataplan: {}\n");
     ASSERT_EQ(result.diagnostics.size(), 1U);

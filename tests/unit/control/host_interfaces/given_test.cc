@@ -82,9 +82,10 @@ TEST_F(GivenTest, UsesNoNetworkOfAnotherPort) {
 
 // Else whoever gives addresses would take those of a site's hosts away.
 TEST_F(GivenTest, UsesNoAddressOfANetworkOfPeers) {
-    networks_ = {*parse_prefix("10.2.0.0/16"), *parse_prefix("128.0.0.0/1"),
-                 *parse_prefix("2000::/3"), *parse_prefix("fd10:2::/48")};
-    taken_.of_network = networks_;
+    networks_ = {*parse_prefix("10.0.0.0/8"), *parse_prefix("10.2.0.0/16"),
+                 *parse_prefix("128.0.0.0/1"), *parse_prefix("2000::/3"),
+                 *parse_prefix("fd10:2::/48")};
+    taken_.of_peers = networks_;
     address("10.2.7.7/24");
     address("fd10:2::7/64");
     EXPECT_EQ(addresses(), "");
@@ -93,6 +94,19 @@ TEST_F(GivenTest, UsesNoAddressOfANetworkOfPeers) {
     address("192.0.2.1/24");
     address("2001:db8::1/64");
     EXPECT_EQ(addresses(), "10.3.0.1/24 192.0.2.1/24 2001:db8::1/64") << "an exit is no site";
+}
+
+// A site's network may be a part of what a greater site stands for, but not the same.
+TEST_F(GivenTest, UsesPartsOfPeersNetworksOnALanPort) {
+    networks_ = {*parse_prefix("10.2.0.0/16"), *parse_prefix("10.3.0.0/24"),
+                 *parse_prefix("10.4.0.7/32")};
+    taken_.of_peers = networks_;
+    taken_.by_more_specific = true;
+    address("10.2.7.7/24");
+    address("10.3.0.7/24");
+    address("10.4.0.7/24");
+    EXPECT_EQ(addresses(), "10.2.7.7/24");
+    EXPECT_TRUE(says("10.3.0.7/24 on wan0 is in 10.3.0.0/24")) << problem();
 }
 
 TEST_F(GivenTest, IsBounded) {
