@@ -141,7 +141,6 @@ def test_a_gateway_moves_by_vrrp(lab):
     for interface in ("in", "out"):
         net.routers[0].run("ip", "link", "set", "dev", interface, "down")
     result = flow.finish()
-    print(result)
     assert net.has_gateway(1) and 0 < result.lost < 1000, result
 
 
