@@ -92,8 +92,7 @@ std::optional<Gateway::ForHost> Gateway::news_for_host() {
     }
     for (std::vector<Prefix>* prefixes : {&news.destinations, &news.of_peers}) {
         std::ranges::sort(*prefixes);
-        const auto twice = std::ranges::unique(*prefixes);
-        prefixes->erase(twice.begin(), twice.end());
+        prefixes->erase(std::unique(prefixes->begin(), prefixes->end()), prefixes->end());
     }
     if (mesh_)
         news.own_addresses.push_back(mesh_->members().node());

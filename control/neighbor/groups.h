@@ -29,8 +29,6 @@ public:
         PortIdentity identity;
         IpAddress source;               // link-local
         std::vector<IpAddress> groups;  // without ff02::1, which is never reported
-
-        bool operator==(const Port&) const = default;
     };
 
     explicit Groups(uint32_t seed) : random_{seed} {}

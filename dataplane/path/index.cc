@@ -35,7 +35,9 @@ void lead_on(const Worker& worker, rte_mbuf* mbuf, LinkId id, Batch& relayed) no
     meta.link = worker.shared.links[id].load(std::memory_order_acquire);
     meta.link_id = id;
     rte_prefetch0(meta.link);
-    rte_prefetch0(reinterpret_cast<const uint8_t*>(meta.link) + RTE_CACHE_LINE_SIZE);
+    // As a number: a link may be null.
+    rte_prefetch0(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(meta.link) +
+                                                RTE_CACHE_LINE_SIZE));
     rte_prefetch0(&worker.parts.links[id]);
     relayed.push(mbuf);
 }

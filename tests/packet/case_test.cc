@@ -499,7 +499,7 @@ void register_cases(const std::filesystem::path& folder) {
             continue;
         for (const auto& path : paths)
             testing::RegisterTest(suite, path.parent_path().filename().c_str(), nullptr, nullptr,
-                                  path.c_str(), 1, [path, headers]() -> testing::Test* {
+                                  path.c_str(), 1, [path, headers = headers]() -> testing::Test* {
                                       return new Case{path, headers};
                                   });
     }

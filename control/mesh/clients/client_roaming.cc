@@ -209,7 +209,7 @@ bool ClientRoaming::is_outdated(const IpAddress& box, const Claim& claim, Time n
 
 void ClientRoaming::look_over(Time now) {
     for (auto& [key, client] : roaming_) {
-        std::erase_if(client.claims, [&](const auto& claim) {
+        std::erase_if(client.claims, [&, key = key](const auto& claim) {
             if (!is_outdated(claim.first, claim.second, now))
                 return false;
             news_.erase({key, claim.first});

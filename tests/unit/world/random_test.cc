@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "tests/unit/world/world.h"
+#include "tests/unit/world_seeds.h"
 
 namespace meshgate::control::world {
 namespace {
@@ -298,16 +298,9 @@ std::string run(uint64_t seed) {
     return {};
 }
 
-uint64_t from_environment(const char* name, uint64_t otherwise) {
-    const char* value = std::getenv(name);
-    return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
-
-// MESHGATE_WORLD_SEED and MESHGATE_WORLD_SEEDS: the first, and how many.
 TEST(RandomWorlds, EverybodyReachesWhomTheRulesLet) {
-    const uint64_t first = from_environment("MESHGATE_WORLD_SEED", 1);
-    const uint64_t nb_seeds = from_environment("MESHGATE_WORLD_SEEDS", 40);
-    for (uint64_t seed = first; seed < first + nb_seeds; ++seed) {
+    const meshgate::test::WorldSeeds seeds{1, 40};
+    for (uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
         const std::string wrong = run(seed);
         EXPECT_TRUE(wrong.empty()) << wrong;
     }

@@ -11,6 +11,7 @@
 
 #include "control/mesh/relays/relay_table.h"
 #include "tests/unit/control/mesh/fixture.h"
+#include "tests/unit/world_seeds.h"
 
 // Boxes with random links between them, in virtual time. Links fail and come back, boxes restart
 // and leave the network, messages are lost and late, ways change at every box at another moment,
@@ -506,26 +507,29 @@ void live_through(const WorldOptions& options, unsigned nb_rounds) {
     EXPECT_EQ(world.nb_entries(), 0U) << "seed " << options.seed;
 }
 
+void for_seeds(const meshgate::test::WorldSeeds& seeds, WorldOptions options) {
+    for (uint64_t seed = seeds.first; seed <= seeds.last && !testing::Test::HasFailure(); ++seed) {
+        options.seed = static_cast<unsigned>(seed);
+        live_through(options, 3);
+    }
+}
+
 }  // namespace
 
 TEST(MeshRelaysWorld, SessionsReachTheirEndsAfterAnyTrouble) {
-    for (unsigned seed = 1; seed <= 40 && !testing::Test::HasFailure(); ++seed)
-        live_through({.seed = seed}, 3);
+    for_seeds({1, 40}, {});
 }
 
 TEST(MeshRelaysWorld, WithoutLossToo) {
-    for (unsigned seed = 100; seed <= 110 && !testing::Test::HasFailure(); ++seed)
-        live_through({.seed = seed, .loss = 0}, 3);
+    for_seeds({100, 11}, {.loss = 0});
 }
 
 TEST(MeshRelaysWorld, WhenMembersAreRemoved) {
-    for (unsigned seed = 200; seed <= 220 && !testing::Test::HasFailure(); ++seed)
-        live_through({.seed = seed, .removals = true}, 3);
+    for_seeds({200, 21}, {.removals = true});
 }
 
 TEST(MeshRelaysWorld, WhateverAMemberSays) {
-    for (unsigned seed = 300; seed <= 400 && !testing::Test::HasFailure(); ++seed)
-        live_through({.seed = seed, .byzantine = true}, 3);
+    for_seeds({300, 101}, {.byzantine = true});
 }
 
 }  // namespace meshgate::mesh::test
