@@ -141,7 +141,7 @@ def run_gtest(report, name, test, env, background):
     status, out = execute(test["cmd"], test["timeout"] * TIMEOUT_FACTOR, {**test["env"], **env},
                           background=background)
     passed = len(re.findall(r"^\[       OK \] .*\(\d+ ms\)$", out, re.M))
-    failed = re.findall(r"^\[  FAILED  \] (\S+?),?.* \(\d+ ms\)$", out, re.M)
+    failed = re.findall(r"^\[  FAILED  \] (\S+?)(?:, .*)? \(\d+ ms\)$", out, re.M)
     failed += [f"{case} (skipped)" for case in
                re.findall(r"^\[  SKIPPED \] (\S+) \(\d+ ms\)$", out, re.M)]
     if status != 0 and not failed:

@@ -27,7 +27,9 @@ constexpr uint64_t least_for(unsigned nb_bytes) noexcept {
 }  // namespace
 
 void CborWriter::head(uint8_t major, uint64_t value) {
-    const auto first = [major](unsigned low) { return static_cast<uint8_t>(unsigned{major} << 5 | low); };
+    const auto first = [major](unsigned low) {
+        return static_cast<uint8_t>(unsigned{major} << 5 | low);
+    };
     if (value < kFirstLong) {
         out_.push_back(first(static_cast<unsigned>(value)));
         return;
