@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "base/checksum.h"
@@ -20,11 +21,6 @@ constexpr size_t kMaxPacketBytes = UINT16_MAX;
 constexpr uint8_t kTcpFin = 0x01, kTcpPsh = 0x08, kTcpCwr = 0x80;
 constexpr size_t kTcpFlags = 13;  // offsets in the TCP header
 constexpr size_t kTcpChecksum = 16;
-
-template <typename Header>
-Header* at(uint8_t* bytes) noexcept {
-    return reinterpret_cast<Header*>(bytes);
-}
 
 template <typename T>
 T load(const uint8_t* from) noexcept {
@@ -126,23 +122,22 @@ void SuperPacket::finish_segment(unsigned piece, std::span<uint8_t> out) const n
         tcp[kTcpFlags] &= static_cast<uint8_t>(~kTcpCwr);
     store(tcp + kTcpChecksum, uint16_t{0});
     const std::span<const uint8_t> segment = out.subspan(l4_offset_);
-    const uint8_t* addresses = nullptr;
-    size_t addresses_len = 0;
+    uint8_t* const ip = out.data() + l3_offset_;  // at any alignment
+    const auto ip_len = static_cast<uint16_t>(out.size() - l3_offset_);
+    std::span<const uint8_t> addresses;
     if (v4_) {
-        auto* ip = at<iphdr>(out.data() + l3_offset_);
-        ip->tot_len = htons(static_cast<uint16_t>(out.size() - l3_offset_));
-        ip->id = htons(static_cast<uint16_t>(ntohs(ip->id) + piece));
-        ip->check = 0;
-        ip->check = checksum_of({out.data() + l3_offset_, size_t{l4_offset_} - l3_offset_});
-        addresses = reinterpret_cast<const uint8_t*>(&ip->saddr);
-        addresses_len = 2 * sizeof ip->saddr;
+        const auto id = ntohs(load<uint16_t>(ip + offsetof(iphdr, id)));
+        store(ip + offsetof(iphdr, tot_len), htons(ip_len));
+        store(ip + offsetof(iphdr, id), htons(static_cast<uint16_t>(id + piece)));
+        store(ip + offsetof(iphdr, check), uint16_t{0});
+        store(ip + offsetof(iphdr, check), checksum_of({ip, size_t{l4_offset_} - l3_offset_}));
+        addresses = {ip + offsetof(iphdr, saddr), 2 * sizeof(in_addr)};
     } else {
-        auto* ip = at<ip6_hdr>(out.data() + l3_offset_);
-        ip->ip6_plen = htons(static_cast<uint16_t>(out.size() - l3_offset_ - sizeof(ip6_hdr)));
-        addresses = reinterpret_cast<const uint8_t*>(&ip->ip6_src);
-        addresses_len = 2 * sizeof ip->ip6_src;
+        store(ip + offsetof(ip6_hdr, ip6_plen),
+              htons(static_cast<uint16_t>(ip_len - sizeof(ip6_hdr))));
+        addresses = {ip + offsetof(ip6_hdr, ip6_src), 2 * sizeof(in6_addr)};
     }
-    store(tcp + kTcpChecksum, l4_checksum({addresses, addresses_len}, IPPROTO_TCP, segment));
+    store(tcp + kTcpChecksum, l4_checksum(addresses, IPPROTO_TCP, segment));
 }
 
 }  // namespace meshgate

@@ -26,7 +26,7 @@ ROWS = [
      "unit_dataplane_leaf:SuperPacket.Cuts*"),
     ("twin", "dataplane/host/super_packet.cc", "ntohl(load<uint32_t>(tcp + 4)) + offset",
      "ntohl(load<uint32_t>(tcp + 4))", "unit_dataplane_leaf:SuperPacket.Cuts*"),
-    ("twin", "dataplane/host/super_packet.cc", "ntohs(ip->id) + piece", "ntohs(ip->id)",
+    ("twin", "dataplane/host/super_packet.cc", "id + piece", "id",
      "unit_dataplane_leaf:SuperPacket.Cuts*"),
     # the packet path
     ("W01", "dataplane/path/classify_underlay.cc", "len == kInitiationLen",
