@@ -91,6 +91,12 @@ void StateView::add_port_problems(std::vector<std::string>& result) const {
                 result.push_back(port.name + "  gateway " + to_string(*gateway) +
                                  " does not answer");
         }
+        if (port.addresses_from_host && config::is_wan(port.role) && !port.addresses.empty() &&
+            !port.gateway_v4 && !port.gateway_v6)
+            result.push_back(port.name + "  the kernel has no default route by " +
+                             config::twin_of(port) +
+                             ", so the box has no gateway: `ip route show default`, " +
+                             "or let its DHCP client ask again");
     }
     for (const auto& [port, nb_peers] : gateway_.links().nb_moved())
         result.push_back(gateway_.model().ports.at(port).name + "  " + std::to_string(nb_peers) +

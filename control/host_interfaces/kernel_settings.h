@@ -51,6 +51,14 @@ inline constexpr std::array kSettingsOfTwins{
     // Without it the first address of a network takes the others along when it goes.
     NeededSetting{"ipv4", "promote_secondaries", "1"},
 };
+// Of a twin whose addresses are written in the box file: an address that the kernel makes of a router
+// advertisement would be its first choice, and nobody here answers for it.
+inline constexpr std::array kSettingsOfWritten{
+    NeededSetting{"ipv6", "autoconf", "0"},
+};
+inline constexpr std::array kSettingsOfGiven{
+    NeededSetting{"ipv6", "autoconf", "1"},
+};
 // Nobody is to be discovered there: no link-local address, no solicitations.
 inline constexpr std::array kSettingsOfNetwork{
     NeededSetting{"ipv6", "addr_gen_mode", "1"},

@@ -221,6 +221,7 @@ void Twins::keep_settings(const Interface& interface) {
             note(propagate(applied));
     };
     apply(kSettingsOfTwins);
+    apply(interface.given ? std::span<const NeededSetting>{kSettingsOfGiven} : kSettingsOfWritten);
     if (interface.name == network_name_)
         apply(kSettingsOfNetwork);
     const bool speaks_v6 = std::ranges::any_of(

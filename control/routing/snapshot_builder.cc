@@ -113,6 +113,7 @@ void SnapshotBuilder::set_ports(std::span<const config::Port> ports,
                                 .vlan = ports[i].vlan.value_or(kNoVlan),
                                 .priority = ports[i].priority,
                                 .mtu_bytes = ports[i].mtu_bytes,
+                                .addresses_from_host = ports[i].addresses_from_host,
                                 .addresses = own_addresses(ports[i], macs[i]),
                                 .networks = connected_networks(ports[i])});
     }

@@ -37,6 +37,7 @@ struct PortView {
     uint16_t vlan = kNoVlan;
     uint8_t priority = 0;  // 802.1p, of the tag of frames that are sent
     uint16_t mtu_bytes = 1500;
+    bool addresses_from_host = false;  // given to the twin, by DHCP perhaps
     std::vector<IpAddress> addresses;  // own addresses, IPv6 link-local included
     std::vector<Prefix> networks;      // connected
 };

@@ -80,6 +80,16 @@ bool takes_for_control(Worker& worker, rte_mbuf* mbuf, const PortView& view, Fra
     return true;
 }
 
+void give_leases_to_host(Worker& worker, const FrameFilter& filter, PortId port,
+                         Batch& batch) noexcept {
+    batch.filter([&](rte_mbuf* mbuf) noexcept {
+        meta_of(mbuf).arrival_port = port;
+        Frame frame;
+        return !parse_ethernet(frame, mbuf, filter).is_sound() ||
+               !host_takes_lease(worker, mbuf, frame);
+    });
+}
+
 // An IPv4 packet that nothing is wrong with.
 void take_plain(rte_mbuf* mbuf, uint16_t l3_offset) noexcept {
     PacketMeta& meta = meta_of(mbuf);
@@ -95,6 +105,8 @@ void classify_overlay_stage(Worker& worker, const Snapshot& snapshot, PortId por
                             Batch& batch) noexcept {
     const FrameFilter filter{snapshot.ports[port]};
     const bool finish_checksums = worker.shared.ports[port]->traits().finish_partial_checksums;
+    if (filter.view.addresses_from_host) [[unlikely]]
+        give_leases_to_host(worker, filter, port, batch);
     const PlainFrames plain{worker.parts.min_vector_burst, snapshot, filter, batch,
                             judge_overlay_avx512};
     unsigned next = 0;

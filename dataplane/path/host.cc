@@ -100,6 +100,21 @@ bool host_takes_frame(Worker& worker, rte_mbuf* mbuf, Frame frame, Drop reason) 
     return true;
 }
 
+bool host_takes_lease(Worker& worker, rte_mbuf* mbuf, Frame frame) noexcept {
+    constexpr rte_be16_t kServer = RTE_BE16(67), kClient = RTE_BE16(68);
+    if (frame.ether_type != RTE_ETHER_TYPE_IPV4 || frame.is_for_group() ||
+        mbuf->data_len < frame.l3_offset + kIpv4Len + sizeof(rte_udp_hdr))
+        return false;
+    const auto& ip = frame.l3<rte_ipv4_hdr>();
+    const auto& udp =
+        *header_at<rte_udp_hdr>(mbuf, static_cast<uint16_t>(frame.l3_offset + kIpv4Len));
+    if (ip.version_ihl != RTE_IPV4_VHL_DEF || ip.next_proto_id != kProtoUdp ||
+        udp.src_port != kServer || udp.dst_port != kClient)
+        return false;
+    give_frame_to_host(worker, mbuf, frame);
+    return true;
+}
+
 void copy_to_host(Worker& worker, rte_mbuf* mbuf, Frame frame, const PortView& view) noexcept {
     const PortId port = meta_of(mbuf).arrival_port;
     if (!worker.shared.host.has_twin(port) || asks_for_ours(mbuf, frame, view))

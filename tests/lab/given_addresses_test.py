@@ -107,6 +107,11 @@ def test_leases(lab):
                     lambda: port_of(box))
     assert wan0["gateway"] == STRANGER[0], wan0
     assert box.ping(STRANGER[0], count=1) == 1
+    box.run("ip", "route", "delete", "default", "dev", "wan0")
+    wait_for(lambda: "no default route by wan0" in "".join(box.status()["problems"]),
+             lambda: box.status()["problems"])
+    box.run("ip", "route", "add", "default", "via", STRANGER[0], "dev", "wan0")
+    wait_for(lambda: not box.status()["problems"], lambda: box.status()["problems"])
     server.address = "192.0.2.150"
     with conversation(office.host, office.client, CLIENT[0]) as talk:
         client.popen.send_signal(signal.SIGUSR1)  # renews
@@ -311,6 +316,27 @@ def test_members_follow_a_lease(lab):
         lease("198.18.2.78/24", "198.18.2.1")
         assert talk() < 1
         assert endpoint_at_a() == "198.18.2.78:51820", a.links_to("b")
+
+
+def test_a_lease_on_a_lan_port(lab):
+    """A server that answers to the address that it only offers (dnsmasq); beside it a twin with
+    written addresses, which makes none of router advertisements."""
+    office = Office(lab, start=False)
+    box = office.box
+    box.config["ports"][1]["addresses"] = "host"
+    box.start(*RETRY)
+    office.host.spawn("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts",
+                      "--no-resolv", "--port=0", "--interface=eth0", "--bind-dynamic",
+                      "--dhcp-range=10.1.0.50,10.1.0.50,120s", "--dhcp-authoritative",
+                      f"--dhcp-leasefile={lab.dir}/lan.leases", f"--pid-file={lab.dir}/lan.pid",
+                      "--user=root")
+    raw = office.stranger.packet_socket("eth0")
+    raw.send(advertisement(office.stranger.mac("eth0"), prefix("2001:db8:77::/64")))
+    dhcp_client(box, "lan0")
+    wait_for(lambda: addresses_of(office, "lan0") == ["10.1.0.50/24"],
+             lambda: addresses_of(office, "lan0"))
+    assert not any(each.startswith("2001:db8:77:") for each in office.addresses("wan0"))
+    office.host.wait_ping("10.1.0.50")
 
 
 def test_the_box_serves_the_office(lab):
