@@ -124,4 +124,11 @@ std::string_view closest_word(std::string_view word, std::span<const std::string
     return best;
 }
 
+std::string joined(std::span<const std::string> words, std::string_view between) {
+    std::string text;
+    for (const std::string& word : words)
+        text.append(text.empty() ? "" : between).append(word);
+    return text;
+}
+
 }  // namespace meshgate

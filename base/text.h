@@ -13,6 +13,8 @@ std::string printable(std::string_view text);
 // Where the first such byte stands, tab and line breaks included; npos when there is none.
 size_t find_unprintable(std::string_view text);
 
+std::string joined(std::span<const std::string> words, std::string_view between);
+
 // The candidate that a typo of `word` most likely meant; empty when none is near.
 std::string_view closest_word(std::string_view word, std::span<const std::string_view> candidates);
 

@@ -52,13 +52,6 @@ std::string likely_wan(const std::vector<Card>& cards) {
     return cards.empty() ? "" : cards.front().name;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words)
-        text += (text.empty() ? "" : " ") + word;
-    return text;
-}
-
 // Of the card's addresses those that stay.
 std::vector<std::string> own_addresses(const Card& card) {
     std::vector<std::string> own;
@@ -83,7 +76,7 @@ std::string likely_address(const Card& card) {
     }
     if (words.back() == "via")
         words.pop_back();
-    return joined(words);
+    return joined(words, " ");
 }
 
 bool ask_wan(Answers& answers, const std::vector<Card>& cards) {
@@ -111,7 +104,7 @@ std::string likely_lan(const std::vector<Card>& cards, const std::string& wan_ca
         std::ranges::find_if(cards, [&](const Card& card) { return card.name != wan_card; });
     if (other == cards.end())
         return wan_card;
-    const std::string own = joined(own_addresses(*other));
+    const std::string own = joined(own_addresses(*other), " ");
     return other->name + " " + (own.empty() ? "10.1.0.1/24" : own);
 }
 

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "base/text.h"
 #include "cli/setup/box_file.h"
 
 namespace meshgate::cli {
@@ -33,18 +34,6 @@ constexpr const char* kRouteMetric = "1024";
 
 bool is_v6(const std::string& address) {
     return address.find(':') != address.npos;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words)
-        text += (text.empty() ? "" : " ") + word;
-    return text;
-}
-
-std::string text_of(const fs::path& path) {
-    std::ifstream file{path};
-    return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 Result<void> add_addresses(const Card& card, const std::string& interface, bool bridging) {
@@ -100,25 +89,6 @@ Result<void> carry(const Move& move) {
     return move.follows ? add_default_routes(move.card, move.twin) : Result<void>{};
 }
 
-Step file_step(const std::string& what, const fs::path& path, const std::string& text) {
-    return {what, [path, text]() -> Result<void> {
-                std::error_code error;
-                fs::create_directories(path.parent_path(), error);
-                const fs::path draft = path.string() + ".setup";
-                std::ofstream file{draft};
-                file << text;
-                file.close();
-                if (!file || ::rename(draft.c_str(), path.c_str()) != 0)
-                    return fail(errno, path);
-                return {};
-            }};
-}
-
-void add_file(std::vector<Step>& steps, const fs::path& path, const std::string& text) {
-    if (text_of(path) != text)
-        steps.push_back(file_step("write " + path.string(), path, text));
-}
-
 std::vector<fs::path> ifupdown_files() {
     std::vector<fs::path> files{kInterfaces};
     std::error_code error;
@@ -157,8 +127,8 @@ std::vector<Move> leave_ifupdown(std::vector<Step>& steps, const std::vector<Mov
         const std::string before = text_of(path);
         Interfaces after = without_cards(before, cards);
         if (before != after.text)
-            steps.push_back(
-                file_step("leave " + joined(cards) + " out of " + path.string(), path, after.text));
+            steps.push_back(file_step("leave " + joined(cards, " ") + " out of " + path.string(),
+                                      path, after.text));
         for (auto& [card, lines] : after.stanzas)
             stanzas[card].insert(stanzas[card].end(), lines.begin(), lines.end());
     }
@@ -223,7 +193,7 @@ void leave_networkd(std::vector<Step>& steps, const std::vector<Move>& moves,
     const std::string head = "# Written by meshgate setup.\n[Match]\nName=";
     if (const auto cards = cards_of(moves); !cards.empty())
         add_file(steps, folder / "05-meshgate-cards.network",
-                 head + joined(cards) + "\n\n[Link]\nUnmanaged=yes\n");
+                 head + joined(cards, " ") + "\n\n[Link]\nUnmanaged=yes\n");
     for (const Move& move : followed)
         add_file(steps, folder / ("05-meshgate-" + move.twin + ".network"),
                  head + move.twin + "\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\n" +
@@ -262,7 +232,7 @@ std::vector<Step> move_steps(const std::vector<Move>& moves) {
     for (const Move& move : moves) {
         if (move.card.addresses.empty())
             continue;
-        std::string what = "move " + joined(move.card.addresses);
+        std::string what = "move " + joined(move.card.addresses, " ");
         if (!move.card.gateway_v4.empty() || !move.card.gateway_v6.empty())
             what += " and the default route";
         steps.push_back({what + " from " + move.card.name + " to " + move.twin,
@@ -315,7 +285,7 @@ Interfaces without_cards(std::string_view interfaces, const std::vector<std::str
             found.stanzas[within].push_back(line);
         std::erase_if(words, is_card);
         if (raises_card && words.size() > 1)
-            found.text += joined(words) + "\n";
+            found.text += joined(words, " ") + "\n";
     }
     return found;
 }

@@ -60,22 +60,15 @@ bool exists(const std::string& path) {
     return ::lstat(path.c_str(), &status) == 0;
 }
 
-std::string read_text(const std::string& path) {
-    std::ifstream file{path};
-    return {std::istreambuf_iterator<char>{file}, {}};
-}
-
 std::optional<Answers> answers_of(const SetupOptions& options, const std::vector<Card>& cards) {
     if (options.answers.empty())
         return ask(cards);
-    std::ifstream file{options.answers};
-    if (!file) {
+    if (!std::ifstream{options.answers}) {
         refuse(options.answers + ": " + std::strerror(errno));
         return {};
     }
-    const std::string text{std::istreambuf_iterator<char>{file}, {}};
     std::vector<config::Diagnostic> diagnostics;
-    auto answers = read_answers(text, options.answers, diagnostics);
+    auto answers = read_answers(text_of(options.answers), options.answers, diagnostics);
     std::fputs(config::format_text(diagnostics).c_str(), stderr);
     return answers;
 }
@@ -311,7 +304,7 @@ std::optional<ExitCode> answer(Plan& plan, const SetupOptions& options, const Fi
     if (!is_box && !why.empty())
         return refuse(why);
     if (is_box && why.empty() &&
-        port_part(box_file(*plan.answers, cards)) != port_part(read_text(files.box)))
+        port_part(box_file(*plan.answers, cards)) != port_part(text_of(files.box)))
         return refuse(
             "file-exists: " + files.box +
             " says otherwise than these answers, and is left as it is: edit it, or move it "
@@ -346,7 +339,7 @@ ExitCode setup(const SetupOptions& given) {
         return *refused;
     if (const auto key = find_key(plan, files.key); !key)
         return refuse(key.error().message);
-    plan.text = is_box ? read_text(files.box) : box_file(*plan.answers, cards);
+    plan.text = is_box ? text_of(files.box) : box_file(*plan.answers, cards);
     if (!check(plan, options, files))
         return ExitCode::bad_config;
     plan_steps(plan, options, files, cards);

@@ -15,6 +15,9 @@
 #include "base/unique_fd.h"
 
 namespace meshgate::cli {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 // For the 256 MiB of a box as it comes, in pages of 2 MiB.
@@ -36,22 +39,6 @@ Result<void> give_to_daemon(int fd, const std::string& path, unsigned mode) {
     return {};
 }
 
-std::string text_of(const std::string& path) {
-    std::ifstream file{path};
-    return {std::istreambuf_iterator<char>{file}, {}};
-}
-
-Step settings_step(const std::string& path, const std::string& text) {
-    return {"write " + path, [path, text]() -> Result<void> {
-                std::ofstream file{path};
-                file << text;
-                file.close();
-                if (!file)
-                    return fail(errno, path);
-                return {};
-            }};
-}
-
 unsigned number_in(const std::string& path) {
     unsigned number = 0;
     std::ifstream{path} >> number;
@@ -69,6 +56,30 @@ Result<void> set_aside_hugepages() {
 }
 
 }  // namespace
+
+std::string text_of(const fs::path& path) {
+    std::ifstream file{path};
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+Step file_step(const std::string& what, const fs::path& path, const std::string& text) {
+    return {what, [path, text]() -> Result<void> {
+                std::error_code error;
+                fs::create_directories(path.parent_path(), error);
+                const fs::path draft = path.string() + ".setup";
+                std::ofstream file{draft};
+                file << text;
+                file.close();
+                if (!file || ::rename(draft.c_str(), path.c_str()) != 0)
+                    return fail(errno, path);
+                return {};
+            }};
+}
+
+void add_file(std::vector<Step>& steps, const fs::path& path, const std::string& text) {
+    if (text_of(path) != text)
+        steps.push_back(file_step("write " + path.string(), path, text));
+}
 
 Result<void> write_new_file(const std::string& path, const std::string& text, unsigned mode) {
     // Complete or not there: written beside it, then linked, which fails where there is one already.
@@ -121,10 +132,8 @@ std::vector<Step> card_steps(const std::vector<Card>& cards) {
     std::vector<Step> steps;
     const std::string modules = "vfio-pci\n";
     const std::string hugepages = "vm.nr_hugepages = " + std::to_string(kHugepages) + "\n";
-    if (text_of(kModulesFile) != modules)
-        steps.push_back(settings_step(kModulesFile, modules));
-    if (text_of(kSysctlFile) != hugepages)
-        steps.push_back(settings_step(kSysctlFile, hugepages));
+    add_file(steps, kModulesFile, modules);
+    add_file(steps, kSysctlFile, hugepages);
     if (number_in(kHugepagesCount) < kHugepages)
         steps.push_back({"set aside " + std::to_string(kHugepages) + " hugepages",
                          [] { return set_aside_hugepages(); }});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,7 +18,14 @@ struct Step {
     std::function<Result<void>()> run;
 };
 
-// Files belong to the daemon's user and to group meshgate where the package made them.
+// Empty when there is none.
+std::string text_of(const std::filesystem::path& path);
+// Writes a file of the machine's, whole or not at all, in place of one that is there.
+Step file_step(const std::string& what, const std::filesystem::path& path, const std::string& text);
+// That, unless the file has this text already.
+void add_file(std::vector<Step>& steps, const std::filesystem::path& path, const std::string& text);
+
+// A file of the box: fails where there is one. Files belong to the daemon's user and to group meshgate where the package made them.
 Result<void> write_new_file(const std::string& path, const std::string& text, unsigned mode);
 
 // Cards for vfio-pci, now and at every start, and hugepages for what they write into.

@@ -81,13 +81,6 @@ void append_source(std::string& out, const Diagnostic& diagnostic, Colour colour
     out += painted(std::string(window.caret_len, '^'), kGreen, colour) + "\n";
 }
 
-std::string joined(std::span<const std::string> words) {
-    std::string out;
-    for (const std::string& word : words)
-        out += (out.empty() ? "" : ", ") + word;
-    return out;
-}
-
 std::string counted(size_t count, const char* noun) {
     return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
@@ -121,7 +114,7 @@ std::string format_text(const Diagnostic& diagnostic, Colour colour) {
     if (!diagnostic.suggestion.empty())
         out += "   did you mean:  " + painted(diagnostic.suggestion, kGreen, colour) + "\n";
     if (!diagnostic.allowed.empty())
-        out += "   allowed here:  " + joined(diagnostic.allowed) + "\n";
+        out += "   allowed here:  " + joined(diagnostic.allowed, ", ") + "\n";
     if (!diagnostic.fix.empty())
         out += "   fix:  " + diagnostic.fix + "\n";
     for (const Related& related : diagnostic.related)
@@ -146,7 +139,7 @@ std::string format_gcc(std::span<const Diagnostic> diagnostics) {
         else if (!diagnostic.fix.empty())
             out += "; " + diagnostic.fix;
         else if (!diagnostic.allowed.empty())
-            out += "; allowed: " + joined(diagnostic.allowed);
+            out += "; allowed: " + joined(diagnostic.allowed, ", ");
         out += " [" + diagnostic.code + "]\n";
     }
     return out;
