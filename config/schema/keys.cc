@@ -198,9 +198,8 @@ constexpr KeyRule kKeyRules[] = {
     key<&Model::ports, &Port::host, kBooleanType>(
         "host", kOptional, "false", kRestart,
         "Give the machine's kernel a twin of this port: an interface with its name and MAC "
-        "address, "
-        "on which ssh, DHCP, DNS and all else of the machine work as on the card itself. The box "
-        "puts the port's addresses on it. docs/twin.md."),
+        "address, on which ssh, DHCP, DNS and all else of the machine work as on the card itself. "
+        "The box puts the port's addresses on it. docs/twin.md."),
     key<&Model::ports, &Port::host_name, kInterfaceNameType>(
         "host_name", kOptional, "", kRestart,
         "The name of the twin. Without it: the port's, which then must have 15 characters at most "

@@ -157,9 +157,8 @@ inline constexpr ValueType<std::string> kInterfaceNameType{
     "the name of a kernel interface: 1 to 15 of A-Z a-z 0-9 . _ - @", read_interface_name,
     show_text};
 inline constexpr ValueType<Port> kPortAddressesType{
-    "host, or addresses with their prefix length, such as 10.1.0.1/24 or \"fd10:1::1/64\"; one or "
-    "a "
-    "list",
+    "host, or addresses with their prefix length, such as 10.1.0.1/24 or \"fd10:1::1/64\"; one "
+    "or a list",
     read_port_addresses, show_port_addresses};
 inline constexpr ValueType<std::vector<Prefix>> kNetworksType{
     "prefixes such as 10.9.0.0/24 or \"fd10:9::/64\", or single addresses; one or a list",
