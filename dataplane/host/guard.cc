@@ -7,6 +7,7 @@
 #include <netinet/ip_icmp.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <span>
 #include <utility>
@@ -20,11 +21,11 @@ constexpr uint16_t kPortAuthentication = 0x888e;  // 802.1X
 constexpr uint8_t kNeighborHopLimit = 255;
 constexpr uint8_t kTcpFin = 0x01, kTcpRst = 0x04, kTcpAck = 0x10;
 
-// RFC 5382, section 5; RFC 4787, section 4.3; RFC 5508, section 3.2.
-constexpr uint64_t kTcpMs = 7'440'000;
-constexpr uint64_t kUdpMs = 180'000;
-constexpr uint64_t kIcmpMs = 60'000;
-constexpr uint64_t kClosedMs = 60'000;  // TCP after FIN or RST
+// Since the last packet, that an exchange is remembered.
+constexpr auto kTcpLifetime = std::chrono::minutes{124};  // of a connection; RFC 5382, section 5
+constexpr auto kUdpLifetime = std::chrono::minutes{3};   // of UDP and others; RFC 4787, section 4.3
+constexpr auto kIcmpLifetime = std::chrono::minutes{1};  // of echoes; RFC 5508, section 3.2
+constexpr auto kClosedLifetime = std::chrono::minutes{1};  // of a connection after FIN or RST
 
 bool is_dhcp(const HostPacket& packet) noexcept {
     if (packet.proto != IPPROTO_UDP)
@@ -70,10 +71,11 @@ bool may_answer(const HostPacket& packet) noexcept {
     return !has_ports || packet.source_port != 0 || packet.destination_port != 0;
 }
 
-uint64_t lifetime_ms(const HostPacket& packet) noexcept {
+std::chrono::minutes lifetime_of(const HostPacket& packet) noexcept {
     if (packet.proto == IPPROTO_TCP)
-        return (packet.tcp_flags & (kTcpFin | kTcpRst)) != 0 ? kClosedMs : kTcpMs;
-    return packet.proto == IPPROTO_ICMP || packet.proto == IPPROTO_ICMPV6 ? kIcmpMs : kUdpMs;
+        return (packet.tcp_flags & (kTcpFin | kTcpRst)) != 0 ? kClosedLifetime : kTcpLifetime;
+    return packet.proto == IPPROTO_ICMP || packet.proto == IPPROTO_ICMPV6 ? kIcmpLifetime
+                                                                          : kUdpLifetime;
 }
 
 size_t place_of(PortId port) noexcept {
@@ -87,7 +89,12 @@ bool Guard::Flow::same(const Flow& other) const noexcept {
            remote_port == other.remote_port && local == other.local && remote == other.remote;
 }
 
-Guard::Guard(uint64_t seed) : seed_{seed}, flows_(kNbFlows), sources_(kNbSources) {}
+Guard::Guard(uint64_t seed)
+    : seed_{seed},
+      flows_(kNbFlows),
+      sources_(kNbSources),
+      groups_(kMaxPorts + 1, TokenBucket{kPerPort, kPerPort}),
+      strangers_{groups_} {}
 
 // FNV-1a over what nobody outside knows, and the bits mixed at the end.
 uint64_t Guard::hash(const void* bytes, size_t len) const noexcept {
@@ -99,44 +106,34 @@ uint64_t Guard::hash(const void* bytes, size_t len) const noexcept {
     return value ^ value >> 29;
 }
 
-bool Guard::take(Bucket& bucket, uint64_t owner, Rate rate, uint64_t now_ms) noexcept {
-    if (bucket.owner != owner || bucket.refilled_ms == 0)
-        bucket = {.owner = owner, .refilled_ms = now_ms, .tokens = rate.burst};
-    const uint64_t earned = (now_ms - bucket.refilled_ms) * rate.per_second / 1000;
-    if (earned > 0) {
-        bucket.tokens =
-            static_cast<uint32_t>(std::min<uint64_t>(rate.burst, bucket.tokens + earned));
-        bucket.refilled_ms = now_ms;
-    }
-    if (bucket.tokens == 0)
-        return false;
-    --bucket.tokens;
-    return true;
+// Addresses that share a place begin anew each time they take turns.
+bool Guard::take_of(const IpAddress& source, Time now) noexcept {
+    const uint64_t owner = hash(source.bytes.data(), source.bytes.size());
+    Source& place = sources_[owner % kNbSources];
+    if (place.owner != owner)
+        place = {.owner = owner};
+    return place.bucket.take(now);
 }
 
-Verdict Guard::judge(PortId port, From from, const HostPacket& packet, uint64_t now_ms) noexcept {
-    constexpr Rate kGroups{.per_second = 1000, .burst = 1000};      // of a port
-    constexpr Rate kStrangers{.per_second = 1000, .burst = 1000};   // of a port
-    constexpr Rate kSource{.per_second = 10'000, .burst = 10'000};  // of an address
+Verdict Guard::judge(PortId port, From from, const HostPacket& packet, Time now) noexcept {
     const size_t place = place_of(port);
     if (from == From::internet) {
-        if (!packet.to_group && packet.is_ip() && is_invited(port, packet, now_ms))
+        if (!packet.to_group && packet.is_ip() && is_invited(port, packet, now))
             return kSound;
         if (!is_needed(packet))
             return Drop::host_guarded;
-        return take(strangers_[place], place, kStrangers, now_ms) ? kSound : Drop::host_flood;
+        return strangers_[place].take(now) ? kSound : Drop::host_flood;
     }
     if (packet.to_group || !packet.is_ip())
-        return take(groups_[place], place, kGroups, now_ms) ? kSound : Drop::host_flood;
+        return groups_[place].take(now) ? kSound : Drop::host_flood;
     // The stream of a connection is limited by what its ends take.
     if (packet.proto == IPPROTO_TCP && (packet.tcp_flags & kTcpAck) != 0)
         return kSound;
-    const uint64_t source = hash(packet.source.bytes.data(), packet.source.bytes.size());
-    return take(sources_[source % kNbSources], source, kSource, now_ms) ? kSound : Drop::host_flood;
+    return take_of(packet.source, now) ? kSound : Drop::host_flood;
 }
 
 // True for an answer to what the host sent, or an error about it.
-bool Guard::is_invited(PortId port, const HostPacket& packet, uint64_t now_ms) noexcept {
+bool Guard::is_invited(PortId port, const HostPacket& packet, Time now) noexcept {
     if (!may_answer(packet))
         return false;
     HostPacket answer = packet;
@@ -154,16 +151,15 @@ bool Guard::is_invited(PortId port, const HostPacket& packet, uint64_t now_ms) n
                              .remote_port = answer.source_port,
                              .place = static_cast<uint16_t>(place_of(port) + 1),
                              .proto = answer.proto},
-                            now_ms);
+                            now);
     if (flow == nullptr)
         return false;
     if (packet.quoted.empty())
-        flow->expires_ms =
-            std::max(flow->expires_ms, now_ms + std::min(kUdpMs, lifetime_ms(packet)));
+        flow->expires = std::max(flow->expires, now + std::min(kUdpLifetime, lifetime_of(packet)));
     return true;
 }
 
-void Guard::sent(PortId port, const HostPacket& packet, uint64_t now_ms) noexcept {
+void Guard::sent(PortId port, const HostPacket& packet, Time now) noexcept {
     if (!packet.is_ip() || packet.to_group)
         return;
     Flow flow{.local = packet.source,
@@ -172,13 +168,13 @@ void Guard::sent(PortId port, const HostPacket& packet, uint64_t now_ms) noexcep
               .remote_port = packet.destination_port,
               .place = static_cast<uint16_t>(place_of(port) + 1),
               .proto = packet.proto};
-    enter(flow, lifetime_ms(packet), now_ms);
+    enter(flow, lifetime_of(packet), now);
     // Answers may come in fragments, of which only the first has ports.
     flow.local_port = flow.remote_port = 0;
-    enter(flow, lifetime_ms(packet), now_ms);
+    enter(flow, lifetime_of(packet), now);
 }
 
-Guard::Flow* Guard::find(const Flow& flow, uint64_t now_ms) noexcept {
+Guard::Flow* Guard::find(const Flow& flow, Time now) noexcept {
     std::array<uint8_t, 40> key{};
     std::copy_n(flow.local.bytes.data(), 16, key.data());
     std::copy_n(flow.remote.bytes.data(), 16, key.data() + 16);
@@ -189,9 +185,9 @@ Guard::Flow* Guard::find(const Flow& flow, uint64_t now_ms) noexcept {
     const size_t set = hash(key.data(), key.size()) % (kNbFlows / kWays) * kWays;
     Flow* oldest = &flows_[set];
     for (Flow& each : std::span{flows_}.subspan(set, kWays)) {
-        if (each.expires_ms > now_ms && each.same(flow))
+        if (each.expires > now && each.same(flow))
             return &each;
-        if (each.expires_ms < oldest->expires_ms)
+        if (each.expires < oldest->expires)
             oldest = &each;
     }
     victim_ = oldest;
@@ -199,13 +195,13 @@ Guard::Flow* Guard::find(const Flow& flow, uint64_t now_ms) noexcept {
 }
 
 // In place of a flow that is over, else of the one that would be over first.
-void Guard::enter(Flow flow, uint64_t lifetime_ms, uint64_t now_ms) noexcept {
-    Flow* slot = find(flow, now_ms);
+void Guard::enter(Flow flow, std::chrono::seconds lifetime, Time now) noexcept {
+    Flow* slot = find(flow, now);
     if (slot == nullptr) {
         slot = victim_;
         *slot = flow;
     }
-    slot->expires_ms = now_ms + lifetime_ms;
+    slot->expires = now + lifetime;
 }
 
 }  // namespace meshgate

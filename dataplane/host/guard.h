@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
+#include "base/time.h"
+#include "base/token_bucket.h"
 #include "dataplane/api/drop.h"
 #include "dataplane/host/host_packet.h"
 #include "dataplane/packet/verdict.h"
@@ -23,9 +24,9 @@ public:
     // `seed`: that nobody outside may know.
     explicit Guard(uint64_t seed);
 
-    Verdict judge(PortId port, From from, const HostPacket& packet, uint64_t now_ms) noexcept;
+    Verdict judge(PortId port, From from, const HostPacket& packet, Time now) noexcept;
     // The kernel sent this by a port on the internet: its answers are let in.
-    void sent(PortId port, const HostPacket& packet, uint64_t now_ms) noexcept;
+    void sent(PortId port, const HostPacket& packet, Time now) noexcept;
 
 private:
     // Both directions of an exchange, from the host's side.
@@ -34,35 +35,33 @@ private:
         uint16_t local_port = 0, remote_port = 0;
         uint16_t place = 0;  // 1 + the port; 0: the slot is free
         uint8_t proto = 0;
-        uint64_t expires_ms = 0;
+        Time expires{};
 
         bool same(const Flow& other) const noexcept;
     };
-    // `rate` a second, `burst` at once.
-    struct Bucket {
+    static constexpr double kPerPort = 1000;      // a second, and at once: to groups, or uninvited
+    static constexpr double kPerSource = 10'000;  // a second, and at once: what is no answer
+
+    // What one address, or whoever comes to the same place after it, may send that is no answer.
+    struct Source {
         uint64_t owner = 0;
-        uint64_t refilled_ms = 0;
-        uint32_t tokens = 0;
-    };
-    struct Rate {
-        uint32_t per_second, burst;
+        TokenBucket bucket{kPerSource, kPerSource};
     };
     static constexpr size_t kNbFlows = 32'768;
     static constexpr size_t kWays = 8;
     static constexpr size_t kNbSources = 4096;
 
-    static bool take(Bucket& bucket, uint64_t owner, Rate rate, uint64_t now_ms) noexcept;
-    bool is_invited(PortId port, const HostPacket& packet, uint64_t now_ms) noexcept;
-    Flow* find(const Flow& flow, uint64_t now_ms) noexcept;
-    void enter(Flow flow, uint64_t lifetime_ms, uint64_t now_ms) noexcept;
+    bool take_of(const IpAddress& source, Time now) noexcept;
+    bool is_invited(PortId port, const HostPacket& packet, Time now) noexcept;
+    Flow* find(const Flow& flow, Time now) noexcept;
+    void enter(Flow flow, std::chrono::seconds lifetime, Time now) noexcept;
     uint64_t hash(const void* bytes, size_t len) const noexcept;
 
     uint64_t seed_;
     std::vector<Flow> flows_;
     Flow* victim_ = nullptr;  // where what find() did not find would be entered
-    std::vector<Bucket> sources_;
-    std::array<Bucket, kMaxPorts + 1> groups_{};  // the last: the network
-    std::array<Bucket, kMaxPorts + 1> strangers_{};
+    std::vector<Source> sources_;
+    std::vector<TokenBucket> groups_, strangers_;  // by port; the last: the network
 };
 
 }  // namespace meshgate

@@ -9,7 +9,6 @@
 #include <rte_ring.h>
 #include <sched.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +16,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/random.h"
 #include "dataplane/packet/batch.h"
 #include "dataplane/packet/packet_meta.h"
 #include "dataplane/wire/wire.h"
@@ -34,18 +34,6 @@ constexpr unsigned kRoomForOne = 256;
 constexpr auto kWaitForRoom = std::chrono::microseconds{50};
 constexpr size_t kFrameHead = 2 * sizeof(rte_ether_addr);
 
-uint64_t monotonic_ms() noexcept {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
-
-uint64_t random_seed() noexcept {
-    uint64_t seed = 0;
-    [[maybe_unused]] const ssize_t len = getrandom(&seed, sizeof seed, 0);
-    return seed;
-}
-
 }  // namespace
 
 // ---- made, followed, asked ----
@@ -61,7 +49,7 @@ Result<std::unique_ptr<HostSide>> HostSide::create(const DataplaneOptions& optio
     Result<Doorbell> doorbell = Doorbell::create();
     if (!doorbell)
         return propagate(doorbell);
-    std::unique_ptr<HostSide> host{new HostSide{*std::move(doorbell), random_seed()}};
+    std::unique_ptr<HostSide> host{new HostSide{*std::move(doorbell), random_number<uint64_t>()}};
     host->epoll_ = UniqueFd{epoll_create1(EPOLL_CLOEXEC)};
     epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
     if (!host->epoll_ ||
@@ -118,7 +106,7 @@ HostView HostSide::view() noexcept {
     return view;
 }
 
-HostSide::Way* HostSide::way_of(PortId port) noexcept {
+HostSide::Way* HostSide::way_of(PortId port) const noexcept {
     const auto found = std::ranges::find(ways_, port, [](const auto& way) { return way->port; });
     return found == ways_.end() ? nullptr : found->get();
 }
@@ -142,7 +130,7 @@ void HostSide::follow(PortId port, const MacAddress& mac, uint16_t mtu_bytes, Li
 }
 
 TwinStatus HostSide::status(PortId port) const {
-    const Way* const way = const_cast<HostSide*>(this)->way_of(port);
+    const Way* const way = way_of(port);
     if (way == nullptr)
         return {};
     return {.name = way->tap.name(),
@@ -188,21 +176,21 @@ void HostSide::run() noexcept {
     while (!stop_.load(std::memory_order_relaxed)) {
         if (!busy)
             sleep();
-        const uint64_t now_ms = monotonic_ms();
-        const bool any_up = take_from_workers(now_ms) > 0;
+        const Time now = std::chrono::steady_clock::now();
+        const bool any_up = take_from_workers(now) > 0;
         std::array<epoll_event, kMaxPorts + 2> events;
         const int nb_ready =
             has_room() ? epoll_wait(epoll_.get(), events.data(), events.size(), 0) : -1;
         unsigned nb_down = 0;
         for (int i = 0; i < nb_ready; ++i) {
             if (auto* const way = static_cast<Way*>(events[i].data.ptr); way != nullptr)
-                nb_down += take_from_kernel(*way, events[i].events, now_ms);
+                nb_down += take_from_kernel(*way, events[i].events, now);
         }
         if (nb_ready < 0)
             std::this_thread::sleep_for(kWaitForRoom);
         busy = any_up || nb_down > 0 || nb_ready < 0;
     }
-    take_from_workers(monotonic_ms());
+    take_from_workers(std::chrono::steady_clock::now());
     if (registered)
         rte_thread_unregister();
 }
@@ -226,14 +214,14 @@ void HostSide::drop(Drop reason, uint64_t nb_packets) noexcept {
 
 // ---- up ----
 
-unsigned HostSide::take_from_workers(uint64_t now_ms) noexcept {
+unsigned HostSide::take_from_workers(Time now) noexcept {
     unsigned nb_packets = 0;
     for (const Rings& rings : parts_.workers) {
         std::array<rte_mbuf*, kBurst> mbufs;
         const unsigned n = rte_ring_dequeue_burst(rings.up, reinterpret_cast<void**>(mbufs.data()),
                                                   mbufs.size(), nullptr);
         for (unsigned i = 0; i < n; ++i)
-            hand_up(mbufs[i], now_ms);
+            hand_up(mbufs[i], now);
         if (n > 0)
             rte_pktmbuf_free_bulk(mbufs.data(), n);
         nb_packets += n;
@@ -241,14 +229,14 @@ unsigned HostSide::take_from_workers(uint64_t now_ms) noexcept {
     return nb_packets;
 }
 
-void HostSide::hand_up(rte_mbuf* mbuf, uint64_t now_ms) noexcept {
+void HostSide::hand_up(rte_mbuf* mbuf, Time now) noexcept {
     const PortId port = meta_of(mbuf).info.port;
     const std::span<const uint8_t> bytes{rte_pktmbuf_mtod(mbuf, const uint8_t*), mbuf->data_len};
     Way* const way = way_of(port);
     const auto packet = port == kNoPort ? parse_host_ip(bytes) : parse_host_frame(bytes);
     if (way == nullptr || !packet)
         return drop(Drop::bad_ip_header);
-    if (const Verdict verdict = guard_.judge(port, way->from, *packet, now_ms); !verdict.is_sound())
+    if (const Verdict verdict = guard_.judge(port, way->from, *packet, now); !verdict.is_sound())
         return drop(verdict.reason());
     if (!way->tap.write(bytes))
         return drop(Drop::host_refused);
@@ -265,7 +253,7 @@ bool HostSide::has_room() const noexcept {
     });
 }
 
-unsigned HostSide::take_from_kernel(Way& way, uint32_t events, uint64_t now_ms) noexcept {
+unsigned HostSide::take_from_kernel(Way& way, uint32_t events, Time now) noexcept {
     // Somebody deleted it, which it would say for ever.
     if ((events & EPOLLERR) != 0) {
         epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, way.tap.fd(), nullptr);
@@ -276,7 +264,7 @@ unsigned HostSide::take_from_kernel(Way& way, uint32_t events, uint64_t now_ms) 
         const auto received = way.tap.read(buffer_);
         if (!received)
             break;
-        hand_down(way, *received, now_ms);
+        hand_down(way, *received, now);
     }
     for (const Rings& rings : parts_.workers)
         rings.worker->ring();
@@ -284,23 +272,22 @@ unsigned HostSide::take_from_kernel(Way& way, uint32_t events, uint64_t now_ms) 
 }
 
 // Whole packets without a tag of their own: the port's is put in later.
-Verdict HostSide::check_down(const Way& way, std::span<const uint8_t> bytes,
-                             uint64_t now_ms) noexcept {
+Verdict HostSide::check_down(const Way& way, std::span<const uint8_t> bytes, Time now) noexcept {
     const auto packet = way.port == kNoPort ? parse_host_ip(bytes) : parse_host_frame(bytes);
     if (!packet)
         return Drop::bad_ip_header;
     if (packet->ether_type == RTE_ETHER_TYPE_VLAN)
         return Drop::wrong_vlan;
     if (way.from == Guard::From::internet)
-        guard_.sent(way.port, *packet, now_ms);
+        guard_.sent(way.port, *packet, now);
     return kSound;
 }
 
-void HostSide::hand_down(Way& way, const Tap::Received& received, uint64_t now_ms) noexcept {
+void HostSide::hand_down(Way& way, const Tap::Received& received, Time now) noexcept {
     const uint16_t l3_offset = way.port == kNoPort ? 0 : kEtherLen;
     const auto packet = SuperPacket::parse(received.header, received.bytes, l3_offset);
     const Verdict verdict =
-        packet ? check_down(way, received.bytes, now_ms) : Verdict{Drop::bad_ip_header};
+        packet ? check_down(way, received.bytes, now) : Verdict{Drop::bad_ip_header};
     if (!verdict.is_sound()) {
         counters_.from_host_packets.add(1);
         return drop(verdict.reason());

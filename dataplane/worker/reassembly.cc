@@ -2,10 +2,11 @@
 #include "dataplane/worker/reassembly.h"
 
 #include <rte_hash_crc.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <cstring>
+
+#include "base/random.h"
 
 namespace meshgate {
 
@@ -20,12 +21,6 @@ size_t held_bytes(const rte_mbuf* mbuf) noexcept {
     return sizeof(rte_mbuf) + mbuf->priv_size + mbuf->buf_len;
 }
 
-uint32_t random_seed() noexcept {
-    uint32_t seed = 0;
-    [[maybe_unused]] const ssize_t len = getrandom(&seed, sizeof seed, 0);
-    return seed;
-}
-
 }  // namespace
 
 // rte_hash_crc wants its words aligned, which addresses in headers are not.
@@ -38,7 +33,7 @@ uint32_t hash_address(const uint8_t* address, size_t len, uint32_t start) noexce
 Reassembly::Reassembly(size_t max_bytes, uint64_t tsc_hz)
     : max_bytes_{max_bytes},
       lifetime_tsc_{kLifetimeSeconds * tsc_hz},
-      seed_{random_seed()},
+      seed_{random_number<uint32_t>()},
       entries_(kMaxDatagrams),
       nodes_(kMaxDatagrams) {
     buckets_.fill(kNone);

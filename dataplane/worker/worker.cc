@@ -3,11 +3,11 @@
 
 #include <rte_cycles.h>
 #include <rte_ring_elem.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
 
+#include "base/random.h"
 #include "dataplane/ports/port.h"
 #include "dataplane/wire/wire.h"
 #include "dataplane/worker/idle_ladder.h"
@@ -15,21 +15,11 @@
 
 namespace meshgate {
 
-namespace {
-
-uint64_t random_seed() noexcept {
-    uint64_t seed = 0;
-    [[maybe_unused]] const ssize_t len = getrandom(&seed, sizeof seed, 0);
-    return seed;
-}
-
-}  // namespace
-
 Worker::Worker(const WorkerShared& shared_by_all, WorkerParts own)
     : shared{shared_by_all},
       parts{std::move(own)},
       stage_state{{.tsc_hz = shared_by_all.tsc_hz,
-                   .seed = random_seed(),
+                   .seed = random_number<uint64_t>(),
                    .reassembly_bytes = parts.reassembly_bytes,
                    .first_identification = parts.id}},
       tx_pending_(shared.ports.size()) {}

@@ -15,6 +15,10 @@ namespace {
 using From = Guard::From;
 
 constexpr PortId kWan = 0;
+
+constexpr Time at(uint64_t ms) {
+    return Time{std::chrono::milliseconds{ms}};
+}
 constexpr uint8_t kAck = 0x10, kSyn = 0x02;
 
 struct Udp {
@@ -48,7 +52,7 @@ HostPacket icmp(const char* source, const char* destination, uint8_t type, uint1
 class GuardTest : public testing::Test {
 protected:
     Verdict from_internet(const HostPacket& packet, uint64_t at_ms = 1000) {
-        return guard.judge(kWan, From::internet, packet, at_ms);
+        return guard.judge(kWan, From::internet, packet, at(at_ms));
     }
     Guard guard{7};
 };
@@ -69,16 +73,16 @@ TEST_F(GuardTest, LetsNothingOfAStrangerIn) {
 }
 
 TEST_F(GuardTest, LetsAnswersIn) {
-    guard.sent(kWan, packet({"192.0.2.1", 4000, "192.0.2.9", 53}), 1000);
+    guard.sent(kWan, packet({"192.0.2.1", 4000, "192.0.2.9", 53}), at(1000));
     EXPECT_EQ(from_internet(packet({"192.0.2.9", 53, "192.0.2.1", 4000})), kSound);
     EXPECT_EQ(from_internet(packet({"192.0.2.9", 53, "192.0.2.1", 4001})), Drop::host_guarded);
     EXPECT_EQ(from_internet(packet({"192.0.2.9", 54, "192.0.2.1", 4000})), Drop::host_guarded);
     EXPECT_EQ(from_internet(packet({"192.0.2.8", 53, "192.0.2.1", 4000})), Drop::host_guarded);
     EXPECT_EQ(from_internet(packet({"192.0.2.9", 53, "192.0.2.1", 4000, IPPROTO_TCP})),
               Drop::host_guarded);
-    EXPECT_EQ(
-        guard.judge(kWan + 1, From::internet, packet({"192.0.2.9", 53, "192.0.2.1", 4000}), 1000),
-        Drop::host_guarded);
+    EXPECT_EQ(guard.judge(kWan + 1, From::internet, packet({"192.0.2.9", 53, "192.0.2.1", 4000}),
+                          at(1000)),
+              Drop::host_guarded);
     HostPacket fragment = packet({"192.0.2.9", 0, "192.0.2.1", 0});
     EXPECT_EQ(from_internet(fragment), Drop::host_guarded);
     fragment.later_fragment = true;
@@ -88,7 +92,7 @@ TEST_F(GuardTest, LetsAnswersIn) {
 }
 
 TEST_F(GuardTest, LetsEchoRepliesInButNoRedirects) {
-    guard.sent(kWan, icmp("192.0.2.1", "192.0.2.9", 8, 77), 1000);
+    guard.sent(kWan, icmp("192.0.2.1", "192.0.2.9", 8, 77), at(1000));
     EXPECT_EQ(from_internet(icmp("192.0.2.9", "192.0.2.1", 0, 77)), kSound);
     EXPECT_EQ(from_internet(icmp("192.0.2.9", "192.0.2.1", 0, 78)), Drop::host_guarded);
     EXPECT_EQ(from_internet(icmp("192.0.2.9", "192.0.2.1", 5)), Drop::host_guarded);
@@ -111,7 +115,7 @@ std::vector<uint8_t> quoted_udp(const char* source, uint16_t source_port, const 
 }
 
 TEST_F(GuardTest, LetsErrorsInAboutWhatWasSent) {
-    guard.sent(kWan, packet({"192.0.2.1", 4000, "198.51.100.9", 53}), 1000);
+    guard.sent(kWan, packet({"192.0.2.1", 4000, "198.51.100.9", 53}), at(1000));
     const auto about_ours = quoted_udp("192.0.2.1", 4000, "198.51.100.9", 53);
     const auto about_others = quoted_udp("192.0.2.1", 4001, "198.51.100.9", 53);
     HostPacket error = icmp("192.0.2.254", "192.0.2.1", 3);
@@ -151,21 +155,22 @@ TEST_F(GuardTest, LimitsWhatNobodyAskedFor) {
     EXPECT_EQ(from_internet(arp), Drop::host_flood);
     EXPECT_EQ(from_internet(arp, 1500), kSound);
     // Another port is not meant.
-    EXPECT_EQ(guard.judge(1, From::internet, arp, 1000), kSound);
+    EXPECT_EQ(guard.judge(1, From::internet, arp, at(1000)), kSound);
 }
 
 TEST_F(GuardTest, LimitsASourceOfTheSiteButNoStream) {
     const HostPacket question = packet({"10.1.0.9", 4000, "10.1.0.1", 53});
     unsigned nb_taken = 0;
     for (unsigned i = 0; i < 20'000; ++i)
-        nb_taken += guard.judge(1, From::site, question, 1000).is_sound() ? 1 : 0;
+        nb_taken += guard.judge(1, From::site, question, at(1000)).is_sound() ? 1 : 0;
     EXPECT_EQ(nb_taken, 10'000U);
-    EXPECT_EQ(guard.judge(1, From::site, packet({"10.1.0.8", 4000, "10.1.0.1", 53}), 1000), kSound);
+    EXPECT_EQ(guard.judge(1, From::site, packet({"10.1.0.8", 4000, "10.1.0.1", 53}), at(1000)),
+              kSound);
     HostPacket segment = packet({"10.1.0.9", 4000, "10.1.0.1", 22, IPPROTO_TCP});
     segment.tcp_flags = kAck;
-    EXPECT_EQ(guard.judge(1, From::site, segment, 1000), kSound);
+    EXPECT_EQ(guard.judge(1, From::site, segment, at(1000)), kSound);
     segment.tcp_flags = kSyn;
-    EXPECT_EQ(guard.judge(1, From::site, segment, 1000), Drop::host_flood);
+    EXPECT_EQ(guard.judge(1, From::site, segment, at(1000)), Drop::host_flood);
 }
 
 // However many flows there were, the last one is known.
@@ -173,7 +178,7 @@ TEST_F(GuardTest, KeepsTheLatestOfManyFlows) {
     for (uint32_t i = 0; i < 70'000; ++i) {
         const auto port = static_cast<uint16_t>(1024 + i % 60'000);
         const auto far = static_cast<uint16_t>(1 + i / 60'000);
-        guard.sent(kWan, packet({"192.0.2.1", port, "192.0.2.9", far}), 1000 + i);
+        guard.sent(kWan, packet({"192.0.2.1", port, "192.0.2.9", far}), at(1000 + i));
         ASSERT_EQ(from_internet(packet({"192.0.2.9", far, "192.0.2.1", port}), 1000 + i), kSound);
     }
 }
