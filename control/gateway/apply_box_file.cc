@@ -82,7 +82,7 @@ PortIdentity Gateway::identity_of(PortId port) const {
 }
 
 void Gateway::publish_ports(Time now) {
-    std::vector<config::Port> ports = running_ports_;
+    std::vector<config::Port> ports = running_ports();
     for (size_t i = 0; i < ports.size(); ++i)  // the interface may take less than the file says
         ports[i].mtu_bytes = std::min(ports[i].mtu_bytes, ports_.mtu_bytes(static_cast<PortId>(i)));
     const std::vector<MacAddress>& macs = ports_.macs();
@@ -142,7 +142,7 @@ void Gateway::publish_routes() {
         addresses.push_back(mesh_->members().node());
     }
     publish_echo_targets(prefixes);
-    auto rib = build_rib(running_ports_, model_.routes, prefixes, addresses);
+    auto rib = build_rib(running_ports(), model_.routes, prefixes, addresses);
     site_routers_.set_own_routes(rib, now().mono);
     publisher_.set_routes(with_learned(std::move(rib), site_routers_.routes()));
 }
@@ -226,9 +226,9 @@ Result<void> Gateway::apply(const config::Diff& changes, config::Model after, Se
         return fail("no room for the new peers beside the old ones: dataplane.max_peers is " +
                     std::to_string(parts_.dataplane.options().max_peers));
     model_ = std::move(after);
-    set_running_ports();
-    for (size_t i = 0; i < running_ports_.size(); ++i)
-        parts_.dataplane.set_port_enabled(static_cast<PortId>(i), running_ports_[i].enabled);
+    running_ports_.set_model(model_.ports);
+    for (size_t i = 0; i < running_ports().size(); ++i)
+        parts_.dataplane.set_port_enabled(static_cast<PortId>(i), running_ports()[i].enabled);
     if (changes.log_changed)
         parts_.log.configure(model_.log);
     if (changes.listen_port_changed) {

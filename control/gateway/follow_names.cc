@@ -43,7 +43,7 @@ void Gateway::follow_names() {
         return;
     const Now now = this->now();
     const auto is_ours = [this](const IpAddress& address) {
-        return std::ranges::any_of(running_ports_, [&](const config::Port& port) {
+        return std::ranges::any_of(running_ports(), [&](const config::Port& port) {
             return std::ranges::count(port.addresses, address, &Prefix::address) != 0;
         });
     };

@@ -29,6 +29,7 @@ constexpr size_t kPoolShare = 4;
 Gateway::Gateway(Parts parts, config::Model model)
     : parts_{std::move(parts)},
       model_{std::move(model)},
+      running_ports_{model_.ports, parts_.log},
       packet_budget_{.max = parts_.dataplane.options().nb_mbufs / kPoolShare},
       device_{device_options()},
       next_hops_{parts_.dataplane, packet_budget_, parts_.log},
@@ -71,7 +72,6 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Parts parts, config::Model mode
                                                  Secrets secrets) {
     std::unique_ptr<Gateway> gateway{new Gateway{std::move(parts), std::move(model)}};
     const Now now = gateway->now();
-    gateway->set_running_ports();
     const config::Model& present = gateway->model_;
     gateway->device_.set_private_key(std::move(secrets.private_key), now);
     gateway->publish_listen_ports(now.mono);

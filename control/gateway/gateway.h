@@ -17,6 +17,7 @@
 #include "control/gateway/listen_ports.h"
 #include "control/gateway/port_watch.h"
 #include "control/gateway/publisher.h"
+#include "control/gateway/running_ports.h"
 #include "control/log/log.h"
 #include "control/mesh/members/network_store.h"
 #include "control/mesh/mesh.h"
@@ -113,7 +114,7 @@ public:
     const config::Model& model() const noexcept { return model_; }
     // Of the model, with the addresses and gateways that the kernel gave; those that are disabled
     // have neither.
-    const std::vector<config::Port>& running_ports() const noexcept { return running_ports_; }
+    const std::vector<config::Port>& running_ports() const noexcept { return running_ports_.all(); }
     const Dataplane& dataplane() const noexcept { return parts_.dataplane; }
     Dataplane& dataplane() noexcept { return parts_.dataplane; }
     const wireguard::Device& device() const noexcept { return device_; }
@@ -149,8 +150,6 @@ private:
     void remove_peer(const PublicKey& public_key, const Now& now);
     void publish_listen_ports(Time now);
     void publish_ports(Time now);
-    void set_running_ports();
-    void log_given(const config::Port& before, const config::Port& after, Time now);
     void publish_routes();
     std::optional<site_routers::RouterMark> router_mark() const;
     void set_site_routers(site_routers::MacSecrets secrets, Time now);
@@ -176,7 +175,7 @@ private:
     Phase phase_ = Phase::starting;
     Forks vm_forks_;
     config::Model model_;
-    std::vector<config::Port> running_ports_;
+    RunningPorts running_ports_;
     uint64_t nb_changes_told_ = 0;
     EndpointNames endpoint_names_;
     std::vector<std::string> unresolved_;

@@ -8,69 +8,15 @@
 
 namespace meshgate::control {
 
-namespace {
-
-// Ports are named by their place: one that is disabled keeps it, without anything that packets or
-// neighbours could find there.
-std::vector<config::Port> without_disabled(std::vector<config::Port> ports) {
-    for (config::Port& port : ports) {
-        if (port.enabled)
-            continue;
-        port.addresses.clear();
-        port.gateway_v4.reset();
-        port.gateway_v6.reset();
-    }
-    return ports;
-}
-
-}  // namespace
-
-// What the kernel gave stays until it says otherwise.
-void Gateway::set_running_ports() {
-    std::vector<config::Port> ports = model_.ports;
-    for (size_t i = 0; i < ports.size() && i < running_ports_.size(); ++i) {
-        const config::Port& before = running_ports_[i];
-        if (!ports[i].addresses_from_host || !before.addresses_from_host)
-            continue;
-        ports[i].addresses = before.addresses;
-        ports[i].gateway_v4 = before.gateway_v4;
-        ports[i].gateway_v6 = before.gateway_v6;
-        ports[i].deprecated = before.deprecated;
-        ports[i].mtu_bytes = std::min(ports[i].mtu_bytes, before.mtu_bytes);
-    }
-    running_ports_ = without_disabled(std::move(ports));
-}
-
 void Gateway::take_given(std::vector<config::Port> ports) {
-    ports = without_disabled(std::move(ports));
-    if (ports == running_ports_)
-        return;
     const Now now = this->now();
-    for (size_t i = 0; i < ports.size(); ++i)
-        log_given(running_ports_.at(i), ports[i], now.mono);
-    running_ports_ = std::move(ports);
+    if (!running_ports_.take_given(std::move(ports), now.mono))
+        return;
     publish_ports(now.mono);
     set_site_routers({}, now.mono);
     publish_routes();
     publisher_.publish(now.mono);
     settle(now);
-}
-
-void Gateway::log_given(const config::Port& before, const config::Port& after, Time now) {
-    if (after.mtu_bytes != before.mtu_bytes)
-        parts_.log.write(
-            {Log::Level::info, "port-mtu", after.name,
-             "the MTU is " + std::to_string(after.mtu_bytes) + " now, as that of its twin"},
-            now);
-    if (after.addresses == before.addresses)
-        return;
-    std::string text;
-    for (const Prefix& address : after.addresses)
-        text += (text.empty() ? "" : ", ") + to_string(address);
-    parts_.log.write({Log::Level::info, "addresses", after.name,
-                      text.empty() ? "the kernel has no address on its twin any more"
-                                   : "from the kernel: " + text},
-                     now);
 }
 
 // All that leads to a peer, or to networks behind a router of the site. Not everything at once: the
@@ -84,7 +30,7 @@ std::optional<Gateway::ForHost> Gateway::news_for_host() {
         const ForwardKind kind = route.entry.kind;
         const bool far = kind == ForwardKind::peer || kind == ForwardKind::gateway;
         const bool near = kind == ForwardKind::connected &&
-                          !config::has_twin(running_ports_.at(route.entry.port));
+                          !config::has_twin(running_ports().at(route.entry.port));
         if ((far || near) && route.prefix.len > 0)
             news.destinations.push_back(route.prefix);
         if (kind == ForwardKind::peer)

@@ -39,7 +39,7 @@ std::optional<site_routers::RouterMark> Gateway::router_mark() const {
 
 void Gateway::set_site_routers(site_routers::MacSecrets secrets, Time now) {
     site_routers::Policy::Ownership ownership;
-    for (const config::Port& port : running_ports_) {
+    for (const config::Port& port : running_ports()) {
         for (const Prefix& address : port.addresses)
             ownership.own_addresses.push_back(address.address);
     }

@@ -56,6 +56,12 @@ ROWS = [
     ("network", "control/api/metrics_mesh.cc", "link.remote).second;", "link.remote).second && false;",
      "unit_api:Metrics*"),
     # The machine's kernel beside us.
+    ("running-ports", "control/gateway/running_ports.cc", "model[i].addresses = before.addresses;",
+     "", "unit_control:RunningPorts*"),
+    ("running-ports", "control/gateway/running_ports.cc", "if (port.enabled)", "if (true)",
+     "unit_control:RunningPorts*"),
+    ("running-ports", "control/gateway/running_ports.cc", "if (ports == ports_)", "if (false)",
+     "unit_control:RunningPorts*"),
     ("twin", "control/host_interfaces/given.cc", "(address.deprecated ? 2 : 0)", "0",
      "unit_control:GivenTest.*"),
     ("twin", "control/host_interfaces/given.cc", "len >= std::max(widest, 1U); --len", "len > widest + 200; --len",
