@@ -16,6 +16,7 @@ namespace {
 // Behind those of DHCP clients and of networkd (1024): who has a lease knows better.
 constexpr uint32_t kDefaultMetric = 2048;
 constexpr uint32_t kNetworkMetric = 512;
+constexpr const char* kOwner = "meshgate ";  // with the socket behind it: one of our daemons
 // That the kernel gets into the network.
 constexpr size_t kMaxNetworkRoutes = 10'000;
 
@@ -30,6 +31,18 @@ auto identity_of(const HostRoute& route) noexcept {
 }
 bool comes_before(const HostRoute& a, const HostRoute& b) noexcept {
     return identity_of(a) < identity_of(b);
+}
+
+// Never "delete it": that may be a card, or what another daemon stands on.
+std::string name_taken(const HostLink& link, bool by_twin) {
+    std::string what = "there is an interface " + link.name + " already";
+    if (link.alias.starts_with(kOwner))
+        return what + " (" + link.alias +
+               "): is that daemon still there? Where it is gone for good, `ip link delete " +
+               link.name + "`";
+    return what + (by_twin ? ", which the twin of a port would be called: give the port a host_name"
+                           : ", which the way into the network would be called: say another name "
+                             "in node.interface");
 }
 
 }  // namespace
@@ -58,10 +71,7 @@ Result<void> Twins::claim(Rtnetlink& netlink, const config::Model& model) {
         } else if (ours) {
             found_mtus_bytes_[link.name] = link.mtu_bytes;
         } else if (same != mine.end()) {
-            return fail("there is an interface " + link.name +
-                        " already, which the twin of a port would be called: give the port a "
-                        "host_name, or `ip link delete " +
-                        link.name + "`");
+            return fail(name_taken(link, same->port.has_value()));
         }
     }
     if (auto own = Rtnetlink::open(); own && !network_name_.empty())
@@ -97,10 +107,12 @@ std::vector<config::Port> Twins::filled_in(std::vector<config::Port> ports) cons
 
 std::vector<Twins::Interface> Twins::wanted() const {
     std::vector<Interface> result;
-    for (const config::Port& port : ports_) {
+    for (size_t i = 0; i < ports_.size(); ++i) {
+        const config::Port& port = ports_[i];
         if (!has_twin(port))
             continue;
         Interface& twin = result.emplace_back();
+        twin.port = i;
         twin.name = config::twin_of(port);
         twin.alias = options_.owner + ": twin of port " + port.name;
         twin.addresses = port.addresses;
@@ -168,30 +180,26 @@ void Twins::tick(Rtnetlink& netlink, const std::vector<HostAddress>& addresses, 
         routes_.clear();
     note_limits();
     std::vector<Interface> interfaces = wanted();
-    size_t port = 0;
     for (Interface& interface : interfaces) {
         interface.index = if_nametoindex(interface.name.c_str());
-        if (interface.index != 0)
-            keep_settings(interface);
-        if (std::exchange(indices_[interface.name], interface.index) != interface.index)
-            adopt(netlink, interface);
-        while (port < ports_.size() && !has_twin(ports_[port]))
-            ++port;
-        const bool is_twin = port < ports_.size();
-        if (interface.index != 0) {
-            keep_addresses(netlink, interface, addresses);
-            if (const auto* routes = routes_of(netlink, interface)) {
-                keep_routes(netlink, interface, *routes);
-                if (is_twin && ports_[port].addresses_from_host)
-                    take_given(netlink, port, interface, addresses, *routes);
-            }
-        } else {
+        const bool other =
+            std::exchange(indices_[interface.name], interface.index) != interface.index;
+        if (interface.index == 0) {
             problems_.push_back("kernel interface " + interface.name +
                                 " is gone: `systemctl restart meshgated` makes it again");
-            if (is_twin)
-                given_[port] = {};
+            if (interface.port)
+                given_[*interface.port] = {};
+            continue;
         }
-        ++port;
+        keep_settings(interface);
+        if (other)
+            adopt(netlink, interface);
+        keep_addresses(netlink, interface, addresses);
+        if (const auto* routes = routes_of(netlink, interface)) {
+            keep_routes(netlink, interface, *routes);
+            if (interface.given)
+                take_given(netlink, interface, addresses, *routes);
+        }
     }
 }
 
@@ -232,8 +240,6 @@ void Twins::keep_settings(const Interface& interface) {
 
 // A DHCP client that lowered the MTU in an earlier run of ours will not do so again by itself.
 void Twins::adopt(Rtnetlink& netlink, const Interface& interface) {
-    if (interface.index == 0)
-        return;
     const uint16_t found = std::exchange(found_mtus_bytes_[interface.name], uint16_t{0});
     const auto link = netlink.link(interface.index);
     const bool lower = interface.given && link && found < link->mtu_bytes;
@@ -307,12 +313,13 @@ Taken Twins::taken_beside(size_t port) const {
     return taken;
 }
 
-void Twins::take_given(Rtnetlink& netlink, size_t port, const Interface& interface,
+void Twins::take_given(Rtnetlink& netlink, const Interface& interface,
                        const std::vector<HostAddress>& addresses,
                        const std::vector<HostRoute>& routes) {
     const auto link = netlink.link(interface.index);
     if (!link)
         return;
+    const size_t port = interface.port.value();
     given_[port] =
         read_given({.link = *link, .addresses = addresses, .routes = routes}, taken_beside(port));
 }

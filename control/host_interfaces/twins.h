@@ -64,7 +64,8 @@ private:
         unsigned index = 0;             // 0: not there
         std::vector<Prefix> addresses;  // that we put there
         std::vector<HostRoute> routes;
-        bool given = false;  // a twin of which others set the addresses
+        std::optional<size_t> port;  // whose twin it is; none: the network's
+        bool given = false;          // a twin of which others set the addresses
     };
 
     std::vector<Interface> wanted() const;
@@ -76,7 +77,7 @@ private:
     const std::vector<HostRoute>* routes_of(Rtnetlink& netlink, const Interface& interface);
     void keep_routes(Rtnetlink& netlink, const Interface& interface,
                      const std::vector<HostRoute>& present);
-    void take_given(Rtnetlink& netlink, size_t port, const Interface& interface,
+    void take_given(Rtnetlink& netlink, const Interface& interface,
                     const std::vector<HostAddress>& addresses,
                     const std::vector<HostRoute>& routes);
     Taken taken_beside(size_t port) const;

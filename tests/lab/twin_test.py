@@ -265,6 +265,10 @@ def test_a_name_that_is_taken(lab):
     office.box.write()
     done = office.box.run(*office.box.daemon_command(), check=False)
     assert done.returncode == 1 and "lan0" in done.stderr and "host_name" in done.stderr, done.stderr
+    assert "delete" not in done.stderr, done.stderr
+    office.box.run("ip", "link", "set", "dev", "lan0", "alias", "meshgate /other.sock: twin of port x")
+    done = office.box.run(*office.box.daemon_command(), check=False)
+    assert "/other.sock" in done.stderr and "is that daemon still there" in done.stderr, done.stderr
     office.box.config["ports"][1]["host_name"] = "twin0"
     office.box.start()
     assert f"{BOX_LAN[0]}/24" in office.addresses("twin0")
