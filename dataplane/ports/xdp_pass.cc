@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/ports/xdp_pass.h"
 
-#include <linux/if_link.h>
-
 #include <cerrno>
-#include <cstdint>
 #include <iterator>
 
 #include "dataplane/ports/xdp_link.h"
@@ -23,13 +20,8 @@ UniqueFd load_program() noexcept {
          .imm = XDP_PASS},
         {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
     };
-    static constexpr char kLicense[] = "Apache-2.0";
-    bpf_attr attributes{};
-    attributes.prog_type = BPF_PROG_TYPE_XDP;
-    attributes.insns = reinterpret_cast<uintptr_t>(instructions);
-    attributes.insn_cnt = std::size(instructions);
-    attributes.license = reinterpret_cast<uintptr_t>(kLicense);
-    return call_bpf(BPF_PROG_LOAD, attributes);
+    return UniqueFd{bpf_prog_load(BPF_PROG_TYPE_XDP, nullptr, "Apache-2.0", instructions,
+                                  std::size(instructions), nullptr)};
 }
 
 }  // namespace

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/ports/xdp_redirect.h"
 
-#include <linux/if_link.h>
-#include <linux/rtnetlink.h>
+#include <bpf/libbpf.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
@@ -26,34 +23,6 @@ std::string anonymous_kind(int fd) {
     const std::string target =
         std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).string();
     return target.starts_with(kAnonymous) ? target.substr(kAnonymous.size()) : "";
-}
-
-// Takes off whatever program was attached by netlink; 0, or an errno.
-int detach(unsigned interface_index) noexcept {
-    struct {
-        nlmsghdr header{};
-        ifinfomsg message{};
-        rtattr xdp{.rta_len = RTA_LENGTH(sizeof(rtattr) + sizeof(int)),
-                   .rta_type = IFLA_XDP | NLA_F_NESTED};
-        rtattr fd{.rta_len = RTA_LENGTH(sizeof(int)), .rta_type = IFLA_XDP_FD};
-        int none = -1;
-    } request;
-    request.header.nlmsg_len = sizeof request;
-    request.header.nlmsg_type = RTM_SETLINK;
-    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    request.message.ifi_index = static_cast<int>(interface_index);
-    struct {
-        nlmsghdr header;
-        nlmsgerr error;
-    } answer{};
-    const UniqueFd netlink{socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
-    if (!netlink || send(netlink.get(), &request, sizeof request, 0) < 0)
-        return errno;
-    const ssize_t len = recv(netlink.get(), &answer, sizeof answer, 0);
-    if (len < 0)
-        return errno;
-    return len == sizeof answer && answer.header.nlmsg_type == NLMSG_ERROR ? -answer.error.error
-                                                                           : EPROTO;
 }
 
 Result<UniqueFd> program_file() {
@@ -85,8 +54,9 @@ Result<UniqueFd> hold_xdp_program(std::span<const int> fds_of_driver, unsigned i
     }
     if (program < 0)
         return fail("the driver has no XDP program");
-    if (const int error = detach(interface_index); error != 0)
-        return fail(error, "cannot take the XDP program off");
+    // It was attached by netlink.
+    if (const int error = bpf_xdp_detach(static_cast<int>(interface_index), 0, nullptr); error != 0)
+        return fail(-error, "cannot take the XDP program off");
     UniqueFd link = link_xdp(program, interface_index, 0);
     if (!link)
         return fail(errno, "cannot attach the XDP program");
