@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 namespace meshgate::control {
@@ -65,6 +66,16 @@ void put(nlmsghdr* header, uint16_t type, const IpAddress& address) {
 
 unsigned char family_of(const IpAddress& address) noexcept {
     return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+// Begins a request; NLM_F_* beside NLM_F_REQUEST.
+template <typename Message>
+std::pair<nlmsghdr*, Message*> begin_request(std::span<char> buffer, uint16_t type,
+                                             unsigned flags) {
+    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = type;
+    header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
+    return {header, static_cast<Message*>(mnl_nlmsg_put_extra_header(header, sizeof(Message)))};
 }
 
 int add_address_of(const nlmsghdr* header, void* data) {
@@ -289,10 +300,7 @@ bool Rtnetlink::drain() noexcept {
 
 Result<std::vector<HostAddress>> Rtnetlink::addresses() {
     alignas(nlmsghdr) std::array<char, 64> buffer{};
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = RTM_GETADDR;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    mnl_nlmsg_put_extra_header(header, sizeof(ifaddrmsg));
+    const nlmsghdr* const header = begin_request<ifaddrmsg>(buffer, RTM_GETADDR, NLM_F_DUMP).first;
     std::vector<HostAddress> addresses;
     const int status = ask(asking_.get(), header, header->nlmsg_len, add_address_of, &addresses);
     if (status != 0)
@@ -302,10 +310,7 @@ Result<std::vector<HostAddress>> Rtnetlink::addresses() {
 
 Result<std::vector<HostLink>> Rtnetlink::links() {
     alignas(nlmsghdr) std::array<char, 64> buffer{};
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = RTM_GETLINK;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg));
+    const nlmsghdr* const header = begin_request<ifinfomsg>(buffer, RTM_GETLINK, NLM_F_DUMP).first;
     std::vector<HostLink> links;
     const int status = ask(asking_.get(), header, header->nlmsg_len, add_link_of, &links);
     if (status != 0)
@@ -315,11 +320,7 @@ Result<std::vector<HostLink>> Rtnetlink::links() {
 
 Result<HostLink> Rtnetlink::link(unsigned index) {
     alignas(nlmsghdr) std::array<char, 64> buffer{};
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = RTM_GETLINK;
-    header->nlmsg_flags = NLM_F_REQUEST;
-    auto* const message =
-        static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
+    const auto [header, message] = begin_request<ifinfomsg>(buffer, RTM_GETLINK, 0);
     message->ifi_index = static_cast<int>(index);
     std::vector<HostLink> links;
     const int status = ask(asking_.get(), header, header->nlmsg_len, add_link_of, &links);
@@ -332,11 +333,7 @@ Result<std::vector<HostRoute>> Rtnetlink::routes(unsigned interface_index) {
     RoutesOf wanted{.interface_index = interface_index, .routes = {}};
     for (const uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
         alignas(nlmsghdr) std::array<char, 64> buffer{};
-        nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-        header->nlmsg_type = RTM_GETROUTE;
-        header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-        auto* const message =
-            static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+        const auto [header, message] = begin_request<rtmsg>(buffer, RTM_GETROUTE, NLM_F_DUMP);
         message->rtm_family = family;
         message->rtm_table = RT_TABLE_MAIN;
         mnl_attr_put_u32(header, RTA_OIF, interface_index);
@@ -352,11 +349,7 @@ Result<std::vector<HostRoute>> Rtnetlink::routes(unsigned interface_index) {
 Result<void> Rtnetlink::change_address(uint16_t type, uint16_t flags, const HostAddress& address) {
     alignas(nlmsghdr) std::array<char, 128> buffer{};
     const IpAddress& ip = address.prefix.address;
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = type;
-    header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
-    auto* const message =
-        static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifaddrmsg)));
+    const auto [header, message] = begin_request<ifaddrmsg>(buffer, type, NLM_F_ACK | flags);
     message->ifa_family = family_of(ip);
     message->ifa_prefixlen = address.prefix.len;
     message->ifa_index = address.interface_index;
@@ -385,10 +378,7 @@ Result<void> Rtnetlink::remove_address(const HostAddress& address) {
 
 Result<void> Rtnetlink::change_route(uint16_t type, uint16_t flags, const HostRoute& route) {
     alignas(nlmsghdr) std::array<char, 160> buffer{};
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = type;
-    header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
-    auto* const message = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+    const auto [header, message] = begin_request<rtmsg>(buffer, type, NLM_F_ACK | flags);
     message->rtm_family = family_of(route.destination.address);
     message->rtm_dst_len = route.destination.len;
     message->rtm_table = RT_TABLE_MAIN;
@@ -424,11 +414,7 @@ Result<void> Rtnetlink::remove_route(const HostRoute& route) {
 
 Result<void> Rtnetlink::claim_link(unsigned index, const std::string& alias, uint16_t mtu_bytes) {
     alignas(nlmsghdr) std::array<char, 512> buffer{};
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = RTM_NEWLINK;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    auto* const message =
-        static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
+    const auto [header, message] = begin_request<ifinfomsg>(buffer, RTM_NEWLINK, NLM_F_ACK);
     message->ifi_index = static_cast<int>(index);
     message->ifi_flags = message->ifi_change = IFF_UP;
     constexpr size_t kMaxAliasLen = 255;  // IFALIASZ, less its end
@@ -442,11 +428,7 @@ Result<void> Rtnetlink::claim_link(unsigned index, const std::string& alias, uin
 
 Result<void> Rtnetlink::remove_link(unsigned index) {
     alignas(nlmsghdr) std::array<char, 64> buffer{};
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = RTM_DELLINK;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    auto* const message =
-        static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
+    const auto [header, message] = begin_request<ifinfomsg>(buffer, RTM_DELLINK, NLM_F_ACK);
     message->ifi_index = static_cast<int>(index);
     if (const int status = ask(asking_.get(), header, header->nlmsg_len); status != 0)
         return fail(status, "cannot remove an interface of the kernel");
