@@ -156,10 +156,9 @@ constexpr KeyRule kKeyRules[] = {
     key<&Model::ports, &Port::enabled, kBooleanType>(
         "enabled", kOptional, "true", kLive,
         "`false`: the port stays written and checked, and is not opened: its addresses and "
-        "networks "
-        "are not the box's, and routes by way of it refuse packets. Changes live where the device "
-        "is "
-        "`af_packet`, `af_xdp` or `tap`, else at the next start."),
+        "networks are not the box's, and routes by way of it refuse packets. Changes live where "
+        "the device is `af_packet`, `af_xdp` or `tap` and the port has no twin, else at the next "
+        "start."),
     key<&Model::ports, &Port::device, kDeviceType>(
         "device", kRequired, "", kRestart,
         "What carries the packets: a network card taken from the kernel (`pci`), a kernel "

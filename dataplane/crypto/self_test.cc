@@ -92,6 +92,7 @@ void run(std::vector<Case>& cases, AeadEngine& engine, size_t batch,
 Result<void> test_seal(AeadEngine& engine, std::vector<Case>& cases, size_t batch) {
     run(cases, engine, batch, &AeadEngine::seal);
     for (Case& one : cases) {
+        // Known answers, of keys that stand in the source.
         if (std::memcmp(one.work.data() + one.plain.size(), one.tag.data(), kAeadTagLen) != 0)
             return fail("wrong tag" + at(one, batch));
         one.job.len += static_cast<uint32_t>(kAeadTagLen);

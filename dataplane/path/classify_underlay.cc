@@ -118,6 +118,7 @@ HandshakeGate::Mac2 mac2_of(rte_mbuf* mbuf, uint16_t offset) noexcept {
     if (mbuf->data_len == offset + kCookieReplyLen)
         return HandshakeGate::Mac2::absent;
     const auto* mac2 = header_at<uint8_t>(mbuf, static_cast<uint16_t>(mbuf->data_len - kMacLen));
+    // From the wire, against zeros: nothing here is secret.
     return std::memcmp(mac2, kAbsent.data(), kMacLen) == 0 ? HandshakeGate::Mac2::absent
                                                            : HandshakeGate::Mac2::present;
 }
